@@ -4,7 +4,8 @@ import pytest
 
 from podium.objects import names
 
-LABEL = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character"
+LABEL = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start"
+LABEL += " and end with an alphanumeric character"
 FAULTS: list[tuple[Callable[[str], list[str]], str, list[str]]] = [
     (names.dns_label, "web-0", []),
     (names.dns_label, "a.b", ["must not contain dots"]),

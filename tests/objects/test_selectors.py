@@ -59,7 +59,7 @@ def test_selector_values() -> None:
     )
     assert both.matches(LABELS) and not both.matches({"app": "web"})
     assert str(both) == "app in (web),tier in (back,front)"
-    with pytest.raises(BadRequest, match='^"Near" is not a valid label selector operator$'):
+    with pytest.raises(BadRequest, match=r'^"Near" is not a valid label selector operator$'):
         selectors.from_value({"matchExpressions": [{"key": "a", "operator": "Near"}]})
 
 
@@ -128,7 +128,7 @@ def test_selecting_among_5000_pods_by_label_takes_about_a_millisecond() -> None:
     assert best < 0.005  # five times what it takes on an idle machine
 
 
-def _cpu(work) -> float:  # noqa: ANN001
+def _cpu(work) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
