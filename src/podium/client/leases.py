@@ -1,9 +1,9 @@
 """Leases (coordination.k8s.io): who leads, and that a node is alive.
 
 Leadership: a candidate may take the lease when it is free, or when it has not seen it change for the duration the holder promised. Ages
-are measured on the candidate's own monotonic clock from when it saw the last change, so clocks need not agree. A leader that could not renew for
-RENEW_DEADLINE_S (shorter than the duration) stops leading before anybody else can start. Every write carries the revision it was
-decided on, so two candidates cannot both win.
+are measured on the candidate's own monotonic clock from when it saw the last change, so clocks need not agree. A leader that could not
+renew for RENEW_DEADLINE_S (shorter than the duration) stops leading before anybody else can start. Every write carries the revision it
+was decided on, so two candidates cannot both win.
 
 Source: client-go tools/leaderelection; component-helpers apimachinery/lease (node heartbeats).
 """

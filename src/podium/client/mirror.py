@@ -1,8 +1,8 @@
 """A mirror: a local, read-only copy of one resource, kept by list and watch.
 
 Theory: a list gives the objects at a revision; a watch from that revision gives every later change once and in order. While the watch can
-be resumed from the last revision seen (an object's or a bookmark's), nothing is lost. When it cannot (410 Expired, or an answer that cannot be
-read) the mirror lists again and emits the difference between what it held and what it found.
+be resumed from the last revision seen (an object's or a bookmark's), nothing is lost. When it cannot (410 Expired, or an answer that
+cannot be read) the mirror lists again and emits the difference between what it held and what it found.
 
 Invariants:
 * Subscribers see, for each key, added (modified)* deleted, without duplicates; replaying the changes gives exactly the mirror's content.
