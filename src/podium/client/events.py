@@ -114,7 +114,7 @@ class EventRecorder:
             now = clock.monotonic()
             tokens, at = min(WRITES_BURST, tokens + (now - at) * self._rate), now
             if tokens < 1:
-                await asyncio.sleep((1 - tokens) / self._rate)
+                await asyncio.sleep(max(0.001, (1 - tokens) / self._rate))
                 continue
             tokens -= 1
             _, note = self._queue.popitem(last=False)
