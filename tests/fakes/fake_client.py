@@ -60,7 +60,7 @@ class FakeClient:
         return [self._objects[key] for key in sorted(self._objects) if key.startswith(prefix)]
 
     def refuse(self, verb: str, error: Exception, times: int = 1) -> None:
-        """The next `times` calls of the verb (create, update, list, watch...) raise the error."""
+        """The next `times` calls of the verb (`create`, `watch`...; `create pods` for one resource) raise the error."""
         self._refusals.setdefault(verb, []).extend([error] * times)
 
     def disconnect(self) -> None:
@@ -115,7 +115,7 @@ class FakeClient:
                 raise status.Forbidden(
                     f"unable to create new content in namespace {namespace} because it is being terminated", details=details
                 )
-        if not metadata.get("name"):
+        while not metadata.get("name") or ("generateName" in metadata and resource.key(namespace, metadata["name"]) in self._objects):
             metadata["name"] = metadata["generateName"] + self._world.token(5)
         key = resource.key(namespace, metadata["name"])
         if key in self._objects:
@@ -210,7 +210,7 @@ class FakeClient:
     async def _call(self, verb: str, resource: Resource) -> None:
         self.calls[verb, resource.plural] += 1
         await asyncio.sleep(0)
-        refusals = self._refusals.get(verb)
+        refusals = self._refusals.get(f"{verb} {resource.plural}") or self._refusals.get(verb)
         if refusals:
             raise refusals.pop(0)
 

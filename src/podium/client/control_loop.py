@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from podium.client.work_queue import WorkQueue
 from podium.instrument.log import logger
-from podium.objects.status import AlreadyExists, Conflict, NotFound, ServiceUnavailable, TooManyRequests
+from podium.objects.status import AlreadyExists, Conflict, NotFound, ServiceUnavailable, StatusError, TooManyRequests
 from podium.world.supervisor import Supervisor
 
 log = logger("client.control_loop")
@@ -50,6 +50,9 @@ class ControlLoop:
             self._queue.retry(key)
         except (ConnectionError, ServiceUnavailable, TooManyRequests) as error:
             log.info("no answer; retrying", loop=self.name, key=key, error=str(error))
+            self._queue.retry(key)
+        except StatusError as error:
+            log.warning("refused; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except Exception as error:
             log.exception("reconciliation failed; retrying", loop=self.name, key=key, error=repr(error))
