@@ -240,7 +240,9 @@ def _check_kind(request: Request, value: Any, api_version: str, kind: str) -> No
         raise BadRequest("the request body must be an object")
     given_version, given_kind = value.setdefault("apiVersion", api_version), value.setdefault("kind", kind)
     if given_kind != kind and given_version == api_version:
-        raise BadRequest(f'{given_kind} in version "{given_version}" cannot be handled as a {kind}: the kind in the data does not match the expected kind ({kind})')
+        raise BadRequest(
+            f'{given_kind} in version "{given_version}" cannot be handled as a {kind}: the kind in the data does not match the expected kind ({kind})'
+        )
     if given_version != api_version:
         raise BadRequest(f"the API version in the data ({given_version}) does not match the expected API version ({api_version})")
 

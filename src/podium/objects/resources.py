@@ -134,6 +134,7 @@ def _resource(row: dict[str, Any]) -> Resource:
     )
 
 
+@cache
 def resource(plural: str, group: str = "") -> Resource:
     """A built-in resource in its preferred (stable) version. Raises KeyError for an unknown one: our bug, not input."""
     for candidate in builtin():
