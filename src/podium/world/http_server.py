@@ -1,0 +1,455 @@
+"""HTTP/1.1 over TLS on asyncio: the server side of every HTTPS door of Podium (API server, node agent).
+
+A protocol per connection: httptools parses, the handler decides, the answer is one `transport.write`. Requests of one connection are
+handled one after another, in order. The handler answers with a `Response`, or takes the connection over: `start_stream` for a chunked
+response of open length (watches, logs), `accept_websocket` for exec.
+
+Bounds: `header_bytes_max` (431), `body_bytes_max` (413), `pipelined_requests_max` (the socket is not read beyond it),
+`request_timeout_s` (a request that is not received whole in time, or a handshake, ends its connection), `idle_timeout_s`.
+
+Source: RFC 9112; RFC 6455 for the upgrade.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote
+
+import httptools
+
+from podium.world.websocket import WebSocket, accept_head
+
+HEADER_BYTES_MAX = 64 * 1024
+BODY_BYTES_MAX = 3 * 1024 * 1024
+PIPELINED_REQUESTS_MAX = 16
+REQUEST_TIMEOUT_S = 60.0
+IDLE_TIMEOUT_S = 180.0
+SWEEP_PERIOD_S = 5.0
+WRITE_HIGH_BYTES = 256 * 1024
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The verified client certificate's subject."""
+
+    common_name: str
+    organizations: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """`path` is percent-decoded, without the query; `target` as sent. Header names are lower-case; a repeated header is joined with ", "."""
+
+    method: str
+    path: str
+    target: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+    peer: Peer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes = b""
+    headers: Headers = ((b"content-type", b"application/json"),)
+
+
+Handler = Callable[[HttpRequest, "Connection"], "Response | Awaitable[Response | None]"]
+
+_STATUS_LINES = {s.value: b"HTTP/1.1 %d %s\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
+_NO_QUERY: dict[str, list[str]] = {}
+
+
+def _head(status: int, headers: Headers) -> bytearray:
+    head = bytearray(_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status)
+    for name, value in headers:
+        head += name + b": " + value + b"\r\n"
+    return head
+
+
+def frame(data: bytes) -> bytes:
+    """`data` as one HTTP chunk: made once, written to many streams."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class Stream:
+    """A chunked response of open length."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+
+    @property
+    def closed(self) -> bool:
+        return self._connection.closed
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What the peer has not taken yet: for those who cut slow readers off."""
+        return self._connection.buffered_bytes
+
+    def write(self, data: bytes) -> None:
+        if data and not self.closed:
+            self._connection.write(frame(data))
+
+    def write_framed(self, chunk: bytes) -> None:
+        if not self.closed:
+            self._connection.write(chunk)
+
+    async def drain(self) -> None:
+        """Waits until the peer has taken most of what was written; returns at once when the connection is gone."""
+        await self._connection.drain()
+
+    async def wait_closed(self) -> None:
+        await self._connection.wait_closed()
+
+    def end(self) -> None:
+        if not self.closed:
+            self._connection.write(b"0\r\n\r\n")
+
+
+@dataclass(slots=True)
+class _Head:
+    """The request being read."""
+
+    url: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    header_bytes: int = 0
+    body: bytearray | None = None
+    too_large: bool = False
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, server: "HttpServer") -> None:
+        self._server = server
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._reading = _Head()
+        self._waiting: deque[tuple[HttpRequest, bool]] = deque()
+        self._busy = False
+        self._refusal: Response | None = None
+        self._websocket: WebSocket | None = None
+        self._can_write = asyncio.Event()
+        self._can_write.set()
+        self._gone = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._receiving_since_s: float | None = None
+        self.peer: Peer | None = None
+        self.active_s = server.time()
+
+    # -- transport callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        transport = self._transport
+        transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        self.peer = _peer(transport)
+        self._server.connections[self] = None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.pop(self, None)
+        self._gone.set()
+        self._can_write.set()
+        if self._websocket is not None:
+            self._websocket.connection_lost()
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self.active_s = self._server.time()
+        if self._websocket is not None:
+            self._websocket.data_received(data)
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+            if rest and self._websocket is not None:
+                self._websocket.data_received(rest)
+        except httptools.HttpParserError:
+            self._refuse(Response(400, b"malformed HTTP request\n", ((b"content-type", b"text/plain"),)))
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._can_write.clear()
+
+    def resume_writing(self) -> None:
+        self._can_write.set()
+
+    # -- parser callbacks
+
+    def on_message_begin(self) -> None:
+        self._reading = _Head()
+        self._receiving_since_s = self._server.time()
+
+    def on_url(self, url: bytes) -> None:
+        self._reading.url += url
+        self._count_header_bytes(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header_bytes(len(name) + len(value))
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        headers = self._reading.headers
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def _count_header_bytes(self, count: int) -> None:
+        self._reading.header_bytes += count
+        if self._reading.header_bytes > HEADER_BYTES_MAX:
+            self._refuse(Response(431, b"request header fields too large\n", ((b"content-type", b"text/plain"),)))
+
+    def on_headers_complete(self) -> None:
+        headers = self._reading.headers
+        if int(headers.get("content-length", "0") or "0") > BODY_BYTES_MAX:
+            self._reading.too_large = True
+            self._refuse(self._server.too_large())
+        elif headers.get("expect", "").lower() == "100-continue":
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        reading = self._reading
+        if reading.too_large:
+            return
+        if reading.body is None:
+            reading.body = bytearray()
+        reading.body += body
+        if len(reading.body) > BODY_BYTES_MAX:
+            reading.too_large = True
+            reading.body = None
+            self._refuse(self._server.too_large())
+
+    def on_message_complete(self) -> None:
+        self._receiving_since_s = None
+        if self._refusal is not None:
+            return
+        request = self._request()
+        keep_alive = self._parser.should_keep_alive()
+        if self._busy:
+            self._waiting.append((request, keep_alive))
+            if len(self._waiting) >= PIPELINED_REQUESTS_MAX and self._transport is not None:
+                self._transport.pause_reading()
+            return
+        self._handle(request, keep_alive)
+
+    # -- one request
+
+    def _request(self) -> HttpRequest:
+        reading = self._reading
+        target = reading.url.decode("latin-1")
+        path, question, query = target.partition("?")
+        return HttpRequest(
+            method=self._parser.get_method().decode("latin-1"),
+            path=unquote(path) if "%" in path else path,
+            target=target,
+            query=parse_qs(query, keep_blank_values=True) if question else _NO_QUERY,
+            headers=reading.headers,
+            body=bytes(reading.body) if reading.body is not None else b"",
+            peer=self.peer,
+        )
+
+    def _handle(self, request: HttpRequest, keep_alive: bool) -> None:
+        self._busy = True
+        try:
+            answer = self._server.handler(request, self)
+        except Exception as error:
+            answer = self._server.crashed(request, error)
+        if isinstance(answer, Response):
+            self._answer(request, answer, keep_alive)
+        else:
+            self._task = self._server.spawn(self._run(request, answer, keep_alive))
+
+    async def _run(self, request: HttpRequest, answer: Awaitable[Response | None], keep_alive: bool) -> None:
+        try:
+            response = await answer
+        except Exception as error:
+            response = self._server.crashed(request, error)
+        self._answer(request, response, keep_alive)
+
+    def _answer(self, request: HttpRequest, response: Response | None, keep_alive: bool) -> None:
+        if response is not None:
+            self._send(response, keep_alive, head_only=request.method == "HEAD")
+        self._task = None
+        self._busy = False
+        if self._websocket is not None:
+            return
+        if not keep_alive:
+            self.close()
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
+        elif self._waiting:
+            if self._transport is not None:
+                self._transport.resume_reading()
+            self._handle(*self._waiting.popleft())
+
+    def _send(self, response: Response, keep_alive: bool, *, head_only: bool = False) -> None:
+        head = _head(response.status, response.headers)
+        head += b"content-length: %d\r\n" % len(response.body)
+        head += b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+        if not head_only:
+            head += response.body
+        self.write(head)
+
+    def _refuse(self, response: Response) -> None:
+        """Answers (after what is being handled) and closes: the rest of the input cannot be trusted."""
+        first = self._refusal is None
+        self._refusal = response
+        if self._busy or self._transport is None:
+            return
+        if first or not self._transport.is_closing():
+            self._send(response, keep_alive=False)
+            self.close()
+
+    # -- for handlers
+
+    @property
+    def closed(self) -> bool:
+        return self._gone.is_set() or self._transport is None or self._transport.is_closing()
+
+    @property
+    def buffered_bytes(self) -> int:
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def write(self, data: bytes | bytearray) -> None:
+        if self._transport is not None and not self._gone.is_set():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    async def drain(self) -> None:
+        await self._can_write.wait()
+
+    async def wait_closed(self) -> None:
+        await self._gone.wait()
+
+    def overdue(self, now_s: float) -> bool:
+        """Nobody waits for it: a request that does not arrive, or a connection that nobody uses."""
+        if self._busy or self._websocket is not None:
+            return False
+        if self._receiving_since_s is not None:
+            return now_s - self._receiving_since_s > REQUEST_TIMEOUT_S
+        return now_s - self.active_s > IDLE_TIMEOUT_S
+
+    def close(self) -> None:
+        """Closes after what is buffered has gone out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Closes at once: what is buffered is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def start_stream(self, status: int, headers: Headers) -> Stream:
+        head = _head(status, headers)
+        head += b"transfer-encoding: chunked\r\n\r\n"
+        self.write(head)
+        return Stream(self)
+
+    async def accept_websocket(self, request: HttpRequest, protocol: str = "") -> WebSocket:
+        """Answers 101 with `protocol` as the agreed subprotocol. Raises ValueError when the request is not a WebSocket handshake."""
+        self.write(accept_head(request.headers, protocol))
+        self._websocket = WebSocket(self, client=False)
+        return self._websocket
+
+
+def _peer(transport: asyncio.Transport) -> Peer | None:
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    certificate: Any = tls.getpeercert() if tls is not None else None
+    if not certificate:
+        return None
+    names = [pair for rdn in certificate["subject"] for pair in rdn]
+    common_name = next((value for name, value in names if name == "commonName"), "")
+    return Peer(common_name, tuple(value for name, value in names if name == "organizationName"))
+
+
+class HttpServer:
+    """Listens and owns its connections and their tasks.
+
+    `handler` must not raise for bad input; what it raises becomes `on_crash(request, error)`.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        tls: ssl.SSLContext | None = None,
+        *,
+        on_crash: Callable[[HttpRequest, Exception], Response] | None = None,
+        on_too_large: Callable[[], Response] | None = None,
+    ) -> None:
+        self.handler = handler
+        self.connections: dict[Connection, None] = {}
+        self._tls = tls
+        self._on_crash = on_crash
+        self._on_too_large = on_too_large
+        self._servers: list[asyncio.Server] = []
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._loop = asyncio.get_running_loop()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def time(self) -> float:
+        return self._loop.time()
+
+    async def listen(self, host: str, port: int) -> int:
+        """Starts to listen; returns the port (useful for port 0). Raises OSError when it is taken."""
+        server = await self._loop.create_server(
+            lambda: Connection(self), host, port, ssl=self._tls, backlog=1024, ssl_handshake_timeout=REQUEST_TIMEOUT_S if self._tls else None
+        )
+        self._servers.append(server)
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(SWEEP_PERIOD_S, self._close_idle)
+        return int(server.sockets[0].getsockname()[1])
+
+    def spawn(self, coroutine: Any) -> asyncio.Task[None]:
+        task = self._loop.create_task(coroutine)
+        self._tasks[task] = None
+        task.add_done_callback(lambda t: self._tasks.pop(t, None))
+        return task
+
+    def crashed(self, request: HttpRequest, error: Exception) -> Response:
+        if self._on_crash is not None:
+            return self._on_crash(request, error)
+        return Response(500, b"internal error\n", ((b"content-type", b"text/plain"),))
+
+    def too_large(self) -> Response:
+        return self._on_too_large() if self._on_too_large else Response(413, b"request body too large\n", ((b"content-type", b"text/plain"),))
+
+    def _close_idle(self) -> None:
+        now = self.time()
+        for connection in list(self.connections):
+            if connection.overdue(now):
+                connection.abort()
+        self._sweep = self._loop.call_later(SWEEP_PERIOD_S, self._close_idle)
+
+    async def close(self, grace_s: float = 0.5) -> None:
+        """Stops listening, cancels what runs, closes every connection."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for server in self._servers:
+            server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        for connection in list(self.connections):
+            connection.close()
+        await asyncio.sleep(0)
+        for connection in list(self.connections):
+            connection.abort()
