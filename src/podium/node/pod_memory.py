@@ -66,7 +66,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class PodMemory:
-    """By container name: `waiting`, `image_failures`, `crashes`. By container id: `health`, `doomed`, `images` (the image as the pod's spec named it)."""
+    """By container name: `waiting`, `image_failures`, `crashes`. By container id: `health`, `doomed`, `images` (as specified)."""
 
     waiting: dict[str, Waiting] = field(default_factory=dict)
     image_failures: dict[str, Waiting] = field(default_factory=dict)

@@ -308,7 +308,7 @@ class PodWorkers:
         known = {c.id for c in view.containers}
         for table in (memory.health, memory.doomed, memory.images, memory.messages):
             for container_id in [i for i in table if i not in known]:
-                del table[container_id]  # type: ignore[attr-defined]
+                del table[container_id]
 
     def _note_running(self, worker: PodWorker, container: ContainerStatus, spec: Object) -> None:
         memory = worker.memory
