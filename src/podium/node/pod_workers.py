@@ -235,7 +235,7 @@ class PodWorkers:
             log.warning("the runtime failed", pod=display(worker.pod), error=str(failure))
             return RETRY_S
         except Exception as error:
-            log.exception("syncing a pod failed", pod=display(worker.pod), error=repr(error))
+            log.error("syncing a pod failed", pod=display(worker.pod), error=error)
             return CRASH_RETRY_S
         finally:
             worker.interruptible = False

@@ -144,7 +144,7 @@ class ProbeSchedule:
         try:
             outcome = await watched.target.probe(probe.spec, watched.container, watched.container_id, watched.address, watched.worker.pod)
         except Exception as error:
-            log.exception("probe crashed", container=watched.container_id, error=repr(error))
+            log.error("probe crashed", container=watched.container_id, error=error)
             outcome = Outcome(None, repr(error))
         finally:
             self._running -= 1
