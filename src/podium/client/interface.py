@@ -40,6 +40,18 @@ class DeleteOptions:
     propagation: Literal["", "Background", "Foreground", "Orphan"] = ""
     grace_period_s: int | None = None
 
+    def to_value(self) -> Object:
+        """The DeleteOptions object that goes with a delete."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        preconditions = {k: v for k, v in (("uid", self.uid), ("resourceVersion", self.revision)) if v}
+        if preconditions:
+            body["preconditions"] = preconditions
+        if self.propagation:
+            body["propagationPolicy"] = self.propagation
+        if self.grace_period_s is not None:
+            body["gracePeriodSeconds"] = self.grace_period_s
+        return body
+
 
 DEFAULT_DELETE = DeleteOptions()
 
