@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.node.runtime.conftest import container, pod, process_runtime
 
 from podium.node.runtime.interface import ContainerState, ContainerStatus, Mount, Resources, RuntimeFailure, SecurityContext
 from podium.node.runtime.process import ProcessRuntime
+from tests.node.runtime.conftest import container, pod, process_runtime
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
