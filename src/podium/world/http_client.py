@@ -222,7 +222,14 @@ class HttpClient:
     """Requests to one server."""
 
     def __init__(
-        self, host: str, port: int, tls: ssl.SSLContext | None = None, *, server_hostname: str = "", connections_max: int = 64, timeout_s: float = 60.0
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        *,
+        server_hostname: str = "",
+        connections_max: int = 64,
+        timeout_s: float = 60.0,
     ) -> None:
         self.host, self.port = host, port
         self._tls = tls
@@ -270,7 +277,9 @@ class HttpClient:
             raise
         return ResponseStream(exchange)
 
-    async def websocket(self, target: str, protocols: tuple[str, ...] = (), headers: dict[str, str] | None = None) -> WebSocket | HttpResponse:
+    async def websocket(
+        self, target: str, protocols: tuple[str, ...] = (), headers: dict[str, str] | None = None
+    ) -> WebSocket | HttpResponse:
         """An open WebSocket, or the server's refusal."""
         key = base64.b64encode(os.urandom(16)).decode()
         handshake = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13", "sec-websocket-key": key}
