@@ -202,8 +202,11 @@ def test_lagging_mirror_never_makes_too_many_nor_deletes_too_many(lag_s):
         c.start(ReplicaSetController)
         c.client.put(replica_set(replicas=40))
         fewest = []
-        for _ in range(40):
-            await asyncio.sleep(0.25 + lag_s / 4)
+        for number in range(40):
+            await asyncio.sleep(0.05 + lag_s / 4)
+            touched = copy(c.get(REPLICA_SETS, "web"))
+            touched["metadata"]["annotations"] = {"touched": str(number)}
+            c.client.put(touched)
             assert len(c.client.all(PODS)) <= 40
         assert len(c.client.all(PODS)) == 40
         c.client.put(replica_set(replicas=10))
