@@ -97,7 +97,9 @@ async def priority(core: Core, request: Request, new: Object, old: Object | None
             raise _forbidden(request, f"no PriorityClass with name {name} was found")
         value, policy = record.value["value"], record.value.get("preemptionPolicy", policy)
     if spec.get("priority", value) != value:
-        raise _forbidden(request, "the integer value of priority must not be provided in pod spec; priority admission controller computes it")
+        raise _forbidden(
+            request, "the integer value of priority must not be provided in pod spec; priority admission controller computes it"
+        )
     spec["priority"] = value
     spec.setdefault("preemptionPolicy", policy)
 
@@ -128,6 +130,7 @@ async def admit(core: Core, request: Request, new: Object, old: Object | None) -
 def check_deletable(request: Request) -> None:
     """The namespaces that the platform itself lives in stay."""
     if request.resource.plural == "namespaces" and not request.resource.group and request.name in PROTECTED_NAMESPACES:
-        raise Forbidden(f'namespaces "{request.name}" is forbidden: this namespace may not be deleted', details=resource_details("", "namespaces", request.name))
-
-
+        raise Forbidden(
+            f'namespaces "{request.name}" is forbidden: this namespace may not be deleted',
+            details=resource_details("", "namespaces", request.name),
+        )

@@ -88,7 +88,10 @@ class Authenticator:
             )  # fmt: skip
             own = claims["kubernetes.io"]
             account = own["serviceaccount"]
-            bound = next(((plural, own[kind]["name"], own[kind]["uid"]) for kind, plural in (("pod", "pods"), ("secret", "secrets")) if kind in own), None)
+            bound = next(
+                ((plural, own[kind]["name"], own[kind]["uid"]) for kind, plural in (("pod", "pods"), ("secret", "secrets")) if kind in own),
+                None,
+            )
             return _Token(own["namespace"], account["name"], account["uid"], float(claims["exp"]), bound)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
             raise Unauthorized("Unauthorized") from error

@@ -104,7 +104,7 @@ def _options(request: Request) -> Mapping[str, Any]:
         options["propagationPolicy"] = request.options["propagationPolicy"]
     if "orphanDependents" in request.options:
         options["orphanDependents"] = request.flag("orphanDependents")
-    if "dryRun" in options and options["dryRun"]:
+    if options.get("dryRun"):
         request.options = {**request.options, "dryRun": options["dryRun"][0]}
     _check_options(request, options)
     return options

@@ -19,7 +19,17 @@ from podium.world.http_server import Connection, HttpRequest, Response
 from podium.world.supervisor import Supervisor
 from podium.world.websocket import WebSocket, is_handshake, offered_protocols
 
-_LOG_OPTIONS = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "insecureSkipTLSVerifyBackend", "stream")
+_LOG_OPTIONS = (
+    "follow",
+    "previous",
+    "sinceSeconds",
+    "sinceTime",
+    "timestamps",
+    "tailLines",
+    "limitBytes",
+    "insecureSkipTLSVerifyBackend",
+    "stream",
+)
 _EXEC_OPTIONS = ("stdin", "stdout", "stderr", "tty")
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 NODES_MAX = 64

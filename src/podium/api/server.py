@@ -23,7 +23,14 @@ from podium.api.watching import Hubs
 from podium.instrument.log import logger
 from podium.objects.decoding import decode
 from podium.objects.status import (
-    BadRequest, MethodNotAllowed, NotFound, ServerError, StatusError, TooLarge, Unauthorized, UnsupportedMediaType,
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    ServerError,
+    StatusError,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
 )  # fmt: skip
 from podium.store.errors import StoreError
 from podium.world.http_server import Connection, HttpRequest, Response
@@ -130,7 +137,7 @@ class ApiServer:
             if http.method == "DELETE":
                 return
             raise BadRequest("the request has no body")
-        decoded = decode(http.body, content_type, allow_list=request.patch_type == "json")
+        decoded = decode(http.body, content_type, kind=request.resource.kind, allow_list=request.patch_type == "json")
         request.value, request.duplicates = decoded.value, decoded.duplicates
         if request.verb == "create" and request.resource.namespaced and not request.namespace:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")

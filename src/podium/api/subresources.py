@@ -15,7 +15,13 @@ from podium.objects import patches, selectors, structure, values
 from podium.objects.cause import invalid, invalid_error, required
 from podium.objects.resources import resource
 from podium.objects.status import (
-    BadRequest, Conflict, MethodNotAllowed, NotFound, TooManyRequests, conflict, not_found,
+    BadRequest,
+    Conflict,
+    MethodNotAllowed,
+    NotFound,
+    TooManyRequests,
+    conflict,
+    not_found,
 )  # fmt: skip
 
 TOKEN_SECONDS_MIN, TOKEN_SECONDS_DEFAULT, TOKEN_SECONDS_MAX = 600, 3600, 1 << 32
@@ -112,10 +118,14 @@ async def _check_budgets(core: Core, request: Request, pod: Object) -> None:
 
 def scale_of(value: Object) -> Object:
     """The autoscaling/v1 Scale of a Deployment, ReplicaSet or another workload."""
-    metadata = {k: value["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in value["metadata"]}
+    metadata = {
+        k: value["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in value["metadata"]
+    }
     status: Object = {"replicas": value.get("status", {}).get("replicas", 0)}
     if selector := value["spec"].get("selector"):
-        status["selector"] = selectors.from_value(selector).text if "matchLabels" in selector or "matchExpressions" in selector else _plain(selector)
+        status["selector"] = (
+            str(selectors.from_value(selector)) if "matchLabels" in selector or "matchExpressions" in selector else _plain(selector)
+        )
     spec = {"replicas": value["spec"].get("replicas", 0)}
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}
 
@@ -163,7 +173,9 @@ def _replicas(request: Request, scale: Any) -> int:
         raise invalid_error("autoscaling", "Scale", request.name, findings.causes)
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if replicas < 0:
-        raise invalid_error("autoscaling", "Scale", request.name, [invalid("spec.replicas", replicas, "must be greater than or equal to 0")])
+        raise invalid_error(
+            "autoscaling", "Scale", request.name, [invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
+        )
     return int(replicas)
 
 
@@ -191,7 +203,11 @@ async def create_token(core: Core, request: Request, authenticator: Authenticato
     spec = request.value.get("spec") or {}
     seconds = spec.get("expirationSeconds") or TOKEN_SECONDS_DEFAULT
     if not TOKEN_SECONDS_MIN <= seconds <= TOKEN_SECONDS_MAX:
-        why = "may not specify a duration less than 10 minutes" if seconds < TOKEN_SECONDS_MIN else "may not specify a duration larger than 2^32 seconds"
+        why = (
+            "may not specify a duration less than 10 minutes"
+            if seconds < TOKEN_SECONDS_MIN
+            else "may not specify a duration larger than 2^32 seconds"
+        )
         raise invalid_error("authentication.k8s.io", "TokenRequest", request.name, [invalid("spec.expirationSeconds", seconds, why)])
     now = core.world.clock.now()
     expires = now + timedelta(seconds=seconds)
@@ -223,7 +239,9 @@ async def _bound_object(core: Core, request: Request, bound: Object) -> Object:
         raise not_found("", held_by.plural, name)
     uid = record.value["metadata"]["uid"]
     if bound.get("uid") and bound["uid"] != uid:
-        raise conflict("", held_by.plural, name, f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record ({uid})")
+        raise conflict(
+            "", held_by.plural, name, f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record ({uid})"
+        )
     return {"name": name, "uid": uid}
 
 

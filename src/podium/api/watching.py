@@ -238,7 +238,9 @@ async def plan(core: Core, request: Request) -> Plan:
     text, send_initial = request.options.get("resourceVersion", ""), request.flag("sendInitialEvents")
     bookmarks = request.flag("allowWatchBookmarks")
     if send_initial and (request.options.get("resourceVersionMatch") != "NotOlderThan" or not bookmarks):
-        raise BadRequest("sendInitialEvents: Forbidden: sendInitialEvents requires resourceVersionMatch=NotOlderThan and allowWatchBookmarks")
+        raise BadRequest(
+            "sendInitialEvents: Forbidden: sendInitialEvents requires resourceVersionMatch=NotOlderThan and allowWatchBookmarks"
+        )
     timeout_s = request.number("timeoutSeconds") or TIMEOUT_S_MIN * (1 + core.world.random("watch-timeout").random())
     if not send_initial and text not in ("", "0"):
         return Plan(view, matches, (), parse_revision(text), False, bookmarks, timeout_s)

@@ -55,7 +55,13 @@ class HttpsClient:
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "",
         limit: int = 0, continue_token: str = "", revision: str = "",
     ) -> ListPage:  # fmt: skip
-        options = {"labelSelector": labels, "fieldSelector": fields, "continue": continue_token, "resourceVersion": revision, "limit": limit or ""}
+        options = {
+            "labelSelector": labels,
+            "fieldSelector": fields,
+            "continue": continue_token,
+            "resourceVersion": revision,
+            "limit": limit or "",
+        }
         value = await self._call("GET", resource.path(namespace) + _query(options))
         items = value.get("items") or []
         for item in items:
@@ -64,7 +70,9 @@ class HttpsClient:
         metadata = value["metadata"]
         return ListPage(items, metadata["resourceVersion"], metadata.get("continue", ""), metadata.get("remainingItemCount"))
 
-    async def create(self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = "") -> Object:
+    async def create(
+        self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = ""
+    ) -> Object:
         namespace = namespace or value.get("metadata", {}).get("namespace")
         return await self._call("POST", resource.path(namespace, name, subresource), orjson.dumps(value))
 

@@ -42,7 +42,9 @@ class InProcessClient:
         assert isinstance(result, ListResult)
         return ListPage([r.value for r in result.records], str(result.revision), result.continue_token, result.remaining)
 
-    async def create(self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = "") -> Object:
+    async def create(
+        self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = ""
+    ) -> Object:
         namespace = namespace or value.get("metadata", {}).get("namespace")
         return await self._call("create", resource, namespace, name, subresource, value)
 

@@ -75,7 +75,9 @@ class Client(Protocol):
         """`labels` and `fields` are selector strings as on the wire. Every item carries its apiVersion and kind."""
         ...
 
-    async def create(self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = "") -> Object:
+    async def create(
+        self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = ""
+    ) -> Object:
         """`namespace` defaults to the object's own; with `subresource` (binding, eviction, token) `name` is the parent's."""
         ...
 
@@ -87,7 +89,9 @@ class Client(Protocol):
         self, resource: Resource, name: str, patch: Any, namespace: str | None = None, *, type: PatchType = "merge", subresource: str = ""
     ) -> Object: ...
 
-    async def delete(self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE) -> Object: ...
+    async def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE
+    ) -> Object: ...
 
     def watch(
         self, resource: Resource, namespace: str | None = None, *, revision: str, labels: str = "", fields: str = "", timeout_s: int = 0

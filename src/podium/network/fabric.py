@@ -122,7 +122,13 @@ class Fabric:
             self._addresses.forget_all()  # a new kernel: no pod of before is there
             _ip([f"link add {name} mtu {self._mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"])
         address = f"{self._gateway}/{self._network.prefixlen}"
-        _ip([f"addr replace {address} dev {name}", f"link set {name} up", f"route replace {self._service_cidr} dev {name} src {self._gateway}"])
+        _ip(
+            [
+                f"addr replace {address} dev {name}",
+                f"link set {name} up",
+                f"route replace {self._service_cidr} dev {name} src {self._gateway}",
+            ]
+        )
         for setting, value in (("forwarding", "1"), ("send_redirects", "0"), ("rp_filter", "0"), ("route_localnet", "1")):
             (CONF / name / setting).write_text(value)
         forward_from_uplink()
@@ -267,7 +273,9 @@ def _ip(lines: list[str]) -> None:
 
 def _run_ip(options: list[str], lines: list[str]) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(["ip", *options], input="\n".join(lines), capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE_S)
+        return subprocess.run(
+            ["ip", *options], input="\n".join(lines), capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE_S
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FabricFailure(f"ip: {error}") from error
 

@@ -142,9 +142,10 @@ def _resource(row: dict[str, Any]) -> Resource:
     )
 
 
+@cache
 def resource(plural: str, group: str = "") -> Resource:
     """A built-in resource in its preferred (stable) version. Raises KeyError for an unknown one: our bug, not input."""
     for candidate in builtin():
-        if candidate.plural == plural and candidate.group == group and candidate.version in ("v1", "v2"):
+        if candidate.plural == plural and candidate.group == group and (not candidate.storage_api_version or plural == "events"):
             return candidate
     raise KeyError(f"{plural}.{group}")

@@ -148,7 +148,9 @@ class ServiceStrategy(Strategy):
 class _Given:
     """What a write took, and what it lets go once it is done."""
 
-    def __init__(self, pools: ServiceStrategy, owner: str, addresses: list[str], ports: list[int], released: tuple[list[str], list[int]]) -> None:
+    def __init__(
+        self, pools: ServiceStrategy, owner: str, addresses: list[str], ports: list[int], released: tuple[list[str], list[int]]
+    ) -> None:
         self._pools, self._owner, self._addresses, self._ports, self._released = pools, owner, addresses, ports, released
 
     def undo(self) -> None:
