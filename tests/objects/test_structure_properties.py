@@ -61,6 +61,7 @@ def _objects() -> st.SearchStrategy[tuple[tuple[str, str], Object]]:
     return st.sampled_from(KINDS).flatmap(of_kind)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(_objects())
 def test_the_first_reading_passes_exactly_what_the_second_leaves_alone(generated: tuple[tuple[str, str], Object]) -> None:
@@ -76,6 +77,7 @@ def test_the_first_reading_passes_exactly_what_the_second_leaves_alone(generated
         assert findings.unknown or findings.causes or walked != value
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(_objects())
 def test_conforming_is_idempotent_and_leaves_no_unknown_field(generated: tuple[tuple[str, str], Object]) -> None:
