@@ -60,6 +60,9 @@ class FakeClient:
         prefix = resource.key(namespace, "") if namespace else resource.prefix
         return [self._objects[key] for key in sorted(self._objects) if key.startswith(prefix)]
 
+    def peek(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        return self._objects.get(resource.key(namespace, name))
+
     def refuse(self, verb: str, error: Exception, times: int = 1) -> None:
         """The next `times` calls of the verb (`create`, `watch`...; `create pods` for one resource) raise the error."""
         self._refusals.setdefault(verb, []).extend([error] * times)

@@ -52,7 +52,7 @@ class ControlLoop:
             log.info("no answer; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except StatusError as error:
-            log.warning("refused; retrying", loop=self.name, key=key, error=error)
+            log.warning("refused; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except Exception as error:
             log.error("reconciliation failed; retrying", loop=self.name, key=key, error=error)
