@@ -70,7 +70,7 @@ class Sources:
             except NotFound:
                 value = None
             self._keep(key, value)
-        return value  # type: ignore[no-any-return]
+        return value
 
     async def _services_of(self, namespace: str) -> list[Object]:
         key = ("services", namespace, "")
@@ -79,7 +79,7 @@ class Sources:
             page = await self._client.list(resource("services"), namespace)
             value = [s for s in page.items if s["spec"].get("clusterIP") not in (None, "", "None")]
             self._keep(key, value)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def _kept(self, key: tuple[str, str, str]) -> tuple[bool, Any]:
         entry = self._entries.get(key)

@@ -90,7 +90,7 @@ class Volumes:
         self._pods.pop(pod["metadata"]["uid"], None)
         for volume in pod["spec"].get("volumes") or ():
             path = self.path(pod, volume)
-            if "hostPath" not in volume and os.path.ismount(path):
+            if "hostPath" not in volume and is_mounted(path):
                 await _command("umount", str(path))
 
     async def _set_up(self, pod: Object, volume: Object, state: PodVolumes) -> None:
@@ -115,17 +115,12 @@ class Volumes:
             raise VolumeProblem(f"Podium does not support emptyDir medium {medium} yet")
         if medium == "Memory" and os.geteuid() != 0:
             raise VolumeProblem("emptyDir medium Memory needs Podium to run as root")
-        fresh = not path.exists()
-        path.mkdir(parents=True, exist_ok=True)
-        if medium == "Memory" and not os.path.ismount(path):
+        fresh = make_directory(path)
+        if medium == "Memory" and not is_mounted(path):
             size = f",size={whole(str(source['sizeLimit']))}" if source.get("sizeLimit") else ""
             await _command("mount", "-t", "tmpfs", "-o", f"mode=0777,nosuid,nodev{size}", "tmpfs", str(path))
         if fresh:
-            path.chmod(0o777)
-            group = _fs_group(pod)
-            if group is not None:
-                os.chown(path, -1, group)
-                path.chmod(0o2777)
+            open_to_all(path, _fs_group(pod))
 
     # Files from values
 
@@ -246,6 +241,25 @@ def sub_path(volume: Path, part: str) -> Path:
     if not os.path.lexists(target):
         Path(resolved).mkdir(mode=0o750, parents=True)
     return Path(resolved)
+
+
+def make_directory(path: Path) -> bool:
+    """Whether it was not there."""
+    fresh = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    return fresh
+
+
+def is_mounted(path: Path) -> bool:
+    return os.path.ismount(path)
+
+
+def open_to_all(path: Path, group: int | None) -> None:
+    """Anybody may write; with a group, files made in it belong to that group."""
+    path.chmod(0o777)
+    if group is not None:
+        os.chown(path, -1, group)
+        path.chmod(0o2777)
 
 
 def disk_usage(directory: Path) -> int:
