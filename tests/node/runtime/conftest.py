@@ -36,24 +36,22 @@ def container(directory: Path, script: str, **more: object) -> ContainerSpec:
     return ContainerSpec(**settings)  # type: ignore[arg-type]
 
 
-def machine() -> dict[str, object]:
-    """What a runtime must not leave behind."""
-    groups = sorted(
-        os.path.join(path, name) for path, names, _ in os.walk("/sys/fs/cgroup") for name in names if name.startswith("podium-")
-    )
-    return {"mounts": Path("/proc/mounts").read_text(), "cgroups": groups}
+def left_behind(directory: Path) -> list[str]:
+    """Mounts, control groups and processes that a runtime in `directory` made and did not undo."""
+    group = process_runtime(directory).cgroup_name
+    found = [line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line or "podium-test" in line]
+    found += [path for path, _, _ in os.walk("/sys/fs/cgroup") if f"/{group}" in path]
+    return found + [line for name in os.listdir("/proc") if name.isdigit() and str(directory) in (line := _command_line(name))]
 
 
 @pytest_asyncio.fixture
 async def runtime(tmp_path: Path) -> AsyncIterator[ProcessRuntime]:
-    before = machine()
     made = process_runtime(tmp_path)
     yield made
     for sandbox in await made.list_sandboxes():
         await made.remove_sandbox(sandbox.id)
     await made.close()
-    assert machine() == before
-    assert [name for name in os.listdir("/proc") if name.isdigit() and str(tmp_path) in _command_line(name)] == []
+    assert left_behind(tmp_path) == []
 
 
 def _command_line(pid: str) -> str:

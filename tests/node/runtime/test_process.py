@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.node.runtime.conftest import container, pod, process_runtime
 
 from podium.node.runtime.interface import ContainerState, ContainerStatus, Mount, Resources, RuntimeFailure, SecurityContext
 from podium.node.runtime.process import ProcessRuntime
+from tests.node.runtime.conftest import container, pod, process_runtime
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -259,6 +259,7 @@ async def test_run_as_user(runtime: ProcessRuntime, tmp_path: Path) -> None:
     container_id = await started(runtime, tmp_path, "id -u; id -g; grep NoNewPrivs /proc/self/status; sleep 100", security=security)
     result = await runtime.exec_sync(container_id, ("sh", "-c", "id -u; id -g"), 5)
     assert result.stdout == b"12345\n23456\n"
+    await printed(tmp_path, 3)
     assert [line.split(" ", 3)[3] for line in log(tmp_path)] == ["12345", "23456", "NoNewPrivs:\t1"]
 
 

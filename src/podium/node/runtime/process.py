@@ -110,11 +110,12 @@ class ProcessRuntime:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=30, check=False
         )
         refusal = "" if probe.returncode == 0 else probe.stderr.decode(errors="replace").strip() or "the probe was killed"
-        parents = process_cgroup.parents(self._cgroup_name()) if uid == 0 else []
+        parents = process_cgroup.parents(self.cgroup_name) if uid == 0 else []
         process_cgroup.remove(parents)
         return process_launch.Rights(uid, os.getegid(), tuple(os.getgroups()), refusal, tuple(parents))
 
-    def _cgroup_name(self) -> str:
+    @property
+    def cgroup_name(self) -> str:
         return "podium-" + hashlib.blake2b(str(self._directory.absolute()).encode(), digest_size=6).hexdigest()
 
     async def _adopt(self, container_id: str) -> None:
@@ -242,7 +243,7 @@ class ProcessRuntime:
     def _create_cgroups(self, container_id: str, spec: ContainerSpec, rights: process_launch.Rights) -> list[str]:
         limits = spec.resources
         # Made anew each time: they go when the last container does.
-        parents = process_cgroup.parents(self._cgroup_name()) if rights.cgroup_parents else []
+        parents = process_cgroup.parents(self.cgroup_name) if rights.cgroup_parents else []
         try:
             return process_cgroup.create(parents, container_id, limits.memory_limit_bytes, limits.cpu_limit_m, limits.cpu_request_m)
         except OSError as error:
