@@ -24,9 +24,10 @@ from podium.world.interface import World
 
 class FakeClient:
     def __init__(self, world: World, *, lag_s: float = 0.0) -> None:
-        """`lag_s` delays what watches deliver, to test mirrors that are behind."""
+        """`lag_s` delays what watches deliver, to test mirrors that are behind; `lags_s` by plural name overrides it."""
         self._world = world
         self._lag_s = lag_s
+        self.lags_s: dict[str, float] = {}
         self._objects: dict[str, Object] = {}  # by store key
         self._history: list[tuple[int, str, str, Object, Object | None]] = []  # revision, key, type, object, previous
         self._watchers: list[_Watcher] = []
@@ -290,8 +291,9 @@ class FakeClient:
 
     def _publish(self, key: str, type: str, value: Object, previous: Object | None) -> None:
         self._history.append((self.revision, key, type, value, previous))
-        if self._lag_s:
-            asyncio.get_running_loop().call_later(self._lag_s, self._deliver, key, type, value, previous)
+        lag_s = self.lags_s.get(key.split("/")[2], self._lag_s)
+        if lag_s:
+            asyncio.get_running_loop().call_later(lag_s, self._deliver, key, type, value, previous)
         else:
             self._deliver(key, type, value, previous)
 

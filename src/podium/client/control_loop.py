@@ -52,10 +52,10 @@ class ControlLoop:
             log.info("no answer; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except StatusError as error:
-            log.warning("refused; retrying", loop=self.name, key=key, error=str(error))
+            log.warning("refused; retrying", loop=self.name, key=key, error=error)
             self._queue.retry(key)
         except Exception as error:
-            log.exception("reconciliation failed; retrying", loop=self.name, key=key, error=repr(error))
+            log.error("reconciliation failed; retrying", loop=self.name, key=key, error=error)
             self._queue.retry(key)
         else:
             self._queue.forget(key)
