@@ -6,7 +6,7 @@ import pytest
 
 from podium.controllers.node_health import Zone, plan_taints, unknown_conditions, zone_rate, zone_state
 from podium.controllers.node_lifecycle import NodeLifecycleController
-from podium.controllers.taint_eviction import TaintEvictionController, stay_of
+from podium.controllers.taint_eviction import stay_of
 from podium.objects.resources import resource
 from podium.objects.status import ServerError
 from podium.objects.values import copy
@@ -74,7 +74,6 @@ class Agents:
 async def started(cluster, names, zones=("a",)):
     agents = Agents(cluster, names, zones)
     controller = cluster.start(NodeLifecycleController)
-    cluster.start(TaintEvictionController)
     await asyncio.sleep(1)
     return agents, controller
 

@@ -63,10 +63,11 @@ Place = tuple[int, str, str, str]
 
 
 class GarbageCollector:
-    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, catalog: Catalog | None = None) -> None:
+    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, *, resources: Catalog | None = None) -> None:
+        """`resources` are those that the server serves."""
         self._client = client
         self._events = events
-        self._catalog = catalog or builtin()
+        self._catalog = resources or builtin()
         self.resources = collectable(self._catalog)
         self._numbers = {resource: number for number, resource in enumerate(self.resources)}
         self._by_kind = {(r.group, r.kind): number for number, r in enumerate(self.resources)}

@@ -3,7 +3,7 @@
     heartbeat (Lease renewed, status reported) --> Health.seen
     40 s without one  --> conditions Unknown, pods on it not ready
     conditions        --> NoSchedule taints, at once
-    Ready not True    --> NoExecute taint, at most 0.1 nodes per second and zone; pods then leave by taint_eviction.py
+    Ready not True    --> NoExecute taint, at most 0.1 nodes per second and zone; pods then leave (taint_eviction.py, run from here)
     Ready True again  --> all these taints are removed
 
 Cost: a renewed Lease costs one dictionary look-up; a node without news costs nothing. Each node has one entry in a heap of times at which
@@ -44,6 +44,7 @@ from podium.controllers.node_health import (
     zone_state,
 )
 from podium.controllers.pods_on_nodes import BY_NODE, by_node
+from podium.controllers.taint_eviction import TaintEvictionController
 from podium.controllers.timestamps import seconds
 from podium.instrument.log import logger
 from podium.objects.resources import resource
@@ -71,9 +72,10 @@ class NodeLifecycleController:
         self._nodes_resource = resource("nodes")
         self._pods_resource = resource("pods")
         self._nodes = mirrors.of(self._nodes_resource)
-        self._leases = mirrors.of(resource("leases", "coordination.k8s.io"), namespace=NODE_LEASE_NAMESPACE)
+        self._leases = mirrors.of(resource("leases", "coordination.k8s.io"))
         self._pods = mirrors.of(self._pods_resource)
         self._pods.add_index(BY_NODE, by_node)
+        self._eviction = TaintEvictionController(client, mirrors, events, world)
         self._queue = WorkQueue(world)
         self._health: dict[str, Health] = {}
         self._expiries: list[tuple[float, str]] = []
@@ -95,6 +97,7 @@ class NodeLifecycleController:
         supervisor = Supervisor("node-lifecycle")
         try:
             supervisor.start("reconcile", ControlLoop("node-lifecycle", self._queue, self.reconcile, WORKERS).run())
+            supervisor.start("taint-eviction", self._eviction.run())
             supervisor.start("tick", self._tick_forever())
             await supervisor.failed()
         finally:
@@ -105,15 +108,14 @@ class NodeLifecycleController:
     # Observing
 
     def _on_lease(self, change: Change) -> None:
-        health = self._health.get(name_of(change.object))
-        if health is not None and change.new is not None:
-            self._renewed(name_of(change.object), health, change.new)
-
-    def _renewed(self, name: str, health: Health, lease: Object) -> None:
+        lease = change.new
+        if lease is None or namespace_of(lease) != NODE_LEASE_NAMESPACE:
+            return
+        health = self._health.get(name_of(lease))
         renewed = (lease.get("spec") or {}).get("renewTime") or ""
-        if renewed > health.renewed:
+        if health is not None and renewed > health.renewed:
             health.renewed = renewed
-            self._alive(name, health)
+            self._alive(name_of(lease), health)
 
     def _on_node(self, change: Change) -> None:
         name = name_of(change.object)
