@@ -3,7 +3,7 @@ import json
 import orjson
 import pytest
 
-from podium.objects.decoding import BODY_BYTES_MAX, DEPTH_MAX, decode, decode_any
+from podium.objects.decoding import BODY_BYTES_MAX, DEPTH_MAX, decode
 from podium.objects.status import BadRequest, TooLarge, UnsupportedMediaType
 
 
@@ -45,7 +45,7 @@ def test_what_is_not_a_json_object_is_a_bad_request(body: bytes, message: str) -
 
 def test_the_message_names_the_kind_and_the_beginning_of_the_body() -> None:
     with pytest.raises(BadRequest) as refused:
-        decode(b'{"metadata":{"name":"0123456789012345678901234567"', "application/json", "Pod")
+        decode(b'{"metadata":{"name":"0123456789012345678901234567"', "application/json", kind="Pod")
     assert refused.value.message.startswith("the object provided is unrecognized (must be of type Pod): ")
     assert refused.value.message.endswith('({"metadata":{"name":"012345678 ...)')
 
@@ -82,7 +82,7 @@ def test_a_body_over_the_limit_is_too_large() -> None:
 
 
 def test_a_json_patch_may_be_a_list() -> None:
-    assert decode_any(b"[]", "application/json-patch+json").value == []
+    assert decode(b"[]", "application/json-patch+json", allow_list=True).value == []
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,14 @@ class Core:
             strategy = self.strategies[key] = Strategy(resource)
         return strategy
 
+    def stored_as(self, resource: Resource) -> Resource:
+        """The resource in whose form the objects are stored: itself, but for those that are served in two forms."""
+        if not resource.storage_api_version:
+            return resource
+        stored = self.catalog.by_kind(resource.storage_api_version, resource.kind)
+        assert stored is not None
+        return stored
+
     async def fetch(self, request: Request) -> Record:
         """The record that the request names. Raises NotFound."""
         resource = request.resource

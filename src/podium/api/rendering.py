@@ -12,6 +12,7 @@ import orjson
 from podium.api import tables
 from podium.api.negotiation import Form
 from podium.api.request import ListResult, ObjectResult, Request
+from podium.objects import conversion
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest
 from podium.store.record import Record
@@ -25,6 +26,8 @@ _INCLUDE = ("None", "Metadata", "Object")
 
 
 def object_response(request: Request, result: ObjectResult, form: Form, now: datetime) -> Response:
+    if request.resource.storage_api_version and result.to_value().get("kind") == request.resource.kind:
+        result = ObjectResult(value=conversion.from_storage(request.resource, result.to_value()), status=result.status)
     if form.as_kind == "Table" and result.to_value().get("kind") != "Status":
         return _response(request, result.status, orjson.dumps(_table(request, [result.to_value()], {}, now)), form)
     if form.as_kind:
@@ -43,11 +46,15 @@ def list_response(request: Request, result: ListResult, form: Form, now: datetim
     if form.as_kind == "Table":
         body = orjson.dumps(_table(request, [r.value for r in result.records], metadata, now))
     elif form.as_kind:
-        items = [_partial(r.value) for r in result.records]
-        body = orjson.dumps({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
+        partial = [_partial(r.value) for r in result.records]
+        body = orjson.dumps({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": partial})
     else:
+        if resource.storage_api_version:
+            items = [orjson.dumps(conversion.from_storage(resource, r.value)) for r in result.records]
+        else:
+            items = [r.encoded for r in result.records]
         head = f'{{"kind":"{resource.list_kind}","apiVersion":"{resource.api_version}","metadata":'.encode()
-        body = b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join([r.encoded for r in result.records]), b"]}"))
+        body = b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join(items), b"]}"))
     return _response(request, 200, body, form)
 
 
@@ -94,7 +101,8 @@ def _row(value: Object, cells: list[Any], include: str) -> Object:
 
 def _table(request: Request, items: Sequence[Object], metadata: Object, now: datetime, *, columns: bool = True) -> Object:
     printer, include = tables.printer(request.resource), _include(request)
-    rows = [_row(value, printer.cells(value, now), include) for value in items]
+    shown = [conversion.from_storage(request.resource, v) for v in items] if request.resource.storage_api_version else items
+    rows = [_row(value, printer.cells(value, now), include) for value in shown]
     if not metadata and items:
         metadata = {"resourceVersion": items[0]["metadata"].get("resourceVersion", "")}
     return {
@@ -105,12 +113,17 @@ def _table(request: Request, items: Sequence[Object], metadata: Object, now: dat
 
 def change_renderer(request: Request, form: Form, now: Callable[[], datetime]) -> Callable[[Sequence[tuple[str, Record]]], bytes]:
     """How a watch writes a batch of changes: one HTTP chunk of newline-separated events."""
-    if not form.as_kind:
+    if not form.as_kind and not request.resource.storage_api_version:
         return _plain_changes
 
     def render(changes: Sequence[tuple[str, Record]]) -> bytes:
         at = now()
-        make = (lambda v: _table(request, [v], {}, at)) if form.as_kind == "Table" else _partial
+
+        def make(value: Object) -> Object:
+            if form.as_kind == "Table":
+                return _table(request, [value], {}, at)
+            return _partial(value) if form.as_kind else conversion.from_storage(request.resource, value)
+
         return frame(b"".join(orjson.dumps({"type": t, "object": make(r.value)}) + b"\n" for t, r in changes))
 
     return render

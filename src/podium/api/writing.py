@@ -14,7 +14,7 @@ from podium.api.admission import admit
 from podium.api.core import Core, Object
 from podium.api.encoding import encode
 from podium.api.request import ObjectResult, Request
-from podium.objects import defaults, patches, structure, support, validation, values
+from podium.objects import conversion, defaults, patches, structure, support, validation, values
 from podium.objects.cause import Cause, invalid_error
 from podium.objects.status import MODIFIED, BadRequest, Conflict, StatusError, UnsupportedMediaType, already_exists, conflict
 from podium.store.errors import RevisionMismatch
@@ -53,7 +53,9 @@ async def create(core: Core, request: Request) -> ObjectResult:
 
 
 async def _create_once(core: Core, request: Request, new: Object) -> ObjectResult:
-    resource, metadata = request.resource, new["metadata"]
+    resource = core.stored_as(request.resource)
+    new = conversion.to_storage(request.resource, new)
+    metadata = new["metadata"]
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"):
         metadata.pop(name, None)
     metadata["uid"] = core.world.uid()
@@ -90,14 +92,15 @@ async def update(core: Core, request: Request) -> ObjectResult:
     if metadata.get("name", request.name) != request.name:
         raise BadRequest(f"the name of the object ({metadata['name']}) does not match the name on the URL ({request.name})")
     metadata["name"] = request.name
-    return await change(core, request, lambda old: values.copy(new))
+    return await change(core, request, lambda old: conversion.to_storage(resource, values.copy(new)))
 
 
 async def patch(core: Core, request: Request) -> ObjectResult:
     resource = request.resource
     instructions = request.value
 
-    def patched(old: Object) -> Object:
+    def patched(stored: Object) -> Object:
+        old = conversion.from_storage(resource, stored)
         match request.patch_type:
             case "json":
                 new = patches.apply_json(old, instructions)
@@ -115,7 +118,7 @@ async def patch(core: Core, request: Request) -> ObjectResult:
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
             del new["metadata"]["resourceVersion"]
-        return new
+        return conversion.to_storage(resource, new)
 
     return await change(core, request, patched)
 
@@ -169,7 +172,7 @@ def _check_preconditions(request: Request, new: Object, record: Record) -> bool:
 
 
 async def _store_change(core: Core, request: Request, new: Object, record: Record) -> ObjectResult:
-    resource, old = request.resource, record.value
+    resource, old = core.stored_as(request.resource), record.value
     strategy = core.strategy(resource)
     _keep_server_metadata(new["metadata"], old["metadata"])
     if request.subresource == "status":

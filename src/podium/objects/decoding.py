@@ -26,6 +26,8 @@ DEPTH_MAX = 200
 """Levels of nesting. Upstream allows 10,000; ours must leave room below orjson's 254 for the lists and events objects are put in."""
 NODES_MAX = 1_000_000
 """Values in one YAML document with its aliases written out."""
+DUPLICATES_MAX = 100
+"""How many duplicate fields are named, as upstream's decoder."""
 MEDIA_TYPES = ("application/json", "application/yaml")
 
 _SUMMARY_BYTES = 30
@@ -39,27 +41,25 @@ class Decoded:
     duplicates: list[str] = field(default_factory=list)
 
 
-def decode(body: bytes, content_type: str, kind: str = "") -> Decoded:
-    """One object. `kind`, if given, is the kind expected, for the message. Raises BadRequest, UnsupportedMediaType, TooLarge."""
-    decoded = decode_any(body, content_type, kind)
-    if type(decoded.value) is not dict:
-        found = "array" if isinstance(decoded.value, list) else type_name(decoded.value)
-        detail = f"json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string; Kind string }}"
-        raise _refused(f"couldn't get version/kind; json parse error: {detail}", body, kind)
-    return decoded
+def decode(body: bytes, content_type: str, *, kind: str = "", allow_list: bool = False) -> Decoded:
+    """One object, or with `allow_list` a list (a JSON patch). Media types ending in +json and +yaml count as JSON and YAML.
 
-
-def decode_any(body: bytes, content_type: str, kind: str = "") -> Decoded:
-    """One value of any type (a JSON patch is a list). Media types ending in +json and +yaml count as theirs."""
+    `kind`, if given, is the kind expected, for the message. Raises BadRequest, UnsupportedMediaType, TooLarge.
+    """
     if len(body) > BODY_BYTES_MAX:
         raise TooLarge(f"Request entity too large: limit is {BODY_BYTES_MAX}")
     media = content_type.partition(";")[0].strip().lower()
     if not media or media == "application/json" or media.endswith("+json"):
-        return _decode_json(body, kind)
-    if media in ("application/yaml", "application/x-yaml", "text/yaml") or media.endswith("+yaml"):
-        return _decode_yaml(body, kind)
-    accepted = ", ".join(MEDIA_TYPES)
-    raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
+        decoded = _decode_json(body, kind)
+    elif media in ("application/yaml", "application/x-yaml", "text/yaml") or media.endswith("+yaml"):
+        decoded = _decode_yaml(body, kind)
+    else:
+        accepted = ", ".join(MEDIA_TYPES)
+        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
+    if type(decoded.value) is dict or (allow_list and type(decoded.value) is list):
+        return decoded
+    detail = f"json: cannot unmarshal {type_name(decoded.value)} into Go value of type struct {{ APIVersion string; Kind string }}"
+    raise _refused(f"couldn't get version/kind; json parse error: {detail}", body, kind)
 
 
 def type_name(value: Any) -> str:
@@ -147,7 +147,11 @@ def _duplicates(body: bytes) -> list[str]:
         return []
     paths: list[str] = []
     _collect_duplicates(json.loads(body, object_pairs_hook=_Pairs), "", paths.append)
-    return [f'duplicate field "{path}"' for path in dict.fromkeys(paths)]
+    return _phrases(paths)
+
+
+def _phrases(paths: list[str]) -> list[str]:
+    return [f'duplicate field "{path}"' for path in list(dict.fromkeys(paths))[:DUPLICATES_MAX]]
 
 
 def _collect_duplicates(node: Any, path: str, report: Callable[[str], None]) -> None:
@@ -169,4 +173,4 @@ def _decode_yaml(body: bytes, kind: str) -> Decoded:
         value, duplicates = read_yaml(body, depth_max=DEPTH_MAX, nodes_max=NODES_MAX)
     except YamlError as error:
         raise _refused(f"couldn't get version/kind; json parse error: yaml: {error}", body, kind) from error
-    return Decoded(value, [f'duplicate field "{path}"' for path in dict.fromkeys(duplicates)])
+    return Decoded(value, _phrases(duplicates))

@@ -18,6 +18,9 @@ import orjson
 
 from podium.objects import resource_names
 
+KUBERNETES_VERSION = "1.37.0"
+"""The version whose resources and schemas were extracted (tools/extract_schemas.py)."""
+
 _STABLE = re.compile(r"v\d+")
 
 
@@ -85,15 +88,20 @@ class Resource:
 
 
 class Catalog:
-    """The resources one server serves, by URL and by kind. Iterates in the order they were added."""
+    """The resources one server serves, by URL and by kind. Iterates in the order they were added.
+
+    `generation` grows with each change, so that documents made from a catalog can be kept until then.
+    """
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._by_url: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
+        self.generation = 0
         for resource in resources:
             self.add(resource)
 
     def add(self, resource: Resource) -> None:
+        self.generation += 1
         self._by_url[resource.group, resource.version, resource.plural] = resource
         self._by_kind[resource.api_version, resource.kind] = resource
 
@@ -135,9 +143,10 @@ def _resource(row: dict[str, Any]) -> Resource:
 
 
 @cache
+@cache
 def resource(plural: str, group: str = "") -> Resource:
-    """A built-in resource in its preferred (stable) version. Raises KeyError for an unknown one: our bug, not input."""
-    for candidate in builtin():
-        if candidate.plural == plural and candidate.group == group and candidate.version in ("v1", "v2"):
-            return candidate
-    raise KeyError(f"{plural}.{group}")
+    """A built-in resource in its preferred version. Raises KeyError for an unknown one: our bug, not input."""
+    versions = [r for r in builtin() if r.plural == plural and r.group == group]
+    if not versions:
+        raise KeyError(f"{plural}.{group}")
+    return max(versions, key=lambda r: int(r.version[1:]))
