@@ -58,7 +58,7 @@ def test_selector_values() -> None:
         {"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "tier", "operator": "In", "values": ["front", "back"]}]}
     )
     assert both.matches(LABELS) and not both.matches({"app": "web"})
-    assert str(both) == "app in (web),tier in (back,front)"
+    assert str(both) == "app=web,tier in (back,front)"
     with pytest.raises(BadRequest, match=r'^"Near" is not a valid label selector operator$'):
         selectors.from_value({"matchExpressions": [{"key": "a", "operator": "Near"}]})
 

@@ -85,7 +85,7 @@ def from_value(value: Mapping[str, Any] | None) -> LabelSelector:
     """The selector of a metav1.LabelSelector: None selects nothing, an empty one everything. Raises BadRequest."""
     if value is None:
         return LabelSelector((), nothing=True)
-    requirements = [_requirement(key, "in", (wanted,)) for key, wanted in (value.get("matchLabels") or {}).items()]
+    requirements = [_requirement(key, "=", (wanted,)) for key, wanted in (value.get("matchLabels") or {}).items()]
     for expression in value.get("matchExpressions") or ():
         operator = _OF_VALUE.get(expression.get("operator", ""))
         if operator is None:

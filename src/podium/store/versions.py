@@ -14,6 +14,7 @@ Source: etcd server/storage/mvcc for the semantics (revisions, compaction); the 
 
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 from podium.store.bucket import Bucket, Tombstone, bucket_name
@@ -166,27 +167,42 @@ class Versions:
         while self.over_limit():
             self._forget_oldest()
 
-    def compact(self, revision: int) -> None:
-        """Forgets the history at and below `revision`. Raises FutureRevision."""
+    def limit_revision(self) -> int:
+        """Where to compact to so that a tenth of the bounds is free again."""
+        excess_events = max(0, len(self._ring) - self._events_max * 9 // 10)
+        excess_bytes = max(0, self._ring_bytes - self._bytes_max * 9 // 10)
+        revision = self.oldest_revision
+        for event in self._ring:
+            if excess_events <= 0 and excess_bytes <= 0:
+                break
+            excess_events -= 1
+            excess_bytes -= _history_bytes(event)
+            revision = event.record.revision
+        return revision
+
+    def compact(self, revision: int, *, forget: bool = True) -> None:
+        """Nothing at or below `revision` can be watched, nothing below it read any more. `forget=False` keeps the events all
+        the same, until `forget_to`: for an engine that has yet to move them on disk. Raises FutureRevision."""
         if revision > self.revision:
             raise FutureRevision(revision, self.revision)
-        while self.oldest_revision < revision:
+        self.oldest_revision = max(self.oldest_revision, revision)
+        if forget:
+            self.forget_to(revision)
+
+    def forget_to(self, revision: int) -> None:
+        """Drops the events at and below `revision`, and the versions they superseded."""
+        while self._ring and self._ring[0].record.revision <= revision:
             self._forget_oldest()
 
-    def oldest_events(self, revision: int, count_max: int) -> list[Event]:
-        """The oldest `count_max` events at and below `revision`."""
-        found: list[Event] = []
-        for event in self._ring:
-            if event.record.revision > revision or len(found) == count_max:
-                break
-            found.append(event)
-        return found
+    def oldest_events(self, revision: int) -> list[Event]:
+        """The events kept at and below `revision`."""
+        return list(takewhile(lambda event: event.record.revision <= revision, self._ring))
 
     def _forget_oldest(self) -> None:
         event = self._ring.popleft()
         self._ring_bytes -= _history_bytes(event)
         self._bucket(event.record.key).forget_oldest()
-        self.oldest_revision = event.record.revision
+        self.oldest_revision = max(self.oldest_revision, event.record.revision)
 
     def _cool(self, superseded: Record) -> None:
         self._warm.append(superseded)

@@ -1,0 +1,134 @@
+"""The command line: what can be typed, and which code it leads to. Only argparse is imported before a command is chosen."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from podium import __version__
+from podium.cli.refusal import Refusal
+
+RUNTIMES = ("auto", "cri", "process", "simulated")
+Role = Callable[["argparse.Namespace"], int]
+
+EXAMPLES = """\
+examples:
+  podium up                         a cluster until Ctrl-C
+  podium up --detach                a cluster in the background
+  podium up --simulated-nodes 100   with a hundred simulated nodes beside this machine
+  kubectl get nodes                 any Kubernetes client works
+  podium down                       end it; its data stays
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="podium",
+        description="A whole Kubernetes platform in one Python package.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"podium {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_up(commands)
+    down = commands.add_parser("down", help="end a cluster; its data stays")
+    _add_data_dir(down)
+    status = commands.add_parser("status", help="processes, nodes and addresses of a cluster")
+    _add_data_dir(status)
+    status.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    config = commands.add_parser("kubeconfig", help="print a cluster's kubeconfig")
+    _add_data_dir(config)
+    image = commands.add_parser("image", help="images of a cluster with containers").add_subparsers(
+        dest="image_command", metavar="COMMAND", required=True
+    )
+    load = image.add_parser("load", help="load an image archive (docker save, or an OCI archive)")
+    load.add_argument("file", metavar="FILE")
+    _add_data_dir(load)
+    commands.add_parser("version", help="print versions")
+    _add_run(commands)
+    return top
+
+
+def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    up = commands.add_parser("up", help="start a cluster")
+    _add_data_dir(up)
+    up.add_argument("--detach", "-d", action="store_true", help="return when it is ready, and leave it running")
+    up.add_argument(
+        "--runtime", choices=RUNTIMES, default="auto", help="what runs pods (default: containers where containerd is, processes otherwise)"
+    )
+    up.add_argument("--simulated-nodes", type=_count, metavar="N", help="simulated nodes beside this machine's own")
+    up.add_argument("--manifests", metavar="DIR", help="apply the YAML files of this directory, and again when they change")
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """`podium run ROLE`: what the supervisor starts; not for users, so not in the help."""
+    run = commands.add_parser("run")
+    commands._choices_actions = [action for action in commands._choices_actions if action.dest != "run"]
+    run.add_argument("role", choices=("supervisor", "control-plane", "node", "simulated-nodes", "stop-pods"))
+    run.add_argument("--data-dir", metavar="D", required=True)
+    run.add_argument("--name", metavar="NAME")
+
+
+def _add_data_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-dir", metavar="D", help="the cluster's directory (default: /var/lib/podium for root, ~/.local/share/podium otherwise)"
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 10_000:
+        raise argparse.ArgumentTypeError("must be between 0 and 10000")
+    return number
+
+
+def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
+    """Parses and runs a command; returns its exit code: 0, 1 after a refusal, 2 after a usage error. `roles` are what `podium run` starts."""
+    arguments = parser().parse_args(argv)
+    try:
+        return roles[arguments.role](arguments) if arguments.command == "run" else _command(arguments)
+    except Refusal as refusal:
+        print(f"podium: {refusal.message}", file=sys.stderr)
+        return refusal.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "up":
+            from podium.cli.up import up
+
+            return up(arguments)
+        case "down":
+            from podium.cli.down import down
+
+            return down(arguments)
+        case "status":
+            from podium.cli.status import status
+
+            return status(arguments)
+        case "kubeconfig":
+            return _kubeconfig(arguments)
+        case "image":
+            from podium.cli.image import load
+
+            return load(arguments)
+        case _:
+            print(f"podium {__version__}")
+            return 0
+
+
+def _kubeconfig(arguments: argparse.Namespace) -> int:
+    from podium.cli.cluster import require, resolve_data_dir
+
+    cluster = require(resolve_data_dir(arguments.data_dir))
+    try:
+        sys.stdout.write(cluster.kubeconfig_path.read_text())
+    except OSError:
+        raise Refusal(
+            f"{cluster.kubeconfig_path} cannot be read: start the cluster with `podium up --data-dir {cluster.data_dir}`"
+        ) from None
+    return 0
