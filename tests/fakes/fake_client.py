@@ -18,7 +18,7 @@ from typing import Any
 from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
 from podium.objects import selectors, status
 from podium.objects.resources import Resource, builtin
-from podium.objects.values import copy
+from podium.objects.values import copy, key_of
 from podium.world.interface import World
 
 
@@ -60,6 +60,9 @@ class FakeClient:
         prefix = resource.key(namespace, "") if namespace else resource.prefix
         return [self._objects[key] for key in sorted(self._objects) if key.startswith(prefix)]
 
+    def peek(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        return self._objects.get(resource.key(namespace, name))
+
     def refuse(self, verb: str, error: Exception, times: int = 1) -> None:
         """The next `times` calls of the verb (`create`, `watch`...; `create pods` for one resource) raise the error."""
         self._refusals.setdefault(verb, []).extend([error] * times)
@@ -93,11 +96,10 @@ class FakeClient:
     ) -> ListPage:
         await self._call("list", resource)
         matches = _matcher(labels, fields)
-        found = [value for value in self.all(resource, namespace) if matches(value)]
-        start = int(continue_token or 0)
-        end = start + limit if limit else len(found)
-        token = str(end) if end < len(found) else ""
-        return ListPage(found[start:end], str(self.revision), token, max(0, len(found) - end))
+        found = [value for value in self.all(resource, namespace) if matches(value) and key_of(value) > continue_token]
+        page = found[: limit or None]
+        token = key_of(page[-1]) if len(page) < len(found) else ""
+        return ListPage(page, str(self.revision), token, len(found) - len(page))
 
     async def create(
         self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = ""

@@ -58,7 +58,7 @@ class LeaderElection:
                 supervisor.start("renew", self._renew())
                 await supervisor.failed()
             except LeadershipLost as error:
-                log.warning("leadership lost", lease=self._name, error=error)
+                log.warning("leadership lost", lease=self._name, error=str(error))
             finally:
                 self.leading = False
                 await supervisor.stop()

@@ -150,7 +150,7 @@ class Mirror:
                     self._revision = ""
                 await self._backoff.pause()
             except StatusError as error:
-                log.warning("refused", resource=self.resource.plural, error=error)
+                log.warning("refused", resource=self.resource.plural, error=str(error))
                 await self._backoff.pause()
             except Exception as error:  # a gap we cannot see through: only a new list closes it
                 log.error("unreadable answer; listing again", resource=self.resource.plural, error=error)

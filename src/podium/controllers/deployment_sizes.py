@@ -96,7 +96,7 @@ def is_scaling(deployment: Object, replica_sets: Sequence[Object]) -> bool:
 
 
 def plan_scaling(deployment: Object, new: Object | None, old: Sequence[Object]) -> Sizes:
-    """Sizes for a Deployment that was scaled, or is paused; also of ReplicaSets that keep theirs, so that they remember the Deployment's."""
+    """Sizes for a Deployment that was scaled, or is paused; also unchanged ones, of ReplicaSets that are to remember the Deployment's."""
     wanted = replicas_of(deployment)
     active = [r for r in (*old, *([new] if new is not None else [])) if replicas_of(r) > 0]
     if len(active) <= 1:
