@@ -153,16 +153,28 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
 
 
 def _number(text: str, event: yaml.ScalarEvent) -> Any:
+    try:
+        value = _read_number(text)
+    except (ValueError, OverflowError) as error:
+        raise YamlError(f"{_where(event)}: {text[:_SHOWN]} is not a JSON number") from error
+    return value
+
+
+_SHOWN = 40
+
+
+def _read_number(text: str) -> Any:
+    """An integer, a float, or the text itself when it is neither. Raises ValueError, OverflowError for one that JSON cannot have."""
     for pattern, base in _INTEGERS:
         if match := pattern.fullmatch(text):
             digits = match[1].replace("_", "")
             value = int(digits, base) * (-1 if text[0] == "-" else 1) if digits else 0
             return value if -(2**63) <= value < 2**64 else float(value)
+    if _NOT_JSON.fullmatch(text):
+        raise ValueError(text)
     if not _FLOAT.fullmatch(text):
-        if _NOT_JSON.fullmatch(text):
-            raise YamlError(f"{_where(event)}: {text} is not a JSON number")
         return text
     number = float(text)
     if math.isinf(number):
-        raise YamlError(f"{_where(event)}: {text} is not a JSON number")
+        raise OverflowError(text)
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
