@@ -149,6 +149,7 @@ _BOMB = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
     ("body", "message"),
     [
         (_BOMB, "excessive aliasing"),
+        (b"a: [" + b"1," * 300_000 + b"]", "more than 250000 values"),
         (b"a: &a [*a]", "unknown anchor 'a'"),
         (b"[" * 500_000, "max depth"),
         (b"- " * 500_000 + b"a", "max depth"),

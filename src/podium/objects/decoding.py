@@ -24,7 +24,7 @@ from podium.objects.yaml_values import YamlError, read_yaml
 BODY_BYTES_MAX = 3 * 1024 * 1024
 DEPTH_MAX = 200
 """Levels of nesting. Upstream allows 10,000; ours must leave room below orjson's 254 for the lists and events objects are put in."""
-NODES_MAX = 1_000_000
+NODES_MAX = 250_000
 """Values in one YAML document with its aliases written out."""
 DUPLICATES_MAX = 100
 """How many duplicate fields are named, as upstream's decoder."""

@@ -84,16 +84,16 @@ class _Reader:
             self._anchors[event.anchor] = (orjson.dumps(value), self._nodes - before)
         return value
 
-    def _count(self, nodes: int, event: yaml.Event) -> None:
+    def _count(self, nodes: int, event: yaml.Event, why: str = "") -> None:
         self._nodes += nodes
         if self._nodes > self._nodes_max:
-            raise YamlError(f"{_where(event)}: document contains excessive aliasing")
+            raise YamlError(f"{_where(event)}: {why or f'document has more than {self._nodes_max} values'}")
 
     def _alias(self, event: yaml.AliasEvent) -> Any:
         if event.anchor not in self._anchors:
             raise YamlError(f"{_where(event)}: unknown anchor '{event.anchor}' referenced")
         encoded, nodes = self._anchors[event.anchor]
-        self._count(nodes, event)
+        self._count(nodes, event, "document contains excessive aliasing")
         return orjson.loads(encoded)
 
     def _sequence(self, path: str, depth: int) -> list[Any]:
