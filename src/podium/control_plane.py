@@ -150,7 +150,7 @@ async def _run(cluster: Cluster) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     authority = Authority.load_or_create(cluster.pki_dir)
-    store = await SqliteStore.open(cluster.store_path)
+    store = SqliteStore.open(cluster.store_path)
     world = RealWorld()
     plane = await build(
         store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,

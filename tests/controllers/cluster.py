@@ -54,7 +54,7 @@ class Cluster:
                 self.set_ready(pod)
 
     def get(self, kind, name, namespace="default"):
-        return next((o for o in self.client.all(kind, namespace) if o["metadata"]["name"] == name), None)
+        return self.client.peek(kind, name, namespace)
 
     def messages(self, reason):
         return [e["message"] for e in self.client.all(EVENTS) if e["reason"] == reason]

@@ -199,11 +199,15 @@ def test_refused_template_costs_one_request_at_a_time_and_is_reported():
 @pytest.mark.parametrize("lag_s", [0.0, 0.01, 0.3, 3.0])
 def test_lagging_mirror_never_makes_too_many_nor_deletes_too_many(lag_s):
     async def scenario(c):
+        c.client.lags_s["pods"] = lag_s
         c.start(ReplicaSetController)
         c.client.put(replica_set(replicas=40))
         fewest = []
-        for _ in range(40):
-            await asyncio.sleep(0.25 + lag_s / 4)
+        for number in range(40):
+            await asyncio.sleep(0.05 + lag_s / 4)
+            touched = copy(c.get(REPLICA_SETS, "web"))
+            touched["metadata"]["annotations"] = {"touched": str(number)}
+            c.client.put(touched)
             assert len(c.client.all(PODS)) <= 40
         assert len(c.client.all(PODS)) == 40
         c.client.put(replica_set(replicas=10))
@@ -212,7 +216,7 @@ def test_lagging_mirror_never_makes_too_many_nor_deletes_too_many(lag_s):
             fewest.append(len(c.client.all(PODS)))
         assert min(fewest) == 10
 
-    cluster.run(scenario, lag_s=lag_s)
+    cluster.run(scenario)
 
 
 @settings(max_examples=15, deadline=None)

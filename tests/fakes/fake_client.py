@@ -18,15 +18,16 @@ from typing import Any
 from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
 from podium.objects import selectors, status
 from podium.objects.resources import Resource, builtin
-from podium.objects.values import copy
+from podium.objects.values import copy, key_of
 from podium.world.interface import World
 
 
 class FakeClient:
     def __init__(self, world: World, *, lag_s: float = 0.0) -> None:
-        """`lag_s` delays what watches deliver, to test mirrors that are behind."""
+        """`lag_s` delays what watches deliver, to test mirrors that are behind; `lags_s` by plural name overrides it."""
         self._world = world
         self._lag_s = lag_s
+        self.lags_s: dict[str, float] = {}
         self._objects: dict[str, Object] = {}  # by store key
         self._history: list[tuple[int, str, str, Object, Object | None]] = []  # revision, key, type, object, previous
         self._watchers: list[_Watcher] = []
@@ -58,6 +59,9 @@ class FakeClient:
         """Every object, by key."""
         prefix = resource.key(namespace, "") if namespace else resource.prefix
         return [self._objects[key] for key in sorted(self._objects) if key.startswith(prefix)]
+
+    def peek(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        return self._objects.get(resource.key(namespace, name))
 
     def refuse(self, verb: str, error: Exception, times: int = 1) -> None:
         """The next `times` calls of the verb (`create`, `watch`...; `create pods` for one resource) raise the error."""
@@ -92,11 +96,10 @@ class FakeClient:
     ) -> ListPage:
         await self._call("list", resource)
         matches = _matcher(labels, fields)
-        found = [value for value in self.all(resource, namespace) if matches(value)]
-        start = int(continue_token or 0)
-        end = start + limit if limit else len(found)
-        token = str(end) if end < len(found) else ""
-        return ListPage(found[start:end], str(self.revision), token, max(0, len(found) - end))
+        found = [value for value in self.all(resource, namespace) if matches(value) and key_of(value) > continue_token]
+        page = found[: limit or None]
+        token = key_of(page[-1]) if len(page) < len(found) else ""
+        return ListPage(page, str(self.revision), token, len(found) - len(page))
 
     async def create(
         self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = ""
@@ -290,8 +293,9 @@ class FakeClient:
 
     def _publish(self, key: str, type: str, value: Object, previous: Object | None) -> None:
         self._history.append((self.revision, key, type, value, previous))
-        if self._lag_s:
-            asyncio.get_running_loop().call_later(self._lag_s, self._deliver, key, type, value, previous)
+        lag_s = self.lags_s.get(key.split("/")[2], self._lag_s)
+        if lag_s:
+            asyncio.get_running_loop().call_later(lag_s, self._deliver, key, type, value, previous)
         else:
             self._deliver(key, type, value, previous)
 

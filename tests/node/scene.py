@@ -1,6 +1,7 @@
 """A node on the virtual loop: the fake client as the API, a runtime, and the agent's machinery around one PodWorkers."""
 
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 from podium.client.events import EventRecorder
@@ -126,7 +127,7 @@ def check_history(scene: Scene) -> None:
     """What must hold of any sequence of statuses a pod went through."""
     for versions in scene.history.values():
         phases = [v["status"].get("phase") for v in versions]
-        for before, after in zip(phases, phases[1:], strict=False):
+        for before, after in pairwise(phases):
             assert before not in ("Succeeded", "Failed") or after == before, phases
         for field in ("containerStatuses", "initContainerStatuses"):
             counts: dict[str, int] = {}

@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 
 from podium.client.interface import DeleteOptions
 from podium.node.runtime.simulated import EXIT_CODE, RUN_DURATION, STOP_DELAY
@@ -56,7 +57,7 @@ def test_a_crashing_container_backs_off_by_10_20_40_seconds() -> None:
             if "running" in entry.get("state", {}) and entry["restartCount"] > seen:
                 seen = entry["restartCount"]
                 starts.append(scene.world.clock.monotonic())
-        gaps = [round(b - a) for a, b in zip(starts, starts[1:], strict=False)]
+        gaps = [round(b - a) for a, b in pairwise(starts)]
         assert gaps[:4] == [1, 11, 21, 41], gaps
         entry = scene.status()["containerStatuses"][0]
         assert entry["lastState"]["terminated"]["exitCode"] == 3

@@ -90,3 +90,10 @@ def test_resources_that_are_one_set_of_objects_share_their_keys() -> None:
 def test_no_other_resources_share_their_keys() -> None:
     prefixes = [r.prefix for r in builtin() if not r.storage_api_version]
     assert len(prefixes) == len(set(prefixes))
+
+
+def test_a_resource_comes_in_its_preferred_version() -> None:
+    assert resource("horizontalpodautoscalers", "autoscaling").version == "v2"
+    assert resource("pods").version == "v1"
+    with pytest.raises(KeyError):
+        resource("pods", "apps")

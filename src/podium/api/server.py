@@ -21,7 +21,7 @@ from podium.api.request import ListResult, Request, Result, User
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
-from podium.objects.decoding import decode, decode_any
+from podium.objects.decoding import decode
 from podium.objects.status import (
     BadRequest,
     MethodNotAllowed,
@@ -41,6 +41,7 @@ _PATCH_TYPES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
 }
 _PUBLIC = ("/healthz", "/livez", "/readyz")
 _CONNECT = ("log", "exec", "attach", "portforward", "proxy")
@@ -132,12 +133,12 @@ class ApiServer:
             if not request.patch_type:
                 accepted = ", ".join(_PATCH_TYPES)
                 raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
-            content_type = "application/json"
+            content_type = "application/yaml" if request.patch_type == "apply" else "application/json"
         if not http.body:
             if http.method == "DELETE":
                 return
             raise BadRequest("the request has no body")
-        decoded = (decode_any if request.patch_type == "json" else decode)(http.body, content_type, request.resource.kind)
+        decoded = decode(http.body, content_type, kind=request.resource.kind, allow_list=request.patch_type == "json")
         request.value, request.duplicates = decoded.value, decoded.duplicates
         if request.verb == "create" and request.resource.namespaced and not request.namespace:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")

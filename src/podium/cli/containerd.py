@@ -63,6 +63,7 @@ oom_score = -999
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
   max_container_log_line_size = 16384
+  restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {quote(cni_plugin_dir())}
     conf_dir = {quote(str(cni_config_dir(cluster)))}
@@ -89,7 +90,7 @@ def network_list(cluster: Cluster, mtu: int = 0) -> str:
         },
     }
     plugins = [{k: v for k, v in ptp.items() if k != "mtu" or v}, {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}]
-    return json.dumps({"cniVersion": "0.4.0", "name": cluster.bridge, "plugins": plugins}, indent=2) + "\n"
+    return json.dumps({"cniVersion": "0.4.0", "name": cluster.network_device, "plugins": plugins}, indent=2) + "\n"
 
 
 def start(cluster: Cluster, restarts: int = 0) -> Process:

@@ -1,7 +1,7 @@
 """A control loop: takes keys from a queue and reconciles each until it succeeds.
 
-A reconciliation that fails is retried with the queue's backoff. Conflict, NotFound and AlreadyExists only mean that the mirror was behind:
-they are retried without noise. Anything else is logged with its key.
+A reconciliation that fails is retried with the queue's backoff. Conflict, NotFound and AlreadyExists only mean that the mirror was behind,
+Unfinished that others have to do their part first: these are retried without noise. Anything else is logged with its key.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,6 +12,10 @@ from podium.objects.status import AlreadyExists, Conflict, NotFound, ServiceUnav
 from podium.world.supervisor import Supervisor
 
 log = logger("client.control_loop")
+
+
+class Unfinished(Exception):
+    """Raised by a reconciliation that did what it could and waits for others: come back, with backoff."""
 
 
 class ControlLoop:
@@ -45,7 +49,7 @@ class ControlLoop:
     async def _attempt(self, key: str) -> None:
         try:
             await self._reconcile(key)
-        except (Conflict, NotFound, AlreadyExists) as error:
+        except (Conflict, NotFound, AlreadyExists, Unfinished) as error:
             log.debug("behind; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except (ConnectionError, ServiceUnavailable, TooManyRequests) as error:
@@ -55,7 +59,7 @@ class ControlLoop:
             log.warning("refused; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except Exception as error:
-            log.exception("reconciliation failed; retrying", loop=self.name, key=key, error=repr(error))
+            log.error("reconciliation failed; retrying", loop=self.name, key=key, error=error)
             self._queue.retry(key)
         else:
             self._queue.forget(key)

@@ -151,7 +151,7 @@ class EventRecorder:
                 log.debug("event refused", error=str(error))
                 return
             except Exception as error:
-                log.error("event lost", error=repr(error))
+                log.error("event lost", error=error)
                 return
 
     async def _write_once(self, note: _Note) -> None:

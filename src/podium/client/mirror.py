@@ -153,7 +153,7 @@ class Mirror:
                 log.warning("refused", resource=self.resource.plural, error=str(error))
                 await self._backoff.pause()
             except Exception as error:  # a gap we cannot see through: only a new list closes it
-                log.error("unreadable answer; listing again", resource=self.resource.plural, error=repr(error))
+                log.error("unreadable answer; listing again", resource=self.resource.plural, error=error)
                 self._revision = ""
                 await self._backoff.pause()
 
@@ -256,7 +256,7 @@ def _call(handler: Handler, change: Change) -> None:
     try:
         handler(change)
     except Exception as error:
-        log.exception("a subscriber failed", object=key_of(change.object), error=repr(error))
+        log.error("a subscriber failed", object=key_of(change.object), error=error)
 
 
 _NONE: dict[str, Object] = {}

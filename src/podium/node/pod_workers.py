@@ -142,14 +142,25 @@ class PodWorkers:
         self.poke(uid)
 
     async def collect(self) -> None:
-        """Finds what the runtime has and the API has not, and stops it. To be called when the mirror of pods is complete, and then from
-        time to time. Raises RuntimeFailure."""
+        """Lists the runtime: stops what the API does not know, pokes pods in which something changed unseen. To be called when the mirror
+        of pods is complete, and then from time to time. Raises RuntimeFailure."""
         await self._observed.refresh()
         for uid in self._observed.uids():
             if uid not in self._workers:
                 worker = self._workers[uid] = orphan(uid, self._observed.pod(uid))
                 log.info("orphan found", node=self.node, pod=display(worker.pod))
                 self.poke(uid)
+        for uid, worker in list(self._workers.items()):
+            if not worker.over and worker.task is None and worker.view != self._observed.pod(uid):
+                self.poke(uid)
+
+    def condemn(self, uid: str, verdict: Verdict, type: str = "Warning") -> None:
+        """Fails the pod as a whole: what runs of it is stopped."""
+        worker = self._workers.get(uid)
+        if worker is not None and worker.memory.verdict is None and not worker.deleting and not is_terminal(worker.pod):
+            worker.memory.verdict = verdict
+            self.pod_event(worker, type, verdict.reason, verdict.message)
+            self.poke(uid)
 
     # What the outside asks
 
@@ -163,6 +174,10 @@ class PodWorkers:
 
     def all(self) -> list[PodWorker]:
         return list(self._workers.values())
+
+    def now_s(self) -> float:
+        """Wall clock, since the epoch."""
+        return self._world.clock.now().timestamp()
 
     def sighting(self, worker: PodWorker) -> Sighting:
         return Sighting(worker.view, worker.memory, worker.held, worker.over)

@@ -26,6 +26,8 @@ DEPTH_MAX = 200
 """Levels of nesting. Upstream allows 10,000; ours must leave room below orjson's 254 for the lists and events objects are put in."""
 NODES_MAX = 1_000_000
 """Values in one YAML document with its aliases written out."""
+DUPLICATES_MAX = 100
+"""How many duplicate fields are named, as upstream's decoder."""
 MEDIA_TYPES = ("application/json", "application/yaml")
 
 _SUMMARY_BYTES = 30
@@ -145,7 +147,11 @@ def _duplicates(body: bytes) -> list[str]:
         return []
     paths: list[str] = []
     _collect_duplicates(json.loads(body, object_pairs_hook=_Pairs), "", paths.append)
-    return [f'duplicate field "{path}"' for path in dict.fromkeys(paths)]
+    return _phrases(paths)
+
+
+def _phrases(paths: list[str]) -> list[str]:
+    return [f'duplicate field "{path}"' for path in list(dict.fromkeys(paths))[:DUPLICATES_MAX]]
 
 
 def _collect_duplicates(node: Any, path: str, report: Callable[[str], None]) -> None:
@@ -167,4 +173,4 @@ def _decode_yaml(body: bytes, kind: str) -> Decoded:
         value, duplicates = read_yaml(body, depth_max=DEPTH_MAX, nodes_max=NODES_MAX)
     except YamlError as error:
         raise _refused(f"couldn't get version/kind; json parse error: yaml: {error}", body, kind) from error
-    return Decoded(value, [f'duplicate field "{path}"' for path in dict.fromkeys(duplicates)])
+    return Decoded(value, _phrases(duplicates))

@@ -143,9 +143,10 @@ def _resource(row: dict[str, Any]) -> Resource:
 
 
 @cache
+@cache
 def resource(plural: str, group: str = "") -> Resource:
-    """A built-in resource in its preferred (stable) version. Raises KeyError for an unknown one: our bug, not input."""
-    for candidate in builtin():
-        if candidate.plural == plural and candidate.group == group and (not candidate.storage_api_version or plural == "events"):
-            return candidate
-    raise KeyError(f"{plural}.{group}")
+    """A built-in resource in its preferred version. Raises KeyError for an unknown one: our bug, not input."""
+    versions = [r for r in builtin() if r.plural == plural and r.group == group]
+    if not versions:
+        raise KeyError(f"{plural}.{group}")
+    return max(versions, key=lambda r: int(r.version[1:]))

@@ -10,6 +10,7 @@ with the referring field's own extensions (merge strategy, description) laid ove
 Source: the published OpenAPI v2 of the served version; field extensions as in k8s.io/kube-openapi.
 """
 
+import hashlib
 import lzma
 from collections.abc import Mapping
 from functools import cache, cached_property
@@ -149,6 +150,12 @@ def definition(name: str) -> Mapping[str, Any]:
 def definition_names() -> list[str]:
     """Every definition there is, sorted."""
     return sorted(_lines())
+
+
+@cache
+def fingerprint() -> str:
+    """Names the content of the extracted schemas."""
+    return hashlib.sha256((package_files.files("podium.objects") / "generated" / "schemas.lines").read_bytes()).hexdigest()
 
 
 @cache

@@ -45,12 +45,25 @@ _MAY_BE_EMPTY = frozenset({
 _UNASKED = frozenset({"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"})
 
 
+FINDINGS_MAX = 100
+"""How many unknown fields and how many causes are named, as upstream's decoder; further unknown fields are dropped without a word."""
+
+
 @dataclass(slots=True)
 class Findings:
-    """`unknown` are upstream's phrases, ready for a Warning header or a strict refusal: `unknown field "spec.containers[0].foo"`."""
+    """`unknown` are upstream's phrases, ready for a Warning header or a strict refusal: `unknown field "spec.containers[0].foo"`.
+    Each list has at most FINDINGS_MAX entries."""
 
     unknown: list[str] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
+
+    def add_unknown(self, path: str) -> None:
+        if len(self.unknown) < FINDINGS_MAX:
+            self.unknown.append(f'unknown field "{path}"')
+
+    def add_cause(self, cause: Cause) -> None:
+        if len(self.causes) < FINDINGS_MAX:
+            self.causes.append(cause)
 
 
 def conform(value: dict[str, Any], api_version: str, kind: str) -> Findings:
@@ -230,7 +243,7 @@ class _Walk:
             below = node.properties.get(name)
             if below is None:
                 del value[name]
-                self._findings.unknown.append(f'unknown field "{here}"')
+                self._findings.add_unknown(here)
             elif value[name] is None:
                 del value[name]
             else:
@@ -247,7 +260,7 @@ class _Walk:
             if _required(below):
                 self._ask({}, below, here)
             else:
-                self._findings.causes.append(required(here))
+                self._findings.add_cause(required(here))
 
     def _mended(self, value: Any, node: Schema, path: str, asked: bool) -> Any:
         """The value as it is to be kept; a wrong one is kept as it is and reported."""
@@ -287,28 +300,28 @@ class _Walk:
         if type(value) is not str:
             self._wrong_type(value, "string", path)
         elif not _is_quantity(value):
-            self._findings.causes.append(invalid(path, value, _QUANTITY_RULE))
+            self._findings.add_cause(invalid(path, value, _QUANTITY_RULE))
         return value
 
     def _scalar(self, value: Any, node: Schema, path: str) -> Any:
         if _check_of(node, False)(value):
             return value
-        causes = self._findings.causes
+        add = self._findings.add_cause
         if node.int_or_string:
             self._wrong_type(value, "integer or string", path)
         elif node.type == "integer" and type(value) is int:
-            causes.append(invalid(path, value, f"{path} in body must be of type {node.format or 'int64'}"))
+            add(invalid(path, value, f"{path} in body must be of type {node.format or 'int64'}"))
         elif node.type != "string" or type(value) is not str:
             self._wrong_type(value, node.type, path)
         elif node.format == "byte":
-            causes.append(invalid(path, value, f"{path} in body must be of type byte: illegal base64 data"))
+            add(invalid(path, value, f"{path} in body must be of type byte: illegal base64 data"))
         else:
-            causes.append(invalid(path, value, f"{path} in body must be of type date-time: {value!r} is not RFC 3339".replace("'", '"')))
+            add(invalid(path, value, f"{path} in body must be of type date-time: {value!r} is not RFC 3339".replace("'", '"')))
         return value
 
     def _wrong_type(self, value: Any, wanted: str, path: str) -> None:
         name = type_name(value)
-        self._findings.causes.append(type_invalid(path, name, f'{path} in body must be of type {wanted}: "{name}"'))
+        self._findings.add_cause(type_invalid(path, name, f'{path} in body must be of type {wanted}: "{name}"'))
 
 
 def _zero(node: Schema) -> Any:

@@ -8,7 +8,8 @@ Source: kubernetes pkg/scheduler/framework/plugins/defaultbinder, schedule_one.g
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from podium.client.interface import Client
 from podium.instrument.log import logger
@@ -50,7 +51,7 @@ class Binder:
         self._jobs.put_nowait(lambda: self._report(pod, condition))
         return True
 
-    def workers(self) -> list[Awaitable[None]]:
+    def workers(self) -> list[Coroutine[Any, Any, None]]:
         return [self._work() for _ in range(WORKERS)]
 
     async def _work(self) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.objects.tolerations import Taint
 from podium.objects.values import Object
 from podium.scheduler.demand import ANY_ADDRESS, CPU, MEMORY, PODS, STORAGE, Amounts, Demand, HostPort, amounts
 
@@ -35,9 +36,6 @@ VALUES_SLACK = 1_024
 """An interned column is rebuilt when it remembers this many more values than there are nodes."""
 
 ABSENT = -1
-
-Taint = tuple[str, str, str]
-"""(key, value, effect)"""
 
 
 class Interned:

@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from podium.objects.tolerations import tolerates
 from podium.scheduler import node_terms
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.columns import Mask, Rows
@@ -49,7 +50,7 @@ class Filter:
 
 def node_unschedulable(cluster: Cluster, demand: Demand, rows: Rows) -> list[Verdict]:
     taint = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
-    if any(node_terms.tolerates(t, taint) for t in demand.tolerations):
+    if any(tolerates(t, taint) for t in demand.tolerations):
         return []
     return [Verdict(cluster.nodes.unschedulable[rows], "node(s) were unschedulable", True)]
 

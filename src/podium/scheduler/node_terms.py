@@ -1,15 +1,16 @@
 """Node selectors and tolerations, evaluated over all nodes at once.
 
 Source: k8s.io/component-helpers scheduling/corev1/nodeaffinity (terms: a node matches if it matches any term; a term, if it matches all of
-its requirements; an empty term matches nothing), k8s.io/api core/v1 Toleration.ToleratesTaint.
+its requirements; an empty term matches nothing).
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
+from podium.objects.tolerations import Taint, tolerates
 from podium.objects.values import Object
-from podium.scheduler.columns import Columns, Mask, Taint
+from podium.scheduler.columns import Columns, Mask
 from podium.scheduler.demand import Demand
 
 NAME_FIELD = "metadata.name"
@@ -51,25 +52,6 @@ def intolerable_count(columns: Columns, tolerations: list[Object], effect: str) 
     relevant = [t for t in tolerations if not t.get("effect") or t["effect"] == effect]
     counts = [len(_intolerable(taints, relevant, (effect,))) for taints in columns.taints.values]
     return np.array([*counts, 0], np.int64)[columns.taints.ids]
-
-
-def tolerates(toleration: Object, taint: Taint) -> bool:
-    key, value, effect = taint
-    if toleration.get("effect") and toleration["effect"] != effect:
-        return False
-    wanted = toleration.get("key") or ""
-    operator = toleration.get("operator") or "Equal"
-    if wanted and wanted != key:
-        return False
-    if operator == "Exists":
-        return True
-    given = toleration.get("value") or ""
-    if operator == "Equal":
-        return bool(wanted) and given == value
-    bound, number = _integer(given), _integer(value)
-    if bound is None or number is None:
-        return False
-    return number > bound if operator == "Gt" else number < bound
 
 
 def _intolerable(taints: tuple[Taint, ...], tolerations: list[Object], effects: tuple[str, ...]) -> list[Taint]:

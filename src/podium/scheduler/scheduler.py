@@ -160,7 +160,8 @@ class Scheduler:
             if self.queue.overflowed:
                 self.queue.overflowed = False
                 for pod in self._pods.all():
-                    self._offer(pod, None)
+                    if not (pod["spec"].get("nodeName") or is_deleting(pod) or _is_finished(pod)):
+                        self._offer(pod, None)
 
     # Observing
 

@@ -47,6 +47,7 @@ class _Exchange(asyncio.Protocol):
         self._paused = False
         self.websocket: WebSocket | None = None
         self.transport: asyncio.Transport | None = None
+        self._keep_alive = False
         self.closed = False
         self.complete = False
         self.status = 0
@@ -111,6 +112,7 @@ class _Exchange(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() != 100:
             self.complete = True
+            self._keep_alive = self._parser.should_keep_alive()
             self._arrived.set()
 
     # -- use
@@ -171,12 +173,7 @@ class _Exchange(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return not self.closed and self.complete and self._parser.should_keep_alive() and not self._paused
-
-    @property
-    def untouched(self) -> bool:
-        """Closed before any byte of the response came."""
-        return self.closed and self.status == 0
+        return not self.closed and self.complete and self._keep_alive and not self._paused
 
 
 class ResponseStream:
