@@ -82,7 +82,11 @@ class Authority:
         wanted = "\n".join(hosts)
         fresh_until = datetime.now(UTC) - timedelta(days=LEAF_DAYS - RENEW_BEFORE_DAYS)
         try:
-            if note.read_text() == wanted and datetime.fromtimestamp(certificate_path.stat().st_mtime, UTC) > fresh_until and key_path.exists():
+            if (
+                note.read_text() == wanted
+                and datetime.fromtimestamp(certificate_path.stat().st_mtime, UTC) > fresh_until
+                and key_path.exists()
+            ):
                 return certificate_path, key_path
         except FileNotFoundError:
             pass

@@ -48,7 +48,9 @@ def choose_networks(cluster_id: str, network: str, *, first: bool) -> tuple[IPv4
         pods, services = _networks((start + step) % CLUSTERS_MAX, loopback=network == "loopback")
         if not any(pods.overlaps(route) or services.overlaps(route) for route in taken):
             return pods, services
-    raise Refusal("every network Podium may use (10.96.0.0 to 10.244.0.0) is routed elsewhere: remove a route (`ip route`), or use --runtime simulated")
+    raise Refusal(
+        "every network Podium may use (10.96.0.0 to 10.244.0.0) is routed elsewhere: remove a route (`ip route`), or use --runtime simulated"
+    )
 
 
 def _networks(number: int, *, loopback: bool) -> tuple[IPv4Network, IPv4Network]:

@@ -37,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("-o", "--output", choices=("text", "json"), default="text")
     config = commands.add_parser("kubeconfig", help="print a cluster's kubeconfig")
     _add_data_dir(config)
-    image = commands.add_parser("image", help="images of a cluster with containers").add_subparsers(dest="image_command", metavar="COMMAND", required=True)
+    image = commands.add_parser("image", help="images of a cluster with containers").add_subparsers(
+        dest="image_command", metavar="COMMAND", required=True
+    )
     load = image.add_parser("load", help="load an image archive (docker save, or an OCI archive)")
     load.add_argument("file", metavar="FILE")
     _add_data_dir(load)
@@ -50,7 +52,9 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     up = commands.add_parser("up", help="start a cluster")
     _add_data_dir(up)
     up.add_argument("--detach", "-d", action="store_true", help="return when it is ready, and leave it running")
-    up.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what runs pods (default: containers where containerd is, processes otherwise)")
+    up.add_argument(
+        "--runtime", choices=RUNTIMES, default="auto", help="what runs pods (default: containers where containerd is, processes otherwise)"
+    )
     up.add_argument("--simulated-nodes", type=_count, metavar="N", help="simulated nodes beside this machine's own")
     up.add_argument("--manifests", metavar="DIR", help="apply the YAML files of this directory, and again when they change")
 
@@ -65,7 +69,9 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _add_data_dir(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--data-dir", metavar="D", help="the cluster's directory (default: /var/lib/podium for root, ~/.local/share/podium otherwise)")
+    command.add_argument(
+        "--data-dir", metavar="D", help="the cluster's directory (default: /var/lib/podium for root, ~/.local/share/podium otherwise)"
+    )
 
 
 def _count(text: str) -> int:
@@ -122,5 +128,7 @@ def _kubeconfig(arguments: argparse.Namespace) -> int:
     try:
         sys.stdout.write(cluster.kubeconfig_path.read_text())
     except OSError:
-        raise Refusal(f"{cluster.kubeconfig_path} cannot be read: start the cluster with `podium up --data-dir {cluster.data_dir}`") from None
+        raise Refusal(
+            f"{cluster.kubeconfig_path} cannot be read: start the cluster with `podium up --data-dir {cluster.data_dir}`"
+        ) from None
     return 0

@@ -177,7 +177,9 @@ def load_or_create(data_dir: Path, runtime: str, simulated_nodes: int | None) ->
     if existing is None:
         return _create(data_dir, runtime, simulated_nodes or 0)
     if runtime not in ("auto", existing.runtime):
-        raise Refusal(f"the cluster in {data_dir} was created with --runtime {existing.runtime}: leave --runtime out, or give another --data-dir")
+        raise Refusal(
+            f"the cluster in {data_dir} was created with --runtime {existing.runtime}: leave --runtime out, or give another --data-dir"
+        )
     if simulated_nodes is not None and simulated_nodes != existing.simulated_nodes:
         existing = replace(existing, simulated_nodes=simulated_nodes)
         existing.save()
@@ -235,7 +237,9 @@ def decide_runtime(wanted: str) -> str:
     if not missing:
         return "cri"
     if wanted == "cri":
-        raise Refusal(f"--runtime cri needs {' and '.join(missing)}: install what is missing (tools/setup_system.sh), or use --runtime process")
+        raise Refusal(
+            f"--runtime cri needs {' and '.join(missing)}: install what is missing (tools/setup_system.sh), or use --runtime process"
+        )
     return "process" if sys.platform.startswith("linux") else "simulated"
 
 

@@ -63,6 +63,7 @@ oom_score = -999
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
   max_container_log_line_size = 16384
+  restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {quote(cni_plugin_dir())}
     conf_dir = {quote(str(cni_config_dir(cluster)))}

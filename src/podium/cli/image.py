@@ -21,7 +21,9 @@ def load(arguments: Namespace) -> int:
     from podium.cli import containerd
 
     if not containerd.answers(cluster):
-        raise Refusal(f"containerd does not answer at {cluster.runtime_socket}: start the cluster with `podium up --data-dir {cluster.data_dir}`")
+        raise Refusal(
+            f"containerd does not answer at {cluster.runtime_socket}: start the cluster with `podium up --data-dir {cluster.data_dir}`"
+        )
     ctr = shutil.which("ctr")
     if ctr is None:
         raise Refusal("ctr is not installed: install containerd (tools/setup_system.sh)")

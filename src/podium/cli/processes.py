@@ -105,12 +105,20 @@ def wanted(cluster: Cluster) -> list[str]:
     return roles
 
 
-def spawn(cluster: Cluster, name: str, command: Sequence[str], *, restarts: int = 0, environment: Mapping[str, str] | None = None) -> Process:
+def spawn(
+    cluster: Cluster, name: str, command: Sequence[str], *, restarts: int = 0, environment: Mapping[str, str] | None = None
+) -> Process:
     """Starts it in a session of its own, its output appended to D/log/NAME.log, and writes its run file."""
     cluster.log_dir.mkdir(exist_ok=True)
     with open(cluster.log_dir / f"{name}.log", "ab") as log:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/", env=dict(environment) if environment else None
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env=dict(environment) if environment else None,
         )
     child.returncode = 0  # the pidfd is how it is watched: Popen must neither wait for it nor warn
     process = Process(name, child.pid, start_ticks(child.pid) or 0, tuple(command), time.time(), restarts)

@@ -4,7 +4,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-
 from typing import Any
 
 from podium.cli.cluster import Cluster

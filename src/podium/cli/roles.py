@@ -31,7 +31,9 @@ def run_role(arguments: Namespace, work: Callable[[Cluster], None]) -> int:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        return _refuse(cluster, role, f"a port of {role} is in use by another program ({error.strerror or error}): end it, or use another --data-dir")
+        return _refuse(
+            cluster, role, f"a port of {role} is in use by another program ({error.strerror or error}): end it, or use another --data-dir"
+        )
     return 0
 
 

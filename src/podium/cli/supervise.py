@@ -133,7 +133,9 @@ def run_supervisor(cluster: Cluster) -> int:
     if lock is None or stopping_file(cluster).exists():
         return 0
     pid = os.getpid()
-    me = Process(processes.SUPERVISOR, pid, processes.start_ticks(pid) or 0, tuple(processes.role_command(cluster, "supervisor")), time.time())
+    me = Process(
+        processes.SUPERVISOR, pid, processes.start_ticks(pid) or 0, tuple(processes.role_command(cluster, "supervisor")), time.time()
+    )
     processes.record(cluster, me)
     Supervisor(cluster).run()
     return 0
@@ -165,7 +167,12 @@ def ensure_supervisor(cluster: Cluster) -> int:
     """Starts a supervisor and returns its pid; it writes its own run file once it holds the lock, so that a loser leaves no trace."""
     with open(cluster.log_dir / "supervisor.log", "ab") as log:
         child = subprocess.Popen(
-            processes.role_command(cluster, processes.SUPERVISOR), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+            processes.role_command(cluster, processes.SUPERVISOR),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
         )
     child.returncode = 0  # watched by pidfd, not by Popen
     return child.pid

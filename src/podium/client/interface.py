@@ -40,6 +40,18 @@ class DeleteOptions:
     propagation: Literal["", "Background", "Foreground", "Orphan"] = ""
     grace_period_s: int | None = None
 
+    def to_value(self) -> Object:
+        """The DeleteOptions object that goes with a delete."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        preconditions = {k: v for k, v in (("uid", self.uid), ("resourceVersion", self.revision)) if v}
+        if preconditions:
+            body["preconditions"] = preconditions
+        if self.propagation:
+            body["propagationPolicy"] = self.propagation
+        if self.grace_period_s is not None:
+            body["gracePeriodSeconds"] = self.grace_period_s
+        return body
+
 
 DEFAULT_DELETE = DeleteOptions()
 
@@ -63,7 +75,9 @@ class Client(Protocol):
         """`labels` and `fields` are selector strings as on the wire. Every item carries its apiVersion and kind."""
         ...
 
-    async def create(self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = "") -> Object:
+    async def create(
+        self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = ""
+    ) -> Object:
         """`namespace` defaults to the object's own; with `subresource` (binding, eviction, token) `name` is the parent's."""
         ...
 
@@ -75,7 +89,9 @@ class Client(Protocol):
         self, resource: Resource, name: str, patch: Any, namespace: str | None = None, *, type: PatchType = "merge", subresource: str = ""
     ) -> Object: ...
 
-    async def delete(self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE) -> Object: ...
+    async def delete(
+        self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE
+    ) -> Object: ...
 
     def watch(
         self, resource: Resource, namespace: str | None = None, *, revision: str, labels: str = "", fields: str = "", timeout_s: int = 0

@@ -77,5 +77,10 @@ def invalid_error(group: str, kind: str, name: str, causes: Sequence[Cause]) -> 
     qualified = f"{kind}.{group}" if group else kind
     texts = list(dict.fromkeys(str(c) for c in causes))
     summary = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
-    details = {"name": name, "group": group, "kind": kind, "causes": [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]}
+    details = {
+        "name": name,
+        "group": group,
+        "kind": kind,
+        "causes": [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes],
+    }
     return Invalid(f'{qualified} "{name}" is invalid: {summary}', details={k: v for k, v in details.items() if v})

@@ -3,14 +3,25 @@
 A `Resource` is one served (group, version, plural). `builtin()` is the table of the served Kubernetes version, read once from the
 extracted `generated/resources.json` and completed by our own tables (short names, categories, connect subresources).
 A `Catalog` is what one API server serves: the built-in table now, custom resources later.
+
+Only stable versions are served: upstream has served no new beta version by default since 1.24.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources as package_files
+from typing import Any
 
 import orjson
+
+from podium.objects import resource_names
+
+KUBERNETES_VERSION = "1.37.0"
+"""The version whose resources and schemas were extracted (tools/extract_schemas.py)."""
+
+_STABLE = re.compile(r"v\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,8 @@ class Resource:
     subresources: tuple[Subresource, ...] = ()
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    storage_api_version: str = ""
+    """The apiVersion its objects are stored in, when another resource's (events.k8s.io Events are core Events); empty: its own."""
 
     @property
     def api_version(self) -> str:
@@ -49,9 +62,15 @@ class Resource:
         return self.kind + "List"
 
     @property
+    def storage_group(self) -> str:
+        """The group whose name is in the store's keys: another one for resources that share their objects (`storage_api_version`)."""
+        stored_as = self.storage_api_version or self.api_version
+        return stored_as.rpartition("/")[0]
+
+    @property
     def prefix(self) -> str:
         """Where its objects live in the store: `/apps/deployments/`, `/core/pods/`. Ends with a slash; independent of the version."""
-        return f"/{self.group or 'core'}/{self.plural}/"
+        return f"/{self.storage_group or 'core'}/{self.plural}/"
 
     def key(self, namespace: str | None, name: str) -> str:
         """The store key of one object: `/core/pods/NAMESPACE/NAME`, `/core/nodes/NAME`."""
@@ -69,15 +88,20 @@ class Resource:
 
 
 class Catalog:
-    """The resources one server serves, by URL and by kind. Iterates in the order they were added."""
+    """The resources one server serves, by URL and by kind. Iterates in the order they were added.
+
+    `generation` grows with each change, so that documents made from a catalog can be kept until then.
+    """
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._by_url: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
+        self.generation = 0
         for resource in resources:
             self.add(resource)
 
     def add(self, resource: Resource) -> None:
+        self.generation += 1
         self._by_url[resource.group, resource.version, resource.plural] = resource
         self._by_kind[resource.api_version, resource.kind] = resource
 
@@ -95,18 +119,34 @@ class Catalog:
 def builtin() -> Catalog:
     """The resources of the served Kubernetes version. Shared: callers add to a `Catalog(builtin())` of their own."""
     text = (package_files.files("podium.objects") / "generated" / "resources.json").read_bytes()
-    return Catalog(_resource(row) for row in orjson.loads(text))
+    rows = (row for row in orjson.loads(text) if _STABLE.fullmatch(row["version"]) and row["plural"] not in resource_names.NOT_SERVED)
+    return Catalog(_resource(row) for row in rows)
 
 
-def _resource(row: dict[str, object]) -> Resource:
-    subresources = tuple(Subresource(s["name"], s["group"], s["version"], s["kind"], tuple(s["verbs"])) for s in row.pop("subresources"))  # type: ignore[attr-defined]
-    verbs = tuple(row.pop("verbs"))  # type: ignore[arg-type]
-    return Resource(**row, verbs=verbs, subresources=subresources)  # type: ignore[arg-type]
+def _resource(row: dict[str, Any]) -> Resource:
+    group, version, plural = row["group"], row["version"], row["plural"]
+    name = f"{plural}.{group}" if group else plural
+    subresources = [Subresource(s["name"], s["group"], s["version"], s["kind"], tuple(s["verbs"])) for s in row["subresources"]]
+    subresources += [Subresource(connect, group, version, kind, verbs) for connect, kind, verbs in resource_names.CONNECT.get(name, ())]
+    return Resource(
+        group,
+        version,
+        plural,
+        row["kind"],
+        row["namespaced"],
+        verbs=tuple(row["verbs"]),
+        subresources=tuple(sorted(subresources, key=lambda s: s.name)),
+        short_names=resource_names.SHORT_NAMES.get(name, ()),
+        categories=resource_names.CATEGORIES.get(name, ()),
+        storage_api_version=resource_names.STORED_AS.get(f"{name}/{version}", ""),
+    )
 
 
+@cache
+@cache
 def resource(plural: str, group: str = "") -> Resource:
-    """A built-in resource in its preferred (stable) version. Raises KeyError for an unknown one: our bug, not input."""
-    for candidate in builtin():
-        if candidate.plural == plural and candidate.group == group and candidate.version in ("v1", "v2"):
-            return candidate
-    raise KeyError(f"{plural}.{group}")
+    """A built-in resource in its preferred version. Raises KeyError for an unknown one: our bug, not input."""
+    versions = [r for r in builtin() if r.plural == plural and r.group == group]
+    if not versions:
+        raise KeyError(f"{plural}.{group}")
+    return max(versions, key=lambda r: int(r.version[1:]))

@@ -11,11 +11,17 @@ from typing import Any
 import orjson
 
 HEAD = b'{"metadata":{'
+_STAMPED = len(b'{"metadata":{"resourceVersion":"')
 
 
 def stamp(encoded: bytes, revision: int) -> bytes:
     """`encoded` (unstamped, see the module) with `revision` as its resourceVersion."""
     return b'{"metadata":{"resourceVersion":"%d",%b' % (revision, encoded[len(HEAD) :])
+
+
+def restamp(encoded: bytes, revision: int) -> bytes:
+    """`encoded` (stamped already) with another revision."""
+    return b'{"metadata":{"resourceVersion":"%d%b' % (revision, encoded[encoded.index(b'"', _STAMPED) :])
 
 
 class Record:
@@ -40,6 +46,10 @@ class Record:
         if self._value is None:
             self._value = orjson.loads(self.encoded)
         return self._value
+
+    def drop_value(self) -> None:
+        """Forgets the decoded value: the next look decodes it again."""
+        self._value = None
 
     def __repr__(self) -> str:
         return f"Record({self.key!r}, revision={self.revision})"

@@ -47,6 +47,7 @@ class _Exchange(asyncio.Protocol):
         self._paused = False
         self.websocket: WebSocket | None = None
         self.transport: asyncio.Transport | None = None
+        self._keep_alive = False
         self.closed = False
         self.complete = False
         self.status = 0
@@ -111,6 +112,7 @@ class _Exchange(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() != 100:
             self.complete = True
+            self._keep_alive = self._parser.should_keep_alive()
             self._arrived.set()
 
     # -- use
@@ -171,12 +173,7 @@ class _Exchange(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return not self.closed and self.complete and self._parser.should_keep_alive() and not self._paused
-
-    @property
-    def untouched(self) -> bool:
-        """Closed before any byte of the response came."""
-        return self.closed and self.status == 0
+        return not self.closed and self.complete and self._keep_alive and not self._paused
 
 
 class ResponseStream:
@@ -222,7 +219,14 @@ class HttpClient:
     """Requests to one server."""
 
     def __init__(
-        self, host: str, port: int, tls: ssl.SSLContext | None = None, *, server_hostname: str = "", connections_max: int = 64, timeout_s: float = 60.0
+        self,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        *,
+        server_hostname: str = "",
+        connections_max: int = 64,
+        timeout_s: float = 60.0,
     ) -> None:
         self.host, self.port = host, port
         self._tls = tls
@@ -270,7 +274,9 @@ class HttpClient:
             raise
         return ResponseStream(exchange)
 
-    async def websocket(self, target: str, protocols: tuple[str, ...] = (), headers: dict[str, str] | None = None) -> WebSocket | HttpResponse:
+    async def websocket(
+        self, target: str, protocols: tuple[str, ...] = (), headers: dict[str, str] | None = None
+    ) -> WebSocket | HttpResponse:
         """An open WebSocket, or the server's refusal."""
         key = base64.b64encode(os.urandom(16)).decode()
         handshake = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13", "sec-websocket-key": key}

@@ -409,7 +409,12 @@ class HttpServer:
     async def listen(self, host: str, port: int) -> int:
         """Starts to listen; returns the port (useful for port 0). Raises OSError when it is taken."""
         server = await self._loop.create_server(
-            lambda: Connection(self), host, port, ssl=self._tls, backlog=1024, ssl_handshake_timeout=REQUEST_TIMEOUT_S if self._tls else None
+            lambda: Connection(self),
+            host,
+            port,
+            ssl=self._tls,
+            backlog=1024,
+            ssl_handshake_timeout=REQUEST_TIMEOUT_S if self._tls else None,
         )
         self._servers.append(server)
         if self._sweep is None:
@@ -428,7 +433,9 @@ class HttpServer:
         return Response(500, b"internal error\n", ((b"content-type", b"text/plain"),))
 
     def too_large(self) -> Response:
-        return self._on_too_large() if self._on_too_large else Response(413, b"request body too large\n", ((b"content-type", b"text/plain"),))
+        return (
+            self._on_too_large() if self._on_too_large else Response(413, b"request body too large\n", ((b"content-type", b"text/plain"),))
+        )
 
     def _close_idle(self) -> None:
         now = self.time()

@@ -1,0 +1,65 @@
+"""What every cluster has from its first moment: the system namespaces and the `kubernetes` Service with the API server behind it.
+
+Idempotent: runs at every start, and mends what was removed. Source: k8s.io/kubernetes pkg/controlplane (systemnamespaces, kubernetesservice).
+"""
+
+import ipaddress
+from typing import Any
+
+from podium.api.admission import PROTECTED_NAMESPACES
+from podium.api.core import Core
+from podium.api.encoding import encode
+from podium.api.request import Request, User
+from podium.api.writing import create
+from podium.objects.resources import Resource, resource
+from podium.objects.status import AlreadyExists
+
+Object = dict[str, Any]
+API_SERVER = User("system:apiserver", ("system:masters", "system:authenticated"))
+
+
+async def bootstrap(core: Core, service_cidr: str, api_endpoint: tuple[str, int] | None) -> None:
+    """`api_endpoint` is where pods reach this server (address, port); None when nothing listens."""
+    for name in PROTECTED_NAMESPACES:
+        await _ensure(core, resource("namespaces"), None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    address = str(ipaddress.ip_network(service_cidr)[1])
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": api_endpoint[1] if api_endpoint else 6443}]
+    service = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "spec": {"clusterIP": address, "clusterIPs": [address], "ports": ports, "type": "ClusterIP"},
+    }  # fmt: skip
+    await _ensure(core, resource("services"), "default", service)
+    if api_endpoint is not None:
+        await _publish(core, api_endpoint)
+
+
+async def _ensure(core: Core, kind: Resource, namespace: str | None, value: Object) -> None:
+    try:
+        await create(core, Request("create", kind, API_SERVER, namespace, value["metadata"]["name"], value=value))
+    except AlreadyExists:
+        pass
+
+
+async def _publish(core: Core, api_endpoint: tuple[str, int]) -> None:
+    """The Endpoints and EndpointSlice of the Service, straight into the store: a loopback address is right here and refused from others."""
+    address, port = api_endpoint
+    metadata: Object = {"name": "kubernetes", "namespace": "default"}
+    endpoints: Object = {
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": {**metadata, "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{"addresses": [{"ip": address}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}],
+    }  # fmt: skip
+    endpoint_slice: Object = {
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {**metadata, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4", "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }  # fmt: skip
+    for kind, value in ((resource("endpoints"), endpoints), (resource("endpointslices", "discovery.k8s.io"), endpoint_slice)):
+        key = kind.key("default", "kubernetes")
+        present = await core.store.get(key)
+        if present is not None and all(present.value.get(k) == value[k] for k in value if k != "metadata"):
+            continue
+        value["metadata"] |= {"uid": core.world.uid(), "creationTimestamp": core.world.clock.timestamp()}
+        if present is not None:
+            value["metadata"] |= {k: present.value["metadata"][k] for k in ("uid", "creationTimestamp")}
+        await core.store.put(key, encode(value), expected=present.revision if present else 0, value=value)

@@ -1,0 +1,54 @@
+"""What is served beside resources: health, version, discovery, OpenAPI. Documents are made once per catalogue and kept as bytes."""
+
+from typing import TYPE_CHECKING
+
+from podium.api import discovery, openapi
+from podium.objects.resources import Catalog
+from podium.objects.status import NotFound
+from podium.world.http_server import HttpRequest, Response
+
+if TYPE_CHECKING:
+    from podium.api.server import ApiServer
+
+_TEXT = ((b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff"))
+_JSON = b"application/json"
+
+
+def health(server: "ApiServer", http: HttpRequest) -> Response:
+    """/healthz, /livez, /readyz and their single checks, with ?verbose."""
+    root, _, check = http.path.strip("/").partition("/")
+    checks = {"ping": True, "log": True, "etcd": True}
+    if root == "readyz":
+        checks["informer-sync"] = server.ready
+        checks["poststarthook/start-service-pools"] = server.ready
+    if check:
+        if check not in checks:
+            return Response(404, b"404 page not found\n", _TEXT)
+        return Response(200, b"ok", _TEXT) if checks[check] else Response(500, b"internal server error: not ready\n", _TEXT)
+    good = all(checks.values())
+    lines = [f"[+]{name} ok" if fine else f"[-]{name} failed: reason withheld" for name, fine in checks.items()]
+    if good and "verbose" not in http.query:
+        return Response(200, b"ok", _TEXT)
+    lines.append(f"{root} check {'passed' if good else 'failed'}")
+    return Response(200 if good else 500, ("\n".join(lines) + "\n").encode(), _TEXT)
+
+
+class Documents:
+    """Discovery, OpenAPI and /version for one catalogue."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._discovery = discovery.Documents(catalog)
+        self._openapi = openapi.Documents(catalog)
+
+    def serve(self, http: HttpRequest) -> Response:
+        """Raises NotFound."""
+        path = http.path.rstrip("/") or "/"
+        accept = http.headers.get("accept", "")
+        found = self._openapi.find(path, accept) if path.startswith("/openapi") else self._discovery.find(path, accept)
+        if found is None:
+            raise NotFound("the server could not find the requested resource")
+        etag = f'"{found.etag}"'.encode()
+        headers = ((b"cache-control", b"no-cache, private"), (b"etag", etag), (b"vary", b"Accept"))
+        if http.headers.get("if-none-match", "").encode() == etag:
+            return Response(304, b"", headers)
+        return Response(200, found.body, ((b"content-type", found.content_type.encode()), *headers))

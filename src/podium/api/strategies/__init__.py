@@ -1,0 +1,17 @@
+"""One strategy per kind that needs one; `strategies()` is the table the server starts with."""
+
+from podium.api.core import Strategy
+from podium.api.strategies.namespaces import NamespaceStrategy
+from podium.api.strategies.pods import PodStrategy
+from podium.api.strategies.secrets import SecretStrategy
+from podium.api.strategies.services import ServiceStrategy
+from podium.objects.resources import resource
+
+
+def strategies(service_cidr: str) -> dict[tuple[str, str], Strategy]:
+    return {
+        ("", "namespaces"): NamespaceStrategy(resource("namespaces")),
+        ("", "pods"): PodStrategy(resource("pods")),
+        ("", "secrets"): SecretStrategy(resource("secrets")),
+        ("", "services"): ServiceStrategy(resource("services"), service_cidr),
+    }

@@ -1,0 +1,266 @@
+"""The subresources that are more than a part of the object: binding, eviction, scale, token, finalize.
+
+`status` is not here: it is the object itself under other rules (Strategy.prepare_status).
+Source: k8s.io/kubernetes pkg/registry/core/pod/storage (binding, eviction), pkg/registry/apps (scale), serviceaccount/storage/token.go.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from podium.api import deleting, writing
+from podium.api.authentication import ISSUER, Authenticator
+from podium.api.core import Core, Object
+from podium.api.request import ObjectResult, Request
+from podium.objects import patches, selectors, structure, values
+from podium.objects.cause import invalid, invalid_error, required
+from podium.objects.resources import resource
+from podium.objects.status import (
+    BadRequest,
+    Conflict,
+    MethodNotAllowed,
+    NotFound,
+    TooManyRequests,
+    UnsupportedMediaType,
+    conflict,
+    not_found,
+)  # fmt: skip
+
+TOKEN_SECONDS_MIN, TOKEN_SECONDS_DEFAULT, TOKEN_SECONDS_MAX = 600, 3600, 1 << 32
+
+
+async def bind(core: Core, request: Request) -> ObjectResult:
+    """Sets the node of a pod that has none. Also where the scheduler's decision becomes the pod's PodScheduled condition."""
+    binding = request.value
+    target = binding.get("target") or {}
+    node = target.get("name", "")
+    if not node:
+        raise invalid_error("", "Binding", request.name, [required("target.name")])
+    if target.get("kind", "Node") not in ("Node", ""):
+        raise invalid_error("", "Binding", request.name, [invalid("target.kind", target["kind"], 'must be "Node"')])
+    if (given := (binding.get("metadata") or {}).get("name", request.name)) != request.name:
+        raise BadRequest(f"name in URL does not match name in Binding object: {request.name} != {given}")
+    pods = resource("pods")
+    now = core.world.clock.timestamp()
+
+    def assign(old: Object) -> Object:
+        if "deletionTimestamp" in old["metadata"]:
+            raise _cannot_bind(request, f"pod {request.name} is being deleted, cannot be assigned to a host")
+        if bound := old["spec"].get("nodeName"):
+            raise _cannot_bind(request, f"pod {request.name} is already assigned to node {bound!r}".replace("'", '"'))
+        if old["spec"].get("schedulingGates"):
+            raise _cannot_bind(request, f"pod {request.name} has non-empty .spec.schedulingGates")
+        new = {**old, "metadata": dict(old["metadata"]), "spec": {**old["spec"], "nodeName": node}}
+        annotations = (binding.get("metadata") or {}).get("annotations")
+        if annotations:
+            new["metadata"]["annotations"] = {**old["metadata"].get("annotations", {}), **annotations}
+        conditions = [c for c in old.get("status", {}).get("conditions", ()) if c["type"] != "PodScheduled"]
+        conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now})
+        new["status"] = {**old.get("status", {}), "conditions": conditions}
+        return new
+
+    await _replace(core, Request("update", pods, request.user, request.namespace, request.name), assign, dry_run=request.dry_run)
+    return ObjectResult(value={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, status=201)
+
+
+def _cannot_bind(request: Request, why: str) -> Conflict:
+    return conflict("", "pods/binding", request.name, why)
+
+
+async def _replace(core: Core, request: Request, compute: writing.Change, *, dry_run: bool) -> None:
+    """A trusted change of ours: no strategy, no admission, only the compare-and-put."""
+    from podium.api.encoding import encode
+    from podium.store.errors import RevisionMismatch
+
+    for _ in range(writing.RETRIES_MAX):
+        record = await core.fetch(request)
+        new = compute(record.value)
+        if dry_run:
+            return
+        try:
+            metadata = new["metadata"] = dict(new["metadata"])
+            metadata.pop("resourceVersion", None)
+            await core.store.put(record.key, encode(new), expected=record.revision, value=new)
+            return
+        except RevisionMismatch:
+            continue
+    raise conflict(request.resource.group, request.resource.plural, request.name)
+
+
+async def evict(core: Core, request: Request) -> ObjectResult:
+    """Deletes a pod unless a disruption budget forbids it now (429)."""
+    eviction = request.value
+    record = await core.fetch(request)
+    pod = record.value
+    phase = pod.get("status", {}).get("phase")
+    if phase not in ("Succeeded", "Failed", "Pending") and "deletionTimestamp" not in pod["metadata"]:
+        await _check_budgets(core, request, pod)
+    options = {"kind": "DeleteOptions", "apiVersion": "v1", **(eviction.get("deleteOptions") or {})}
+    options["dryRun"] = options.get("dryRun") or (["All"] if request.dry_run else [])
+    one = Request("delete", request.resource, request.user, request.namespace, request.name, value=options)
+    await deleting.delete(core, one)
+    return ObjectResult(value={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, status=201)
+
+
+async def _check_budgets(core: Core, request: Request, pod: Object) -> None:
+    budgets = await core.store.range(f"{resource('poddisruptionbudgets', 'policy').prefix}{request.namespace}/")
+    for record in budgets.records:
+        budget = record.value
+        if not selectors.from_value(budget["spec"].get("selector") or {}).matches(pod["metadata"].get("labels")):
+            continue
+        if budget.get("status", {}).get("disruptionsAllowed", 0) <= 0:
+            name = budget["metadata"]["name"]
+            cause = {
+                "reason": "DisruptionBudget",
+                "message": f"The disruption budget {name} needs {budget.get('status', {}).get('desiredHealthy', 0)} healthy pods "
+                f"and has {budget.get('status', {}).get('currentHealthy', 0)} currently",
+            }
+            raise TooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", details={"causes": [cause]})
+
+
+def scale_of(value: Object) -> Object:
+    """The autoscaling/v1 Scale of a Deployment, ReplicaSet or another workload."""
+    metadata = {
+        k: value["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in value["metadata"]
+    }
+    status: Object = {"replicas": value.get("status", {}).get("replicas", 0)}
+    if selector := value["spec"].get("selector"):
+        status["selector"] = (
+            str(selectors.from_value(selector)) if "matchLabels" in selector or "matchExpressions" in selector else _plain(selector)
+        )
+    spec = {"replicas": value["spec"].get("replicas", 0)}
+    return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}
+
+
+def _plain(selector: Object) -> str:
+    return ",".join(f"{k}={v}" for k, v in sorted(selector.items()))
+
+
+async def get_scale(core: Core, request: Request) -> ObjectResult:
+    return ObjectResult(value=scale_of((await core.fetch(request)).value))
+
+
+async def change_scale(core: Core, request: Request) -> ObjectResult:
+    """Update or patch of the Scale: only spec.replicas reaches the object behind it."""
+    instructions, patch_type = request.value, request.patch_type
+
+    def scaled(old: Object) -> Object:
+        before = scale_of(old)
+        if request.verb == "update":
+            scale = instructions
+        elif patch_type == "apply":
+            raise UnsupportedMediaType(
+                "Podium does not apply to the scale subresource yet: patch spec.replicas, or apply the object itself"
+            )
+        elif patch_type == "json":
+            scale = patches.apply_json(before, instructions)
+        else:
+            scale = patches.apply_merge(before, instructions)
+        replicas = _replicas(request, scale)
+        new = values.copy(old)
+        new["spec"]["replicas"] = replicas
+        version = (scale.get("metadata") or {}).get("resourceVersion", "")
+        new["metadata"]["resourceVersion"] = version if request.verb == "update" else ""
+        if not new["metadata"]["resourceVersion"]:
+            del new["metadata"]["resourceVersion"]
+        return new
+
+    inner = Request(
+        "update",
+        request.resource,
+        request.user,
+        request.namespace,
+        request.name,
+        "scale",
+        options=request.options,
+        warnings=request.warnings,
+        user_agent=request.user_agent,
+    )
+    return ObjectResult(value=scale_of((await writing.change(core, inner, scaled)).to_value()))
+
+
+def _replicas(request: Request, scale: Any) -> int:
+    if not isinstance(scale, dict):
+        raise BadRequest("the patch does not leave a Scale")
+    findings = structure.conform(scale, "autoscaling/v1", "Scale")
+    if findings.causes:
+        raise invalid_error("autoscaling", "Scale", request.name, findings.causes)
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if replicas < 0:
+        raise invalid_error(
+            "autoscaling", "Scale", request.name, [invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
+        )
+    return int(replicas)
+
+
+async def finalize(core: Core, request: Request) -> ObjectResult:
+    """Replaces a namespace's spec.finalizers; the last one gone while it is being deleted, the namespace goes."""
+    from podium.api.encoding import encode
+
+    record = await core.fetch(request)
+    new = values.copy(record.value)
+    version = (request.value.get("metadata") or {}).get("resourceVersion", "")
+    if version and version != new["metadata"]["resourceVersion"]:
+        raise conflict("", "namespaces", request.name)
+    new["spec"] = {"finalizers": list((request.value.get("spec") or {}).get("finalizers") or ())}
+    if not new["spec"]["finalizers"]:
+        new["spec"] = {}
+    metadata = new["metadata"]
+    if "deletionTimestamp" in metadata and not new["spec"] and not metadata.get("finalizers"):
+        return ObjectResult(await core.store.delete(record.key, expected=record.revision))
+    return ObjectResult(await core.store.put(record.key, encode(new), expected=record.revision, value=new))
+
+
+async def create_token(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
+    """TokenRequest: a signed token for the service account, optionally bound to a pod or a secret."""
+    account = (await core.fetch(request)).value
+    spec = request.value.get("spec") or {}
+    seconds = spec.get("expirationSeconds") or TOKEN_SECONDS_DEFAULT
+    if not TOKEN_SECONDS_MIN <= seconds <= TOKEN_SECONDS_MAX:
+        why = (
+            "may not specify a duration less than 10 minutes"
+            if seconds < TOKEN_SECONDS_MIN
+            else "may not specify a duration larger than 2^32 seconds"
+        )
+        raise invalid_error("authentication.k8s.io", "TokenRequest", request.name, [invalid("spec.expirationSeconds", seconds, why)])
+    now = core.world.clock.now()
+    expires = now + timedelta(seconds=seconds)
+    audiences = spec.get("audiences") or [ISSUER]
+    own: Object = {"namespace": request.namespace, "serviceaccount": {"name": request.name, "uid": account["metadata"]["uid"]}}
+    if bound := spec.get("boundObjectRef"):
+        own[bound.get("kind", "").lower()] = await _bound_object(core, request, bound)
+    claims = {
+        "aud": audiences, "exp": int(expires.timestamp()), "iat": int(now.timestamp()), "nbf": int(now.timestamp()), "iss": ISSUER,
+        "sub": f"system:serviceaccount:{request.namespace}:{request.name}", "jti": core.world.uid(), "kubernetes.io": own,
+    }  # fmt: skip
+    status = {"token": authenticator.sign(claims), "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    metadata = {"name": request.name, "namespace": request.namespace, "creationTimestamp": core.world.clock.timestamp()}
+    value = {
+        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": metadata,
+        "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds}, "status": status,
+    }  # fmt: skip
+    return ObjectResult(value=value, status=201)
+
+
+async def _bound_object(core: Core, request: Request, bound: Object) -> Object:
+    kinds = {"Pod": resource("pods"), "Secret": resource("secrets")}
+    held_by = kinds.get(bound.get("kind", ""))
+    if held_by is None:
+        raise BadRequest(f"cannot bind token to object of type {bound.get('apiVersion', '')}, Kind={bound.get('kind', '')}")
+    name = bound.get("name", "")
+    record = await core.store.get(held_by.key(request.namespace, name))
+    if record is None:
+        raise not_found("", held_by.plural, name)
+    uid = record.value["metadata"]["uid"]
+    if bound.get("uid") and bound["uid"] != uid:
+        raise conflict(
+            "", held_by.plural, name, f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record ({uid})"
+        )
+    return {"name": name, "uid": uid}
+
+
+def refuse(request: Request) -> MethodNotAllowed | NotFound:
+    """For a subresource that is known but that Podium does not act on."""
+    resource_ = request.resource
+    if resource_.subresource(request.subresource) is None:
+        return NotFound("the server could not find the requested resource")
+    return MethodNotAllowed(f"Podium does not support the subresource {resource_.plural}/{request.subresource} yet")

@@ -1,0 +1,146 @@
+"""The in-process transport: the API server's own pipeline, without bytes.
+
+Requests pass the same authorization, admission and validation as over HTTPS; answers are the stored values themselves (shared, read-only).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from podium.api.authorization import authorize
+from podium.api.request import ListResult, ObjectResult, Request, User
+from podium.api.server import ApiServer
+from podium.api.watching import QUEUED_EVENTS_MAX, Batch, plan
+from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
+from podium.objects import values
+from podium.objects.resources import Resource
+from podium.objects.status import ServiceUnavailable
+
+_STRICT = {"fieldValidation": "Strict"}
+"""Our own components make no mistakes in silence."""
+
+
+class InProcessClient:
+    """A Client on an ApiServer of the same process, as `user`."""
+
+    def __init__(self, server: ApiServer, user: User) -> None:
+        self._server = server
+        self._user = user
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None, *, subresource: str = "") -> Object:
+        return await self._call("get", resource, namespace, name, subresource, None)
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "",
+        limit: int = 0, continue_token: str = "", revision: str = "",
+    ) -> ListPage:  # fmt: skip
+        options = {"labelSelector": labels, "fieldSelector": fields, "continue": continue_token, "resourceVersion": revision}
+        if limit:
+            options["limit"] = str(limit)
+        result = await self._server.execute(self._request("list", resource, namespace, _given(options)))
+        assert isinstance(result, ListResult)
+        return ListPage([r.value for r in result.records], str(result.revision), result.continue_token, result.remaining)
+
+    async def create(
+        self, resource: Resource, value: Object, namespace: str | None = None, *, subresource: str = "", name: str = ""
+    ) -> Object:
+        namespace = namespace or value.get("metadata", {}).get("namespace")
+        return await self._call("create", resource, namespace, name, subresource, value)
+
+    async def update(self, resource: Resource, value: Object, *, subresource: str = "") -> Object:
+        metadata = value["metadata"]
+        return await self._call("update", resource, metadata.get("namespace"), metadata["name"], subresource, value)
+
+    async def patch(
+        self, resource: Resource, name: str, patch: Any, namespace: str | None = None, *, type: PatchType = "merge", subresource: str = ""
+    ) -> Object:
+        return await self._call("patch", resource, namespace, name, subresource, patch, type)
+
+    async def delete(self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE) -> Object:
+        return await self._call("delete", resource, namespace, name, "", options.to_value())
+
+    async def watch(
+        self, resource: Resource, namespace: str | None = None, *, revision: str, labels: str = "", fields: str = "", timeout_s: int = 0
+    ) -> AsyncIterator[WatchEvent]:
+        options = {"labelSelector": labels, "fieldSelector": fields, "resourceVersion": revision, "allowWatchBookmarks": "true"}
+        if timeout_s:
+            options["timeoutSeconds"] = str(timeout_s)
+        request = self._request("watch", resource, namespace, _given(options))
+        authorize(request)
+        todo = await plan(self._server.core, request)
+        hub = self._server.hubs.of(resource)
+        watcher = QueueWatcher(todo.timeout_s)
+        watcher.queue.extend(WatchEvent("ADDED", record.value) for record in todo.initial)
+        try:
+            hub.join(todo.view, todo.matches, todo.revision, watcher)
+            while (event := await watcher.next()) is not None:
+                yield event
+        finally:
+            hub.leave(todo.view, watcher)
+            watcher.end()
+
+    async def aclose(self) -> None:
+        return None
+
+    def _request(self, verb: str, resource: Resource, namespace: str | None, options: dict[str, str]) -> Request:
+        request = Request(verb, resource, self._user, (namespace or None) if resource.namespaced else None, options=options)
+        request.user_agent = self._user.name.removeprefix("system:")
+        return request
+
+    async def _call(
+        self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str, value: Any, patch_type: str = ""
+    ) -> Object:
+        request = self._request(verb, resource, namespace, _STRICT)
+        request.name, request.subresource, request.patch_type = name, subresource, patch_type
+        if value is not None:
+            request.value = values.copy(value)
+        result = await self._server.execute(request)
+        assert isinstance(result, ObjectResult)
+        return result.to_value()
+
+
+def _given(options: dict[str, str]) -> dict[str, str]:
+    return {k: v for k, v in options.items() if v}
+
+
+class QueueWatcher:
+    """Hands the changes to a consumer in the same loop; ends the watch when it lags by more than QUEUED_EVENTS_MAX."""
+
+    bookmarks = True
+
+    def __init__(self, timeout_s: float) -> None:
+        self.queue: deque[WatchEvent] = deque()
+        self._arrived = asyncio.Event()
+        self._ended = False
+        self._lagged = False
+        self._timer = asyncio.get_running_loop().call_later(timeout_s, self.end)
+
+    def send(self, batch: Batch) -> bool:
+        if len(self.queue) > QUEUED_EVENTS_MAX:
+            self._lagged = True
+            return False
+        self.queue.extend(WatchEvent(kind, record.value) for kind, record in batch.changes)
+        self._arrived.set()
+        return not self._ended
+
+    def bookmark(self, value: Object, encoded: bytes) -> bool:
+        self.queue.append(WatchEvent("BOOKMARK", value))
+        self._arrived.set()
+        return not self._ended
+
+    def end(self) -> None:
+        self._ended = True
+        self._timer.cancel()
+        self._arrived.set()
+
+    async def next(self) -> WatchEvent | None:
+        """None at the end of the watch. Raises ServiceUnavailable when the consumer lagged: resume from the last revision seen."""
+        while not self.queue:
+            if self._ended:
+                if self._lagged:
+                    raise ServiceUnavailable("the watch was cut off: its consumer lagged")
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.queue.popleft()

@@ -1,0 +1,32 @@
+"""The mirrors of one process: each resource is listed and watched once, whoever asks."""
+
+from podium.client.interface import Client
+from podium.client.mirror import Mirror
+from podium.objects.resources import Resource
+from podium.world.interface import World
+from podium.world.supervisor import Supervisor
+
+
+class Mirrors:
+    """`supervisor` owns the mirrors' tasks; they end with it."""
+
+    def __init__(self, client: Client, world: World, supervisor: Supervisor) -> None:
+        self._client = client
+        self._world = world
+        self._supervisor = supervisor
+        self._mirrors: dict[tuple[Resource, str | None, str, str], Mirror] = {}
+
+    def of(self, resource: Resource, *, namespace: str | None = None, labels: str = "", fields: str = "") -> Mirror:
+        """The shared mirror, started at the first call."""
+        key = (resource, namespace, labels, fields)
+        mirror = self._mirrors.get(key)
+        if mirror is None:
+            mirror = Mirror(self._client, resource, self._world, namespace=namespace, labels=labels, fields=fields)
+            self._mirrors[key] = mirror
+            self._supervisor.start(f"mirror/{resource.plural}", mirror.run())
+        return mirror
+
+    async def synced(self) -> None:
+        """Waits for the first complete list of every mirror asked for so far."""
+        for mirror in list(self._mirrors.values()):
+            await mirror.synced()

@@ -1,0 +1,249 @@
+"""ReplicaSets: keeps as many pods of a template as asked for.
+
+Theory: pods belong to the ReplicaSet by controller reference; those that match without a controller are adopted, those that match no more
+are released. Creations go out in batches of 1, 2, 4, ... so that a template the server refuses costs one request, not hundreds. While
+creations or deletions are on their way through the mirror (expectations), nothing more is planned, so a lagging mirror never makes too
+many.
+
+Cost: a turn is O(pods of the ReplicaSet). Changes of pods are therefore gathered for TURN_S_PER_POD times their number before a turn, which
+bounds the share of one CPU that turns may take whatever the number of pods; a change of the ReplicaSet itself, or the last creation
+awaited, is acted on at once.
+
+Source: k8s.io/kubernetes pkg/controller/replicaset/replica_set.go.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from podium.client.control_loop import ControlLoop
+from podium.client.events import EventRecorder
+from podium.client.indexes import BY_CONTROLLER, ORPHANS, by_controller
+from podium.client.interface import Client, DeleteOptions, Object
+from podium.client.mirror import Change
+from podium.client.mirrors import Mirrors
+from podium.client.parallel import in_parallel
+from podium.client.work_queue import WorkQueue
+from podium.controllers.expectations import Expectations
+from podium.controllers.ownership import apply_claims, plan_claims
+from podium.controllers.pod_conditions import is_active
+from podium.controllers.replica_set_plan import Plan, plan_replicas, plan_status, pod_of, tally
+from podium.controllers.timestamps import now_s
+from podium.objects.resources import resource
+from podium.objects.selectors import LabelSelector, from_value
+from podium.objects.status import NotFound, StatusError
+from podium.objects.values import controller_of, is_deleting, key_of, name_of, namespace_of
+from podium.world.interface import World
+
+BATCH_FIRST = 1
+BATCH_PODS_MAX = 256
+"""Requests of one ReplicaSet under way at once."""
+
+TURN_S_PER_POD = 0.0001
+TURN_S_MAX = 1.0
+WORKERS = 5
+
+
+class ReplicaSetController:
+    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World) -> None:
+        self._client = client
+        self._events = events
+        self._clock = world.clock
+        self._replica_set = resource("replicasets", "apps")
+        self._pod = resource("pods")
+        self._replica_sets = mirrors.of(self._replica_set)
+        self._pods = mirrors.of(self._pod)
+        self._replica_sets.add_index(BY_CONTROLLER, by_controller)
+        self._pods.add_index(BY_CONTROLLER, by_controller)
+        self._queue = WorkQueue(world)
+        self._expectations = Expectations(world.clock)
+        self._selectors: dict[str, tuple[Object, LabelSelector]] = {}  # by uid, with the value it was made from
+        self._sizes: dict[str, int] = {}  # pods of each ReplicaSet at its last turn, by key
+
+    async def run(self) -> None:
+        await self._replica_sets.synced()
+        await self._pods.synced()
+        cancellations = [self._replica_sets.subscribe(self._replica_set_changed), self._pods.subscribe(self._pod_changed)]
+        try:
+            await ControlLoop("replica-sets", self._queue, self.reconcile, WORKERS).run()
+        finally:
+            for cancel in cancellations:
+                cancel()
+
+    # Observing
+
+    def _replica_set_changed(self, change: Change) -> None:
+        value = change.object
+        if change.type == "deleted":
+            self._selectors.pop(value["metadata"]["uid"], None)
+        self._queue.add(key_of(value))
+
+    def _pod_changed(self, change: Change) -> None:
+        pod = change.object
+        owner = self._owner(pod)
+        if owner is not None:
+            self._owned_pod_changed(owner, change)
+        if change.old is not None and change.new is not None:
+            before = self._owner(change.old)
+            if before is not None and before is not owner:
+                self._queue.add(key_of(before))
+        if change.type != "deleted" and controller_of(pod) is None and not is_deleting(pod):
+            self._orphan_changed(change)
+
+    def _owned_pod_changed(self, owner: Object, change: Change) -> None:
+        key, pod = key_of(owner), change.object
+        met = False
+        if change.type == "added":
+            met = self._expectations.creation_seen(key)
+        if change.type == "deleted" or is_deleting(pod):
+            met = self._expectations.deletion_seen(key, pod["metadata"]["uid"]) or met
+        if met:
+            self._queue.add(key)
+        else:
+            self._queue.add_after(key, min(TURN_S_MAX, TURN_S_PER_POD * self._sizes.get(key, 0)))
+
+    def _orphan_changed(self, change: Change) -> None:
+        pod = change.object
+        old = change.old
+        if old is not None and old["metadata"].get("labels") == pod["metadata"].get("labels") and controller_of(old) is None:
+            return
+        labels = pod["metadata"].get("labels")
+        for replica_set in self._replica_sets.all():
+            if namespace_of(replica_set) == namespace_of(pod) and self._selector(replica_set).matches(labels):
+                self._queue.add(key_of(replica_set))
+
+    def _owner(self, pod: Object) -> Object | None:
+        """The ReplicaSet that controls it, if it is the one of that uid."""
+        reference = controller_of(pod)
+        if reference is None or reference["kind"] != "ReplicaSet":
+            return None
+        owner = self._replica_sets.get(namespace_of(pod), reference["name"])
+        return owner if owner is not None and owner["metadata"]["uid"] == reference["uid"] else None
+
+    def _selector(self, replica_set: Object) -> LabelSelector:
+        uid, value = replica_set["metadata"]["uid"], replica_set["spec"]["selector"]
+        cached = self._selectors.get(uid)
+        if cached is None or cached[0] != value:
+            cached = self._selectors[uid] = (value, from_value(value))
+        return cached[1]
+
+    # Planning and applying
+
+    async def reconcile(self, key: str) -> None:
+        replica_set = self._replica_sets.by_key(key)
+        if replica_set is None:
+            self._expectations.forget(key)
+            self._sizes.pop(key, None)
+            return
+        may_plan = self._expectations.met(key)
+        pods = await self._claimed(replica_set)
+        self._sizes[key] = len(pods)
+        now = now_s(self._clock)
+        counts = tally(replica_set, pods, now)
+        failure: tuple[str, str] | None = None
+        error: Exception | None = None
+        if may_plan and not is_deleting(replica_set):
+            plan = plan_replicas(replica_set, counts.active, self._related(replica_set, counts.active), now)
+            failure, error = await self._apply(key, replica_set, plan)
+            if plan.create or plan.delete:
+                counts = tally(replica_set, self._pods.by_index(BY_CONTROLLER, replica_set["metadata"]["uid"]), now_s(self._clock))
+        await self._write_status(key, plan_status(replica_set, counts, failure, self._clock.timestamp()))
+        if counts.check_after_s is not None:
+            self._queue.add_after(key, max(0.01, counts.check_after_s))
+        if error is not None:
+            raise error
+
+    async def _claimed(self, replica_set: Object) -> list[Object]:
+        namespace, uid = namespace_of(replica_set), replica_set["metadata"]["uid"]
+        controlled = self._pods.by_index(BY_CONTROLLER, uid)
+        orphans = [pod for pod in self._pods.by_index(BY_CONTROLLER, ORPHANS + namespace) if is_active(pod)]
+        claims = plan_claims(replica_set, self._selector(replica_set), controlled, orphans)
+        if not claims.adopt and not claims.release:
+            return claims.held
+        return await apply_claims(self._client, self._replica_set, replica_set, self._pod, claims)
+
+    def _related(self, replica_set: Object, active: list[Object]) -> list[Object]:
+        """The active pods of all ReplicaSets with the same owner: what a rollout's old and new pods crowd together."""
+        if len(active) <= replica_set["spec"].get("replicas", 1):
+            return active  # nothing to rank
+        owner = controller_of(replica_set)
+        if owner is None:
+            return active
+        siblings = self._replica_sets.by_index(BY_CONTROLLER, owner["uid"])
+        pods = (pod for s in siblings for pod in self._pods.by_index(BY_CONTROLLER, s["metadata"]["uid"]))
+        return [pod for pod in pods if is_active(pod)]
+
+    async def _apply(self, key: str, replica_set: Object, plan: Plan) -> tuple[tuple[str, str] | None, Exception | None]:
+        if plan.create:
+            return await self._create(key, replica_set, plan.create)
+        if plan.delete:
+            return await self._delete(key, replica_set, plan.delete)
+        return None, None
+
+    async def _create(self, key: str, replica_set: Object, count: int) -> tuple[tuple[str, str] | None, Exception | None]:
+        async def create_one() -> None:
+            try:
+                pod = await self._client.create(self._pod, pod_of(replica_set))
+            except Exception as error:
+                self._expectations.creation_seen(key)
+                if not _namespace_is_terminating(error):
+                    self._events.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
+                raise
+            self._events.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
+
+        self._expectations.expect_creations(key, count)
+        done, error = await _in_growing_batches(count, create_one)
+        for _ in range(count - done):
+            self._expectations.creation_seen(key)
+        if error is None or _namespace_is_terminating(error):
+            return None, None
+        return ("FailedCreate", str(error)), error
+
+    async def _delete(self, key: str, replica_set: Object, victims: list[Object]) -> tuple[tuple[str, str] | None, Exception | None]:
+        async def delete_one(pod: Object) -> None:
+            name, uid = name_of(pod), pod["metadata"]["uid"]
+            try:
+                await self._client.delete(self._pod, name, namespace_of(pod), DeleteOptions(uid=uid))
+            except NotFound:
+                self._expectations.deletion_seen(key, uid)
+                return
+            except Exception as error:
+                self._expectations.deletion_seen(key, uid)
+                self._events.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}")
+                raise
+            self._events.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
+
+        self._expectations.expect_deletions(key, (pod["metadata"]["uid"] for pod in victims))
+        errors: list[Exception] = []
+        for start in range(0, len(victims), BATCH_PODS_MAX):
+            results = await in_parallel(delete_one(pod) for pod in victims[start : start + BATCH_PODS_MAX])
+            errors += [result for result in results if isinstance(result, Exception)]
+        return (("FailedDelete", str(errors[0])), errors[0]) if errors else (None, None)
+
+    async def _write_status(self, key: str, status: Object) -> None:
+        """Against the newest version that the mirror has: the status is a matter of pods, which the spec's writers do not touch."""
+        current = self._replica_sets.by_key(key)
+        if current is None or current.get("status") == status:
+            return
+        await self._client.update(self._replica_set, {**current, "status": status}, subresource="status")
+
+
+async def _in_growing_batches(count: int, call: Callable[[], Awaitable[None]]) -> tuple[int, Exception | None]:
+    """Calls `count` times, in batches of 1, 2, 4, ...; stops after the first batch with an error. (Calls made, the first error.)"""
+
+    async def one() -> None:
+        await call()
+
+    made, batch = 0, BATCH_FIRST
+    while made < count:
+        size = min(batch, count - made, BATCH_PODS_MAX)
+        results = await in_parallel(one() for _ in range(size))
+        made += size
+        for result in results:
+            if isinstance(result, Exception):
+                return made, result
+        batch *= 2
+    return made, None
+
+
+def _namespace_is_terminating(error: Exception) -> bool:
+    causes = (error.details or {}).get("causes") or () if isinstance(error, StatusError) else ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

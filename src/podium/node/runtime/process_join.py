@@ -1,0 +1,58 @@
+"""The exec helper's own side: enters a container and becomes the command. See process_exec."""
+
+import fcntl
+import marshal
+import os
+import sys
+import termios
+from typing import Any
+
+from podium.node.runtime import process_isolation
+from podium.node.runtime.process_shim import apply_limits, process_start
+
+
+def main(record_descriptor: str) -> None:
+    descriptor = int(record_descriptor)
+    raw = bytearray()
+    while chunk := os.read(descriptor, 65536):
+        raw += chunk
+    os.close(descriptor)
+    record = marshal.loads(raw)
+    code = 128
+    try:
+        environment = _join(record)
+        process_isolation.prctl(process_isolation.PR_SET_PDEATHSIG, 9)
+        code = 127
+        os.execvpe(record["argv"][0], record["argv"], environment)
+    except PermissionError as error:
+        _end(record, error, 126 if code == 127 else code)
+    except Exception as error:
+        _end(record, error, code)
+
+
+def _join(record: dict[str, Any]) -> dict[bytes, bytes]:
+    """Returns the environment that the container was started with."""
+    pid = record["pid"]
+    target = os.pidfd_open(pid)
+    if process_start(pid) != record["start"]:
+        raise ProcessLookupError("the container is not running")
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        pairs = [entry.partition(b"=") for entry in file.read().split(b"\0") if entry]
+    apply_limits(record)
+    if record["flags"]:
+        process_isolation.setns(target, record["flags"])
+    os.close(target)
+    os.chdir(record["cwd"])
+    process_isolation.assume_identity(record["identity"])
+    environment = {name: value for name, _, value in pairs}
+    if record["tty"]:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        environment.setdefault(b"TERM", b"xterm")
+    return environment
+
+
+def _end(record: dict[str, Any], error: Exception, code: int) -> None:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    sys.stderr.write(f"exec {record['argv'][0]!r}: {text}\n")
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,176 @@
+"""Decoding: the bytes of a request body into one JSON value.
+
+Theory: orjson decodes fast but keeps the last of several equal keys without a word, and upstream's strict decoding names each
+(`duplicate field "spec.x"`). Most clients send compact JSON: then encoding the value again gives the same bytes, which proves that
+nothing was lost. Only when it does not (spaces, escapes) does a second, slower reading look for duplicates, and only when it finds one
+a third that builds their paths.
+
+Invariants: what comes out can be encoded by orjson (no NaN, no integers beyond 64 bits that matter, at most DEPTH_MAX levels), and
+YAML gives only JSON types, with aliases written out to at most NODES_MAX values.
+
+Source: k8s.io/apimachinery runtime/serializer/json and sigs.k8s.io/json (names of duplicates), apiserver negotiation errors (messages).
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from podium.objects.status import BadRequest, TooLarge, UnsupportedMediaType
+from podium.objects.yaml_values import YamlError, read_yaml
+
+BODY_BYTES_MAX = 3 * 1024 * 1024
+DEPTH_MAX = 200
+"""Levels of nesting. Upstream allows 10,000; ours must leave room below orjson's 254 for the lists and events objects are put in."""
+NODES_MAX = 1_000_000
+"""Values in one YAML document with its aliases written out."""
+DUPLICATES_MAX = 100
+"""How many duplicate fields are named, as upstream's decoder."""
+MEDIA_TYPES = ("application/json", "application/yaml")
+
+_SUMMARY_BYTES = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`duplicates` are upstream's phrases, ready for a Warning header or a strict refusal: `duplicate field "spec.x"`."""
+
+    value: Any
+    duplicates: list[str] = field(default_factory=list)
+
+
+def decode(body: bytes, content_type: str, *, kind: str = "", allow_list: bool = False) -> Decoded:
+    """One object, or with `allow_list` a list (a JSON patch). Media types ending in +json and +yaml count as JSON and YAML.
+
+    `kind`, if given, is the kind expected, for the message. Raises BadRequest, UnsupportedMediaType, TooLarge.
+    """
+    if len(body) > BODY_BYTES_MAX:
+        raise TooLarge(f"Request entity too large: limit is {BODY_BYTES_MAX}")
+    media = content_type.partition(";")[0].strip().lower()
+    if not media or media == "application/json" or media.endswith("+json"):
+        decoded = _decode_json(body, kind)
+    elif media in ("application/yaml", "application/x-yaml", "text/yaml") or media.endswith("+yaml"):
+        decoded = _decode_yaml(body, kind)
+    else:
+        accepted = ", ".join(MEDIA_TYPES)
+        raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
+    if type(decoded.value) is dict or (allow_list and type(decoded.value) is list):
+        return decoded
+    detail = f"json: cannot unmarshal {type_name(decoded.value)} into Go value of type struct {{ APIVersion string; Kind string }}"
+    raise _refused(f"couldn't get version/kind; json parse error: {detail}", body, kind)
+
+
+def type_name(value: Any) -> str:
+    """The JSON type of a value, as upstream's messages name it."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    for kind, name in ((str, "string"), (float, "number"), (dict, "object"), (list, "array")):
+        if isinstance(value, kind):
+            return name
+    return "null"
+
+
+def _decode_json(body: bytes, kind: str) -> Decoded:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _refused(f"couldn't get version/kind; json parse error: {_reason(error, body)}", body, kind) from error
+    if body.count(b"{") + body.count(b"[") > DEPTH_MAX:
+        _check_depth(value, body, kind)
+    if orjson.dumps(value) == body:
+        return Decoded(value)
+    return Decoded(value, _duplicates(body))
+
+
+def _reason(error: json.JSONDecodeError, body: bytes) -> str:
+    """In the words of Go's encoding/json, which clients' users know."""
+    if not _is_text(body):
+        return "invalid UTF-8"
+    if not body.strip() or error.pos >= len(error.doc.rstrip()):
+        return "unexpected end of JSON input"
+    return f"invalid character '{error.doc[error.pos]}' at line {error.lineno} column {error.colno}: {error.msg}"
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refused(why: str, body: bytes, kind: str) -> BadRequest:
+    if not kind:
+        return BadRequest(why)
+    return BadRequest(f"the object provided is unrecognized (must be of type {kind}): {why} ({_summary(body)})")
+
+
+def _summary(body: bytes) -> str:
+    """The beginning of the body: as text when it looks like JSON, else in hexadecimal."""
+    if not body:
+        return "<empty>"
+    head = body[:_SUMMARY_BYTES]
+    text = head.decode(errors="replace") if body[:1] == b"{" else head.hex()
+    return text + " ..." if len(body) > _SUMMARY_BYTES else text
+
+
+def _check_depth(value: Any, body: bytes, kind: str) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEPTH_MAX:
+            raise _refused(f"couldn't get version/kind; json parse error: exceeded max depth of {DEPTH_MAX}", body, kind)
+        inside = (child for node in level for child in (node.values() if type(node) is dict else node))
+        level = [child for child in inside if type(child) in (dict, list)]
+
+
+# Duplicates
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as its pairs, equal keys and all."""
+
+
+def _duplicates(body: bytes) -> list[str]:
+    found = False
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len({key for key, _ in pairs}) != len(pairs)
+
+    json.loads(body, object_pairs_hook=check)
+    if not found:
+        return []
+    paths: list[str] = []
+    _collect_duplicates(json.loads(body, object_pairs_hook=_Pairs), "", paths.append)
+    return _phrases(paths)
+
+
+def _phrases(paths: list[str]) -> list[str]:
+    return [f'duplicate field "{path}"' for path in list(dict.fromkeys(paths))[:DUPLICATES_MAX]]
+
+
+def _collect_duplicates(node: Any, path: str, report: Callable[[str], None]) -> None:
+    if type(node) is _Pairs:
+        seen: set[str] = set()
+        for key, below in node:
+            here = f"{path}.{key}" if path else key
+            if key in seen:
+                report(here)
+            seen.add(key)
+            _collect_duplicates(below, here, report)
+    elif type(node) is list:
+        for index, below in enumerate(node):
+            _collect_duplicates(below, f"{path}[{index}]", report)
+
+
+def _decode_yaml(body: bytes, kind: str) -> Decoded:
+    try:
+        value, duplicates = read_yaml(body, depth_max=DEPTH_MAX, nodes_max=NODES_MAX)
+    except YamlError as error:
+        raise _refused(f"couldn't get version/kind; json parse error: yaml: {error}", body, kind) from error
+    return Decoded(value, _phrases(duplicates))

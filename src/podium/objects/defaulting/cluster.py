@@ -1,0 +1,58 @@
+"""Defaults of namespaces, nodes, secrets, limits, roles and tokens.
+
+Source: pkg/apis/core/v1/defaults.go, pkg/apis/{rbac,scheduling,authentication}/v1/defaults.go.
+"""
+
+from typing import Any
+
+Object = dict[str, Any]
+
+RBAC = "rbac.authorization.k8s.io"
+NAME_LABEL = "kubernetes.io/metadata.name"
+TOKEN_EXPIRATION_S = 3600
+
+
+def default_namespace(value: Object) -> None:
+    if name := value.get("metadata", {}).get("name"):
+        value["metadata"].setdefault("labels", {})[NAME_LABEL] = name
+    status = value.setdefault("status", {})
+    if not status.get("phase"):
+        status["phase"] = "Active"
+
+
+def default_node(value: Object) -> None:
+    value.setdefault("spec", {})
+    status = value.get("status", {})
+    if status.get("capacity") and "allocatable" not in status:
+        status["allocatable"] = dict(status["capacity"])
+
+
+def default_secret(value: Object) -> None:
+    if not value.get("type"):
+        value["type"] = "Opaque"
+
+
+def default_limit_range(value: Object) -> None:
+    for item in value.get("spec", {}).get("limits", ()):
+        if item.get("type") == "Container":
+            limits = {**item.get("max", {}), **item.get("default", {})}
+            requests = {**item.get("min", {}), **limits, **item.get("defaultRequest", {})}
+            item.update({name: amounts for name, amounts in (("default", limits), ("defaultRequest", requests)) if amounts})
+
+
+def default_binding(value: Object) -> None:
+    """RoleBinding and ClusterRoleBinding."""
+    role = value.setdefault("roleRef", {})
+    if not role.get("apiGroup"):
+        role["apiGroup"] = RBAC
+    for subject in value.get("subjects", ()):
+        if not subject.get("apiGroup") and subject.get("kind") in ("User", "Group"):
+            subject["apiGroup"] = RBAC
+
+
+def default_priority_class(value: Object) -> None:
+    value.setdefault("preemptionPolicy", "PreemptLowerPriority")
+
+
+def default_token_request(value: Object) -> None:
+    value.setdefault("spec", {}).setdefault("expirationSeconds", TOKEN_EXPIRATION_S)

@@ -1,0 +1,84 @@
+"""Carrying decisions out: binding pods, and saying why one waits.
+
+The scheduler decides faster than the API writes, so decisions are assumed to hold and written by a few workers at a time. WAITING_MAX
+writes may wait for a worker; then the scheduler waits. A write that fails is told to the scheduler, which forgets its assumption and tries
+again. A bind carries the pod's uid, so it never binds a namesake.
+
+Source: kubernetes pkg/scheduler/framework/plugins/defaultbinder, schedule_one.go (bindingCycle, updatePod).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from podium.client.interface import Client
+from podium.instrument.log import logger
+from podium.objects.resources import resource
+from podium.objects.status import Conflict, NotFound, StatusError
+from podium.objects.values import Object, key_of, name_of, namespace_of
+
+log = logger("scheduler.binding")
+
+WORKERS = 32
+WAITING_MAX = 256
+
+Bound = Callable[[Object, str], None]
+Failed = Callable[[Object, str, Exception], None]
+
+
+class Binder:
+    """`bound(pod, node)` or `failed(pod, node, error)` is called after each bind. Own the coroutines of `workers()` by a supervisor."""
+
+    def __init__(self, client: Client, bound: Bound, failed: Failed) -> None:
+        self._client = client
+        self._pods = resource("pods")
+        self._bound = bound
+        self._failed = failed
+        self._jobs: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(WAITING_MAX)
+
+    async def bind(self, pod: Object, node: str) -> None:
+        """Returns when the bind waits its turn, not when it is done."""
+        await self._jobs.put(lambda: self._bind(pod, node))
+
+    async def report(self, pod: Object, condition: Object) -> None:
+        """Writes a condition of the pod's status, in its turn."""
+        await self._jobs.put(lambda: self._report(pod, condition))
+
+    def report_soon(self, pod: Object, condition: Object) -> bool:
+        """As `report`, for callers that cannot wait; False when too many writes wait already."""
+        if self._jobs.full():
+            return False
+        self._jobs.put_nowait(lambda: self._report(pod, condition))
+        return True
+
+    def workers(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._work() for _ in range(WORKERS)]
+
+    async def _work(self) -> None:
+        while True:
+            job = await self._jobs.get()
+            await job()
+
+    async def _bind(self, pod: Object, node: str) -> None:
+        namespace, name = namespace_of(pod), name_of(pod)
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"namespace": namespace, "name": name, "uid": pod["metadata"]["uid"]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        }
+        try:
+            await self._client.create(self._pods, binding, namespace, subresource="binding", name=name)
+        except (StatusError, OSError) as error:
+            self._failed(pod, node, error)
+        else:
+            self._bound(pod, node)
+
+    async def _report(self, pod: Object, condition: Object) -> None:
+        patch = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": [condition]}}
+        try:
+            await self._client.patch(self._pods, name_of(pod), patch, namespace_of(pod), type="strategic", subresource="status")
+        except (NotFound, Conflict):
+            pass
+        except (StatusError, OSError) as error:
+            log.warning("condition not written", pod=key_of(pod), error=str(error))

@@ -1,0 +1,12 @@
+"""What the scheduler knows of the cluster: nodes as columns, pods on them, and which pods belong together."""
+
+from podium.scheduler.columns import Columns
+from podium.scheduler.placements import Placements
+from podium.scheduler.workloads import Workloads
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.nodes = Columns()
+        self.pods = Placements(self.nodes)
+        self.workloads = Workloads()
