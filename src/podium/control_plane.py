@@ -163,7 +163,7 @@ async def _run(cluster: Cluster) -> None:
     start_controllers(plane, ca_pem=authority.ca_pem.decode())
     from podium.store.compaction import compact_regularly
 
-    plane.tasks.start("compaction", compact_regularly(store, world))
+    plane.tasks.start("compaction", compact_regularly(store))
     await stopping.wait()
     await plane.controllers.stop()
     await http.close()
