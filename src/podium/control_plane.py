@@ -105,7 +105,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
 
     loops: list[tuple[str, Any]] = [
         ("service-accounts", ServiceAccountController(client, mirrors, recorder("serviceaccount-controller"), world)),
-        ("root-ca", RootCaController(client, mirrors, recorder("root-ca-cert-publisher"), world, ca_pem=ca_pem)),
+        ("root-ca", RootCaController(client, mirrors, recorder("root-ca-cert-publisher"), world, ca_pem)),
         ("namespaces", NamespaceController(client, mirrors, recorder("namespace-controller"), world, resources=plane.server.core.catalog)),
         ("replica-sets", ReplicaSetController(client, mirrors, recorder("replicaset-controller"), world)),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
