@@ -39,7 +39,7 @@ class PodEvents(Protocol):
 
 
 class PodActions:
-        def __init__(
+    def __init__(
         self,
         runtime: Runtime,
         preparation: Preparation,
