@@ -1,0 +1,103 @@
+"""Validation: the rules of each kind, told as upstream tells them.
+
+Asked after structure and defaults: types are right, required lists and strings may still be missing. Metadata rules hold for every kind;
+kinds that are not in the tables below have no others yet (they are stored as data, see support.py). A value that was stored under these
+rules and is not changed is not refused.
+
+Source: k8s.io/kubernetes pkg/apis/*/validation, named in each file.
+"""
+
+from collections.abc import Callable, Mapping
+
+from podium.objects.cause import Cause
+from podium.objects.resources import Resource
+from podium.objects.validation import cluster, configuration, endpoints, metadata, pods, services, workloads
+from podium.objects.validation.faults import Faults
+from podium.objects.values import Object
+
+_CreateCheck = Callable[[Faults, Object], None]
+_UpdateCheck = Callable[[Faults, Object, Object], None]
+
+_CREATE: Mapping[tuple[str, str], _CreateCheck] = {
+    ("", "Pod"): pods.check_create,
+    ("", "PodTemplate"): pods.check_pod_template,
+    ("", "Binding"): pods.check_binding,
+    ("apps", "Deployment"): workloads.check_deployment,
+    ("apps", "ReplicaSet"): workloads.check_replica_set,
+    ("", "ReplicationController"): workloads.check_replication_controller,
+    ("policy", "PodDisruptionBudget"): workloads.check_disruption_budget,
+    ("", "Service"): services.check_service,
+    ("", "Endpoints"): endpoints.check_endpoints,
+    ("discovery.k8s.io", "EndpointSlice"): endpoints.check_slice,
+    ("", "ConfigMap"): configuration.check_config_map,
+    ("", "Secret"): configuration.check_secret,
+    ("", "Namespace"): cluster.check_namespace,
+    ("", "Node"): cluster.check_node,
+    ("coordination.k8s.io", "Lease"): cluster.check_lease,
+    ("", "Event"): cluster.check_event,
+    ("events.k8s.io", "Event"): cluster.check_event,
+}
+"""By (group, kind), of what is created: the body of a subresource has its own kind."""
+
+_UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
+    ("", "Pod", ""): pods.check_update,
+    ("", "Pod", "status"): pods.check_status_update,
+    ("", "Pod", "ephemeralcontainers"): pods.check_ephemeral_update,
+    ("", "Service", ""): services.check_update,
+    ("", "Service", "status"): services.check_status,
+    ("discovery.k8s.io", "EndpointSlice", ""): endpoints.check_slice_update,
+    ("", "ConfigMap", ""): configuration.check_config_map_update,
+    ("", "Secret", ""): configuration.check_secret_update,
+    ("", "Namespace", "status"): cluster.check_namespace_status,
+    ("", "Namespace", "finalize"): cluster.check_namespace_finalize,
+    ("", "Node", ""): cluster.check_node_update,
+    ("", "Node", "status"): cluster.check_node_update,
+    ("apps", "Deployment", "status"): workloads.check_counts,
+    ("apps", "ReplicaSet", "status"): workloads.check_counts,
+    ("", "ReplicationController", "status"): workloads.check_counts,
+}
+"""By (group, kind, subresource). Without an entry for "", an update obeys the rules of a creation."""
+
+_FIXED_SELECTOR = (("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "StatefulSet"), ("apps", "DaemonSet"))
+_WITHOUT_METADATA = ("Binding", "Scale", "Eviction", "TokenRequest")
+
+
+def validate_create(resource: Resource, value: Object, subresource: str = "") -> list[Cause]:
+    """What is wrong with a new object, or with the body of a create on one of its subresources (binding)."""
+    faults = Faults()
+    group, kind = _kind(resource, subresource)
+    if kind not in _WITHOUT_METADATA:
+        metadata.check_create(faults, resource, value)
+    check = _CREATE.get((group, kind))
+    if check:
+        check(faults, value)
+    return faults
+
+
+def validate_update(resource: Resource, new: Object, old: Object, subresource: str = "") -> list[Cause]:
+    """What is wrong with `new` in place of `old`. For the scale subresource `new` is the Scale."""
+    faults = Faults()
+    if subresource == "scale":
+        workloads.check_scale(faults, new)
+        return faults
+    metadata.check_update(faults, resource, new, old)
+    key = (resource.group, resource.kind)
+    update = _UPDATE.get((*key, subresource))
+    if update:
+        update(faults, new, old)
+    elif not subresource and key in _CREATE and key != ("", "Namespace"):
+        _check_again(faults, key, new, old)
+    if key in _FIXED_SELECTOR and not subresource:
+        workloads.check_selector_unchanged(faults, new, old)
+    return faults
+
+
+def _check_again(faults: Faults, key: tuple[str, str], new: Object, old: Object) -> None:
+    """The rules of a creation, unless nothing but metadata and status changed."""
+    if any(new.get(f) != old.get(f) for f in {**new, **old} if f not in ("metadata", "status")):
+        _CREATE[key](faults, new)
+
+
+def _kind(resource: Resource, subresource: str) -> tuple[str, str]:
+    found = resource.subresource(subresource) if subresource else None
+    return (found.group, found.kind) if found else (resource.group, resource.kind)
