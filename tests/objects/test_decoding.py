@@ -166,3 +166,7 @@ def test_python_tags_build_nothing() -> None:
 def test_duplicates_are_found_in_spaced_json() -> None:
     text = json.dumps({"a": {"b": "é\n"}}, indent=2).replace('"b"', '"b": 1, "b"')
     assert decode(text.encode(), "application/json").duplicates == ['duplicate field "a.b"']
+
+
+def test_a_trailing_newline_changes_nothing() -> None:
+    assert decode(b'{"a":1}\n', "application/json").value == {"a": 1}

@@ -81,7 +81,7 @@ def _decode_json(body: bytes, kind: str) -> Decoded:
         raise _refused(f"couldn't get version/kind; json parse error: {_reason(error, body)}", body, kind) from error
     if body.count(b"{") + body.count(b"[") > DEPTH_MAX:
         _check_depth(value, body, kind)
-    if orjson.dumps(value) == body:
+    if orjson.dumps(value) == body.rstrip():
         return Decoded(value)
     return Decoded(value, _duplicates(body))
 

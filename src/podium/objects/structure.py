@@ -28,6 +28,9 @@ from podium.objects.schema import Schema
 
 Check = Callable[[Any], bool]
 
+FINDINGS_MAX = 100
+"""How many unknown fields and how many causes are named, as upstream's decoder; further unknown fields are dropped without a word."""
+
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -37,16 +40,13 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:\d\d)")
 
 _CORE = "io.k8s.api.core.v1."
 _MAY_BE_EMPTY = frozenset({
-    (_CORE + "Event", "metadata"), (_CORE + "HTTPHeader", "value"), (_CORE + "LimitRangeSpec", "limits"), (_CORE + "Sysctl", "value"),
+    (_CORE + "Event", "metadata"), (_CORE + "Event", "involvedObject"), (_CORE + "LimitRangeSpec", "limits"),
+    (_CORE + "HTTPHeader", "value"), (_CORE + "Sysctl", "value"),
     (_CORE + "ISCSIVolumeSource", "lun"), (_CORE + "ISCSIPersistentVolumeSource", "lun"),
     ("io.k8s.api.events.v1.Event", "eventTime"), ("io.k8s.api.storage.v1.CSINodeSpec", "drivers"),
 })  # fmt: skip
 """Required in the documents since Go always writes them; upstream accepts their absence (as it does of every boolean)."""
 _UNASKED = frozenset({"io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"})
-
-
-FINDINGS_MAX = 100
-"""How many unknown fields and how many causes are named, as upstream's decoder; further unknown fields are dropped without a word."""
 
 
 @dataclass(slots=True)
