@@ -86,13 +86,35 @@ def _decode_json(body: bytes, kind: str) -> Decoded:
     return Decoded(value, _duplicates(body))
 
 
-def _reason(error: json.JSONDecodeError, body: bytes) -> str:
-    """In the words of Go's encoding/json, which clients' users know."""
+_GO_WORDS = {
+    "Expecting value": "looking for beginning of value",
+    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Illegal trailing comma before end of object": "looking for beginning of object key string",
+    "Illegal trailing comma before end of array": "looking for beginning of value",
+    "Expecting ':' delimiter": "after object key",
+    "Expecting ',' delimiter": "after object key:value pair",
+    "Extra data": "after top-level value",
+    "Invalid control character at": "in string literal",
+    "Invalid \\escape": "in string escape code",
+    "Invalid \\uXXXX escape": "in \\u hexadecimal character escape",
+}
+"""What the standard library's parser says -> what Go's encoding/json says after `invalid character 'x' `, which users know."""
+
+
+def _reason(error: orjson.JSONDecodeError, body: bytes) -> str:
+    """What is wrong with the JSON, in Go's words; a second parser finds them, since orjson's are its own."""
     if not _is_text(body):
         return "invalid UTF-8"
-    if not body.strip() or error.pos >= len(error.doc.rstrip()):
-        return "unexpected end of JSON input"
-    return f"invalid character '{error.doc[error.pos]}' at line {error.lineno} column {error.colno}: {error.msg}"
+    try:
+        json.loads(body)
+    except json.JSONDecodeError as second:
+        text = second.doc.rstrip()
+        if second.pos >= len(text) or second.msg.startswith("Unterminated string"):
+            return "unexpected end of JSON input"
+        return f"invalid character {text[second.pos]!r} {_GO_WORDS.get(second.msg, second.msg)}"
+    except RecursionError:
+        return f"exceeded max depth of {DEPTH_MAX}"
+    return f"line {error.lineno} column {error.colno}: {error.msg}"
 
 
 def _is_text(body: bytes) -> bool:
