@@ -120,7 +120,7 @@ class Scheduler:
             demand = self.demands.of(pod)
             decision = self._decider.decide(demand)
         except Exception as error:  # one pod that we stumble over must not stop the others
-            log.exception("decision failed", pod=entry.key, error=repr(error))
+            log.error("decision failed", pod=entry.key, error=error)
             self.queue.failed(entry)
             await self._say_waiting(pod, messages.ERROR, repr(error))
             return
