@@ -74,6 +74,7 @@ ALLOWED = (
     Allowed("world/", (*MODULES, *CALLS, *LOOP_METHODS), "the world is where the doors are"),
     Allowed("node/runtime/process", _PROCESSES, "starts workloads as host processes, which no rehearsal does"),
     Allowed("node/runtime/cri", _PROCESSES, "talks to a container runtime, which no rehearsal does"),
+    Allowed("node/runtime/command_session.py", _PROCESSES, "runs commands inside host processes and containers"),
     Allowed("node/http_get.py", ("asyncio.open_connection",), "probes and hooks of real pods; simulated ones have SimulatedTarget"),
     Allowed("node/agent.py", ("asyncio.to_thread",), "measures what is in an emptyDir; simulated pods have no files"),
     Allowed("node/volumes.py", ("asyncio.create_subprocess_exec",), "mounts memory file systems: pods on this host only"),
