@@ -24,7 +24,7 @@ from podium.objects.yaml_values import YamlError, read_yaml
 BODY_BYTES_MAX = 3 * 1024 * 1024
 DEPTH_MAX = 200
 """Levels of nesting. Upstream allows 10,000; ours must leave room below orjson's 254 for the lists and events objects are put in."""
-NODES_MAX = 1_000_000
+NODES_MAX = 250_000
 """Values in one YAML document with its aliases written out."""
 DUPLICATES_MAX = 100
 """How many duplicate fields are named, as upstream's decoder."""
@@ -106,7 +106,7 @@ def _reason(error: orjson.JSONDecodeError, body: bytes) -> str:
     if not _is_text(body):
         return "invalid UTF-8"
     try:
-        json.loads(body)
+        json.loads(body, parse_int=str, parse_float=str)
     except json.JSONDecodeError as second:
         text = second.doc.rstrip()
         if second.pos >= len(text) or second.msg.startswith("Unterminated string"):
@@ -164,12 +164,17 @@ def _duplicates(body: bytes) -> list[str]:
         nonlocal found
         found = found or len({key for key, _ in pairs}) != len(pairs)
 
-    json.loads(body, object_pairs_hook=check)
+    _reread(body, check)
     if not found:
         return []
     paths: list[str] = []
-    _collect_duplicates(json.loads(body, object_pairs_hook=_Pairs), "", paths.append)
+    _collect_duplicates(_reread(body, _Pairs), "", paths.append)
     return _phrases(paths)
+
+
+def _reread(body: bytes, hook: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    """Numbers stay text: Python refuses to read some that orjson does."""
+    return json.loads(body, object_pairs_hook=hook, parse_int=str, parse_float=str)
 
 
 def _phrases(paths: list[str]) -> list[str]:
