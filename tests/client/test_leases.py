@@ -1,5 +1,8 @@
 import asyncio
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from podium.client.leases import NODE_RENEW_S, LeaderElection, NodeLease
 from podium.objects.resources import resource
 from podium.objects.status import ServiceUnavailable
@@ -96,5 +99,44 @@ def test_heartbeat_renews_and_survives_a_deleted_lease():
         await asyncio.sleep(2 * NODE_RENEW_S)
         assert len(client.all(LEASES)) == 1
         await supervisor.stop()
+
+    virtual.run(main)
+
+
+class Partitioned:
+    """One candidate's way to the server, which can be cut."""
+
+    def __init__(self, client):
+        self._client = client
+        self.cut = False
+
+    def __getattr__(self, verb):
+        async def call(*arguments, **options):
+            if self.cut:
+                await asyncio.sleep(3)  # a request into the void, answered late or never
+                raise ConnectionResetError
+            return await getattr(self._client, verb)(*arguments, **options)
+
+        return call
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(1, 25)), max_size=25))
+def test_never_two_leaders_whatever_is_cut_off(steps):
+    async def main(world):
+        client, leaders = FakeClient(world), []
+        ways = [Partitioned(client) for _ in range(3)]
+        supervisors = [election(world, way, str(number), leaders) for number, way in enumerate(ways)]
+        for number, cut, seconds in steps:
+            ways[number].cut = cut
+            for _ in range(seconds * 4):
+                await asyncio.sleep(0.25)
+                assert len(leaders) <= 1
+        for way in ways:
+            way.cut = False
+        await asyncio.sleep(40)
+        assert len(leaders) == 1
+        for supervisor in supervisors:
+            await supervisor.stop()
 
     virtual.run(main)

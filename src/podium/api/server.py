@@ -41,6 +41,7 @@ _PATCH_TYPES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "strategic",
+    "application/apply-patch+yaml": "apply",
 }
 _PUBLIC = ("/healthz", "/livez", "/readyz")
 _CONNECT = ("log", "exec", "attach", "portforward", "proxy")
@@ -132,7 +133,7 @@ class ApiServer:
             if not request.patch_type:
                 accepted = ", ".join(_PATCH_TYPES)
                 raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
-            content_type = "application/json"
+            content_type = "application/yaml" if request.patch_type == "apply" else "application/json"
         if not http.body:
             if http.method == "DELETE":
                 return

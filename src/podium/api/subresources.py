@@ -20,6 +20,7 @@ from podium.objects.status import (
     MethodNotAllowed,
     NotFound,
     TooManyRequests,
+    UnsupportedMediaType,
     conflict,
     not_found,
 )  # fmt: skip
@@ -146,6 +147,10 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
         before = scale_of(old)
         if request.verb == "update":
             scale = instructions
+        elif patch_type == "apply":
+            raise UnsupportedMediaType(
+                "Podium does not apply to the scale subresource yet: patch spec.replicas, or apply the object itself"
+            )
         elif patch_type == "json":
             scale = patches.apply_json(before, instructions)
         else:
@@ -160,7 +165,15 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
         return new
 
     inner = Request(
-        "update", request.resource, request.user, request.namespace, request.name, options=request.options, warnings=request.warnings
+        "update",
+        request.resource,
+        request.user,
+        request.namespace,
+        request.name,
+        "scale",
+        options=request.options,
+        warnings=request.warnings,
+        user_agent=request.user_agent,
     )
     return ObjectResult(value=scale_of((await writing.change(core, inner, scaled)).to_value()))
 

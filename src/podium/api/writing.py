@@ -10,6 +10,7 @@ Source: k8s.io/apiserver registry/generic/registry/store.go and endpoints/handle
 from collections.abc import Callable
 from typing import Any
 
+from podium.api import field_management
 from podium.api.admission import admit
 from podium.api.core import Core, Object
 from podium.api.encoding import encode
@@ -52,17 +53,19 @@ async def create(core: Core, request: Request) -> ObjectResult:
     raise AssertionError("unreachable")
 
 
-async def _create_once(core: Core, request: Request, new: Object) -> ObjectResult:
+async def _create_once(core: Core, request: Request, new: Object, *, applied: bool = False) -> ObjectResult:
     resource = core.stored_as(request.resource)
     new = conversion.to_storage(request.resource, new)
     metadata = new["metadata"]
-    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"):
+    for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         metadata.pop(name, None)
     metadata["uid"] = core.world.uid()
     metadata["creationTimestamp"] = core.world.clock.timestamp()
     strategy = core.strategy(resource)
     strategy.prepare_create(core, new)
     defaults.apply(new, resource.api_version, resource.kind)
+    if not applied:
+        field_management.track(request, new, None, metadata["creationTimestamp"])
     await admit(core, request, new, None)
     _judge(request, new, None, validation.validate_create(resource, new))
     reservation = strategy.reserve(core, new, None)
@@ -86,7 +89,7 @@ async def update(core: Core, request: Request) -> ObjectResult:
     new = request.value
     resource = request.resource
     _check_kind(request, new, resource.api_version, resource.kind)
-    _conform(request, new, resource.api_version, resource.kind)
+    _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
     metadata = _metadata(new)
     _check_namespace(request, metadata)
     if metadata.get("name", request.name) != request.name:
@@ -96,6 +99,8 @@ async def update(core: Core, request: Request) -> ObjectResult:
 
 
 async def patch(core: Core, request: Request) -> ObjectResult:
+    if request.patch_type == "apply":
+        return await apply(core, request)
     resource = request.resource
     instructions = request.value
 
@@ -114,13 +119,66 @@ async def patch(core: Core, request: Request) -> ObjectResult:
             raise BadRequest("the patch does not leave an object")
         new = values.copy(new)  # the patch may share parts with the old object
         _check_kind(request, new, resource.api_version, resource.kind)
-        _conform(request, new, resource.api_version, resource.kind)
+        _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
             del new["metadata"]["resourceVersion"]
         return conversion.to_storage(resource, new)
 
     return await change(core, request, patched)
+
+
+async def apply(core: Core, request: Request) -> ObjectResult:
+    """Server-side apply: creates the object, or merges the fields that the manager names into it."""
+    resource, applied = request.resource, request.value
+    _check_kind(request, applied, resource.api_version, resource.kind)
+    metadata = _metadata(applied)
+    if metadata.pop("managedFields", None):
+        raise BadRequest("metadata.managedFields must be nil")
+    _conform(request, applied, resource.api_version, resource.kind, partial=True)
+    _check_namespace(request, metadata)
+    metadata.setdefault("name", request.name)
+    _check_name_kept(request, metadata)
+    applied = _own_part(core, request, conversion.to_storage(resource, applied))
+    for _ in range(RETRIES_MAX):
+        now = core.world.clock.timestamp()
+        record = await core.store.get(resource.key(request.namespace, request.name))
+        try:
+            if record is None:
+                return await _apply_new(core, request, applied, now)
+            insisted = _check_preconditions(request, applied, record)
+            new = values.copy(field_management.apply(request, record.value, applied, now))
+            _conform(request, new, record.value["apiVersion"], resource.kind)
+            return await _store_change(core, request, new, record, applied=True)
+        except RevisionMismatch:
+            if record is not None and insisted:
+                break
+    raise _modified(request)
+
+
+async def _apply_new(core: Core, request: Request, applied: Object, now: str) -> ObjectResult:
+    if request.subresource:
+        raise core.absent(request)
+    if applied["metadata"].get("uid"):
+        raise conflict(
+            request.resource.group,
+            request.resource.plural,
+            request.name,
+            "uid mismatch: the provided object specified uid, and no existing object was found",
+        )
+    new = values.copy(field_management.apply(request, None, applied, now))
+    new["metadata"].pop("resourceVersion", None)
+    _conform(request, new, new["apiVersion"], request.resource.kind)
+    return await _create_once(core, request, new, applied=True)
+
+
+def _own_part(core: Core, request: Request, applied: Object) -> Object:
+    """What this door may set: the status through status, the rest through the object itself."""
+    if request.subresource == "status":
+        return {k: applied[k] for k in ("apiVersion", "kind", "metadata", "status") if k in applied}
+    if core.strategy(core.stored_as(request.resource)).has_status:
+        return {k: v for k, v in applied.items() if k != "status"}
+    return applied
 
 
 def _insists(instructions: Any) -> bool:
@@ -171,18 +229,20 @@ def _check_preconditions(request: Request, new: Object, record: Record) -> bool:
     return bool(version)
 
 
-async def _store_change(core: Core, request: Request, new: Object, record: Record) -> ObjectResult:
+async def _store_change(core: Core, request: Request, new: Object, record: Record, *, applied: bool = False) -> ObjectResult:
     resource, old = core.stored_as(request.resource), record.value
     strategy = core.strategy(resource)
     _keep_server_metadata(new["metadata"], old["metadata"])
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if request.subresource == "status":
         strategy.prepare_status(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
     defaults.apply(new, resource.api_version, resource.kind)
+    if not applied:
+        field_management.track(request, new, old, core.world.clock.timestamp())
     await admit(core, request, new, old)
     _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
-    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if new == old and not _finished(new):
         return ObjectResult(record)
     if request.dry_run:
@@ -215,7 +275,6 @@ def _finished(value: Object) -> bool:
 
 
 def _keep_server_metadata(new: Object, old: Object) -> None:
-    new.pop("managedFields", None)
     new.pop("selfLink", None)
     for name in _SERVER_METADATA:
         if name in old:
@@ -263,9 +322,12 @@ def _check_namespace(request: Request, metadata: Object) -> None:
         )
 
 
-def _conform(request: Request, value: Object, api_version: str, kind: str) -> None:
-    """Type errors refuse the request; unknown and duplicate fields do what fieldValidation says (Warn by default, as upstream)."""
+def _conform(request: Request, value: Object, api_version: str, kind: str, *, partial: bool = False) -> None:
+    """Type errors refuse the request; unknown and duplicate fields do what fieldValidation says (Warn by default, as upstream).
+    A `partial` object may lack required fields."""
     findings = structure.conform(value, api_version, kind)
+    if partial:
+        findings.causes = [c for c in findings.causes if c.reason != "FieldValueRequired"]
     mode = request.options.get("fieldValidation", "Warn") or "Warn"
     if mode not in ("Strict", "Warn", "Ignore"):
         raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"')

@@ -27,7 +27,7 @@ SOCKET_PATH_BYTES_MAX = 100
 
 @dataclass(frozen=True)
 class Cluster:
-    """`runtime` is decided: cri, process or simulated, never auto. `network` is `kernel` (bridge, nftables; root), `loopback`
+    """`runtime` is decided: cri, process or simulated, never auto. `network` is `kernel` (namespaces, nftables; root), `loopback`
     (addresses of 127.0.0.0/8, a proxy) or `none` (only simulated pods). `cluster_id` is 6 hex digits."""
 
     data_dir: Path
@@ -84,7 +84,8 @@ class Cluster:
         return self.gateway_ip if self.network == "kernel" else self.api_host
 
     @property
-    def bridge(self) -> str:
+    def network_device(self) -> str:
+        """The name of the device with the gateway's address, of its nftables table, and the prefix of its network namespaces."""
         return f"podium-{self.cluster_id}"
 
     @property
@@ -115,7 +116,7 @@ class Cluster:
     def socket_dir(self) -> Path:
         """run/ of the data directory, or a short path under /run when that is too long for a socket's name."""
         longest = len(os.fsencode(str(self.run_dir / "containerd.sock.ttrpc")))
-        return self.run_dir if longest <= SOCKET_PATH_BYTES_MAX else Path("/run") / self.bridge
+        return self.run_dir if longest <= SOCKET_PATH_BYTES_MAX else Path("/run") / self.network_device
 
     @property
     def runtime_socket(self) -> Path:

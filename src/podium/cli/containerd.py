@@ -90,7 +90,7 @@ def network_list(cluster: Cluster, mtu: int = 0) -> str:
         },
     }
     plugins = [{k: v for k, v in ptp.items() if k != "mtu" or v}, {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}]
-    return json.dumps({"cniVersion": "0.4.0", "name": cluster.bridge, "plugins": plugins}, indent=2) + "\n"
+    return json.dumps({"cniVersion": "0.4.0", "name": cluster.network_device, "plugins": plugins}, indent=2) + "\n"
 
 
 def start(cluster: Cluster, restarts: int = 0) -> Process:

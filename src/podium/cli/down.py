@@ -44,7 +44,7 @@ def take_down(cluster: Cluster) -> None:
     if cluster.network == "kernel":
         from podium.network import fabric
 
-        fabric.teardown(cluster.bridge)
+        fabric.teardown(cluster.network_device)
     unmount_below(cluster.run_dir)
     unmount_below(cluster.pods_dir)
     if problem is not None:

@@ -84,7 +84,9 @@ class InProcessClient:
         return None
 
     def _request(self, verb: str, resource: Resource, namespace: str | None, options: dict[str, str]) -> Request:
-        return Request(verb, resource, self._user, (namespace or None) if resource.namespaced else None, options=options)
+        request = Request(verb, resource, self._user, (namespace or None) if resource.namespaced else None, options=options)
+        request.user_agent = self._user.name.removeprefix("system:")
+        return request
 
     async def _call(
         self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str, value: Any, patch_type: str = ""

@@ -1,15 +1,17 @@
-"""The pod network of one machine: a bridge per cluster, a network namespace and a veth per pod, all of it routed by the host.
+"""The pod network of one machine: a network namespace and a veth per pod, all of it routed by the host; no device.
 
-A pod has a /32 address and one route: everything goes to the gateway, which is the bridge's own address. So a pod never asks for another
-pod's link address, and each packet between two pods passes the host's IP layer, where a Service's address translation is done and undone
-for both directions, also when both pods are on this node. (On an ordinary bridge the answer would go straight to the caller, from an
-address that the caller never spoke to.) The host in turn finds pods on the bridge by an ordinary on-link route.
+A pod has a /32 address and one route: everything goes to the gateway, an address that the host holds on a device of the cluster's own
+(`device`: a bridge that never has a port, as not every kernel has dummy devices). The host has a /32 route to each pod's veth. So each packet between two pods passes the host's IP layer, where a Service's
+address translation is done and undone for both directions, also when both pods are on this node. (On a device the answer would go
+straight to the caller, from an address that the caller never spoke to; and where device-nf-call-iptables is on, translation happens in
+the device, which cannot send a packet back through the port it came from.) Containers get the same by the CNI plugin ptp.
 
 Allocation follows the CNI plugin host-local: one file per address, named by it and holding the pod's uid, made exclusively; the search
 starts after the last address given. What the kernel has and what the files say may differ after a crash: `attach` takes what is there,
 or makes it anew, and is idempotent, as `detach` is.
 
-Forwarding is switched on for the bridge and for the device of the default route, not for the machine; teardown puts the latter back.
+Forwarding is switched on for the pods' devices and the device of the default route, not for the machine; `teardown` of the last cluster
+puts the latter back.
 """
 
 import asyncio
@@ -99,13 +101,14 @@ class Addresses:
 
 
 class Fabric:
-    """`PodNetwork` for processes: `attach` and `detach` by pod uid. `bridge` (15 characters at most) is the prefix of all names it makes."""
+    """`PodNetwork` for processes: `attach` and `detach` by pod uid. `device` (15 characters at most) is the prefix of all names it makes.
+    Pods get addresses of `node_cidr`; the rest of `pod_cidr` is routed to the device, where nothing answers."""
 
-    def __init__(self, bridge: str, node_cidr: str, service_cidr: str, state_dir: Path, mtu: int = 1500) -> None:
-        self._bridge = bridge
+    def __init__(self, device: str, node_cidr: str, pod_cidr: str, service_cidr: str, state_dir: Path, mtu: int = 1500) -> None:
+        self._device = device
         self._network = IPv4Network(node_cidr)
         self._gateway = str(self._network[1])
-        self._service_cidr = service_cidr
+        self._routed = (pod_cidr, service_cidr)
         self._mtu = mtu
         self._addresses = Addresses(self._network, state_dir / "addresses")
         self._making = asyncio.Semaphore(MAKE_CONCURRENCY_MAX)
@@ -115,28 +118,21 @@ class Fabric:
         return self._gateway
 
     def set_up(self) -> None:
-        """Makes the bridge and its routes; keeps what is there. The Service network is routed to the bridge so that programs of this
-        machine reach Services without a default route."""
-        name = self._bridge
+        """Makes the device and its routes; keeps what is there. Pod and Service networks are routed to it, so that programs of this
+        machine reach Services without a default route and packets to addresses that no pod has do not leave the machine."""
+        name = self._device
         if not Path(f"/sys/class/net/{name}").exists():
             self._addresses.forget_all()  # a new kernel: no pod of before is there
             _ip([f"link add {name} mtu {self._mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"])
-        address = f"{self._gateway}/{self._network.prefixlen}"
-        _ip(
-            [
-                f"addr replace {address} dev {name}",
-                f"link set {name} up",
-                f"route replace {self._service_cidr} dev {name} src {self._gateway}",
-            ]
-        )
-        for setting, value in (("forwarding", "1"), ("send_redirects", "0"), ("rp_filter", "0"), ("route_localnet", "1")):
-            (CONF / name / setting).write_text(value)
+        routes = [f"route replace {network} dev {name} src {self._gateway}" for network in self._routed]
+        _ip([f"addr replace {self._gateway}/32 dev {name}", f"link set {name} up", *routes])
+        (CONF / name / "forwarding").write_text("1")
         forward_from_uplink()
 
     async def attach(self, uid: str) -> PodAddress:
         """The pod's address and network namespace, made when absent. Raises FabricFailure."""
         address = self._addresses.take(uid)
-        names = Names(self._bridge, uid)
+        names = Names(self._device, uid)
         async with self._making:
             if not await self._intact(names, address):
                 await self._remove(names)
@@ -156,9 +152,11 @@ class Fabric:
         try:
             await _ip_async([
                 f"netns add {names.netns}",
-                f"link add {names.veth} mtu {self._mtu} master {self._bridge} type veth peer name eth0 mtu {self._mtu} netns {names.netns}",
+                f"link add {names.veth} mtu {self._mtu} type veth peer name eth0 mtu {self._mtu} netns {names.netns}",
                 f"link set {names.veth} up",
+                f"route replace {address}/32 dev {names.veth} scope link src {self._gateway}",
             ])  # fmt: skip
+            (CONF / names.veth / "forwarding").write_text("1")
             await _ip_async([
                 "link set lo up",
                 f"addr add {address}/32 dev eth0",
@@ -166,12 +164,12 @@ class Fabric:
                 f"route add {self._gateway} dev eth0 scope link",
                 f"route add default via {self._gateway} dev eth0 src {address}",
             ], names.netns)  # fmt: skip
-        except FabricFailure:
+        except (FabricFailure, OSError) as error:
             await self._remove(names)
-            raise
+            raise FabricFailure(str(error)) from error
 
     async def detach(self, uid: str) -> None:
-        await self._remove(Names(self._bridge, uid))
+        await self._remove(Names(self._device, uid))
         self._addresses.give_back(uid)
 
     async def _remove(self, names: "Names") -> None:
@@ -190,51 +188,54 @@ class Fabric:
 class Names:
     """What a pod's parts are called: the namespace by cluster and uid; the veth, of 15 characters at most, by a hash of both."""
 
-    def __init__(self, bridge: str, uid: str) -> None:
-        self.netns = f"{bridge}-{uid}"
+    def __init__(self, device: str, uid: str) -> None:
+        self.netns = f"{device}-{uid}"
         self.path = NETNS_DIR / self.netns
-        self.veth = veth_prefix(bridge) + sha256(f"{bridge}/{uid}".encode()).hexdigest()[:8]
+        self.veth = veth_prefix(device) + sha256(f"{device}/{uid}".encode()).hexdigest()[:7]
 
 
-def veth_prefix(bridge: str) -> str:
-    """`pod` and the first four digits of the cluster's id: 7 characters."""
-    return "pod" + bridge.rpartition("-")[2][:4]
+def veth_prefix(device: str) -> str:
+    """`pd` and the cluster's id: 8 characters; 7 digits of the pod's hash follow."""
+    return "pd" + device.rpartition("-")[2]
 
 
-def teardown(bridge: str) -> None:
-    """Takes away all that a fabric of that name made, with or without its state: veths, namespaces, bridge, routes, nftables tables."""
-    ports = Path(f"/sys/class/net/{bridge}/brif")
-    gone = [port.name for port in sorted(ports.iterdir())] if ports.exists() else []
-    for entry in sorted(NETNS_DIR.glob(f"{bridge}-*")) if NETNS_DIR.exists() else []:
+def teardown(device: str) -> None:
+    """Takes away all that a fabric of that name made, with or without its state: veths, namespaces, device, routes, nftables tables."""
+    gone = sorted(link.name for link in Path("/sys/class/net").glob(f"{veth_prefix(device)}*"))
+    for entry in sorted(NETNS_DIR.glob(f"{device}-*")) if NETNS_DIR.exists() else []:
         _drop_netns(entry)
-    if Path(f"/sys/class/net/{bridge}").exists():
-        gone.append(bridge)
+    if Path(f"/sys/class/net/{device}").exists():
+        gone.append(device)
     if gone:  # a veth may go with its namespace while we delete it: -force carries on
         _run_ip(["-force", "-batch", "-"], [f"link del {device}" for device in gone])
-    for family, table in nft_tables(bridge):
+    for family, table in nft_tables(device):
         subprocess.run(["nft", "delete", "table", family, table], capture_output=True, check=False, timeout=COMMAND_PATIENCE_S)
     restore_uplink()
 
 
 def forward_from_uplink() -> None:
-    """Lets answers from outside reach pods: forwarding on the default route's device. What was is kept in /run, as a reboot resets both."""
-    device = default_device()
-    if device is None:
-        return
-    setting = CONF / device / "forwarding"
-    if setting.read_text().strip() == "0":
+    """Lets answers from outside reach pods: forwarding on the default route's device. What was is kept in /run, as a reboot resets both.
+    (The machine-wide switch is kept as well: the CNI plugin ptp turns it on.)"""
+    changed = {device: CONF / device / "forwarding" for device in (default_device(), "all") if device}
+    before = {device: setting.read_text().strip() for device, setting in changed.items()}
+    if not UPLINK_FILE.exists():
         UPLINK_FILE.parent.mkdir(exist_ok=True, mode=0o755)
-        UPLINK_FILE.write_text(device)
-        setting.write_text("1")
+        UPLINK_FILE.write_text("".join(f"{device} {value}\n" for device, value in sorted(before.items())))
+    for device, setting in changed.items():
+        if device != "all":
+            setting.write_text("1")
 
 
 def restore_uplink() -> None:
-    """Switches it off again when no cluster's bridge is left."""
+    """Puts it back when no cluster's device is left. `all` comes first: to write it changes every device."""
     if any(Path("/sys/class/net").glob("podium-*")):
         return
     with contextlib.suppress(OSError):
-        device = UPLINK_FILE.read_text().strip()
-        (CONF / device / "forwarding").write_text("0")
+        for line in UPLINK_FILE.read_text().splitlines():
+            device, value = line.split()
+            setting = CONF / device / "forwarding"
+            if setting.read_text().strip() != value:
+                setting.write_text(value)
         UPLINK_FILE.unlink()
         UPLINK_FILE.parent.rmdir()
 
@@ -273,9 +274,7 @@ def _ip(lines: list[str]) -> None:
 
 def _run_ip(options: list[str], lines: list[str]) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(
-            ["ip", *options], input="\n".join(lines), capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE_S
-        )
+        return subprocess.run(["ip", *options], input="\n".join(lines), capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FabricFailure(f"ip: {error}") from error
 

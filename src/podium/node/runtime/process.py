@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.node.runtime import process_cgroup, process_launch
+from podium.node.runtime.command_session import CommandSession, python_command
 from podium.node.runtime.interface import (
     ContainerSpec,
     ContainerState,
@@ -41,8 +42,7 @@ from podium.node.runtime.interface import (
     SandboxStatus,
 )
 from podium.node.runtime.pod_network import PodAddress, PodNetwork
-from podium.node.runtime.process_exec import ProcessExec, join_record, python_command
-from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessState, SandboxRecord, boot_id
+from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessState, SandboxRecord, boot_id, is_same_process
 from podium.node.runtime.process_watch import ProcessWatch, on_exit
 from podium.world.interface import World
 
@@ -339,14 +339,15 @@ class ProcessRuntime:
         await self._open()
         return self._exec(container_id, command, tty, stdin)
 
-    def _exec(self, container_id: str, command: tuple[str, ...], tty: bool, stdin: bool) -> ProcessExec:
+    def _exec(self, container_id: str, command: tuple[str, ...], tty: bool, stdin: bool) -> CommandSession:
         container, started = self._known(container_id), self._state.started(container_id)
-        if started is None:
+        if started is None or not is_same_process(started.pid, started.start):
             raise RuntimeFailure("the container is not running")
-        record = join_record(started.pid, started.start, container.join_flags)
+        record: dict[str, Any] = {"pid": started.pid, "start": started.start, "flags": container.join_flags}
         record |= {"argv": list(command), "tty": tty, "stdin": stdin, "cwd": container.cwd, "identity": container.identity}
         record |= {"cgroups": container.cgroups, "data_bytes": container.data_bytes, "cpus": container.cpus}
-        return ProcessExec(record)
+        helper = python_command("podium.node.runtime.process_join")
+        return CommandSession(helper, tty=tty, stdin=stdin, record=marshal.dumps(record))
 
     async def exec_sync(self, container_id: str, command: tuple[str, ...], timeout_s: float) -> ExecResult:
         await self._open()
