@@ -105,7 +105,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
 
     loops: list[tuple[str, Any]] = [
         ("service-accounts", ServiceAccountController(client, mirrors, recorder("serviceaccount-controller"), world)),
-        ("root-ca", RootCaController(client, mirrors, recorder("root-ca-cert-publisher"), world, ca_pem=ca_pem)),
+        ("root-ca", RootCaController(client, mirrors, recorder("root-ca-cert-publisher"), world, ca_pem)),
         ("namespaces", NamespaceController(client, mirrors, recorder("namespace-controller"), world, resources=plane.server.core.catalog)),
         ("replica-sets", ReplicaSetController(client, mirrors, recorder("replicaset-controller"), world)),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
@@ -163,7 +163,7 @@ async def _run(cluster: Cluster) -> None:
     start_controllers(plane, ca_pem=authority.ca_pem.decode())
     from podium.store.compaction import compact_regularly
 
-    plane.tasks.start("compaction", compact_regularly(store, world))
+    plane.tasks.start("compaction", compact_regularly(store))
     await stopping.wait()
     await plane.controllers.stop()
     await http.close()

@@ -167,7 +167,7 @@ BAD_INPUT: list[tuple[str, str, bytes, str, int, str]] = [
     ("POST", "/api/v1/namespaces/default/configmaps", b"", "application/json", 400, "BadRequest"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"k8s\x00", "application/vnd.kubernetes.protobuf", 415, "UnsupportedMediaType"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"[" * 20_000, "application/json", 400, "BadRequest"),
-    ("PATCH", "/api/v1/namespaces/default/configmaps/a", b"{}", "application/apply-patch+yaml", 415, "UnsupportedMediaType"),
+    ("PATCH", "/api/v1/namespaces/default/configmaps/a", b"{}", "application/apply-patch+yaml", 422, "Invalid"),
     ("PATCH", "/api/v1/namespaces/default/configmaps/a", b"{}", "application/json", 415, "UnsupportedMediaType"),
     ("POST", "/api/v1/configmaps", b"{}", "application/json", 405, "MethodNotAllowed"),
     ("TRACE", "/api/v1/namespaces/default/configmaps", b"", "", 405, "MethodNotAllowed"),
@@ -190,7 +190,12 @@ async def test_bad_input_is_told_so(live: Live, method: str, target: str, body: 
 
 @pytest.mark.parametrize(
     ("mode", "status", "warned"),
-    [("", 201, True), ("?fieldValidation=Warn", 201, True), ("?fieldValidation=Ignore", 201, False), ("?fieldValidation=Strict", 400, False)],
+    [
+        ("", 201, True),
+        ("?fieldValidation=Warn", 201, True),
+        ("?fieldValidation=Ignore", 201, False),
+        ("?fieldValidation=Strict", 400, False),
+    ],
 )
 async def test_field_validation_says_what_to_do_with_unknown_fields(live: Live, mode: str, status: int, warned: bool) -> None:
     body = b'{"metadata":{"name":"a"},"dta":{},"data":{"k":"1"},"data":{"k":"2"}}'

@@ -1,8 +1,11 @@
 """Who goes when whose owner goes, against the fake client."""
 
 import asyncio
+from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podium.controllers.garbage_collection import GarbageCollector, collectable
 from podium.controllers.ownership_graph import OwnershipGraph, Plan, owners_of, plan_dependent
@@ -221,6 +224,66 @@ def test_a_thousand_dependents_cost_one_request_each():
     run(scenario)
 
 
+def test_a_thousand_blocking_dependents_are_not_gone_through_again_and_again():
+    async def scenario(cluster):
+        owner = cluster.client.put(replica_set())
+        for number in range(1000):
+            cluster.client.put(pod(f"p{number}", ownerReferences=[owned_by(owner, blockOwnerDeletion=True)]))
+        collector = await started(cluster)
+        added = Counter()
+        add = collector._queue.add
+        collector._queue.add = lambda key: (added.update([key]), add(key))
+        cluster.client.calls.clear()
+        cluster.client.put(deleting(owner, "foregroundDeletion"))
+        await asyncio.sleep(2)
+        assert names(cluster, PODS) == names(cluster, REPLICA_SETS) == []
+        assert cluster.client.calls["delete", "pods"] == 1000
+        assert added.total() < 4000
+
+    run(scenario)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 100), st.booleans()), max_size=3), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(0, 11), st.sampled_from(["", "foregroundDeletion", "orphan"])), max_size=6),
+)
+def test_what_is_left_has_an_owner_left_or_never_had_one(owners_of_each, deletions):
+    """Any graph of owners, any deletions, one after another: compared with a model."""
+
+    async def scenario(cluster):
+        await started(cluster)
+        model = {}
+        for number, picks in enumerate(owners_of_each):
+            owners = {pick % number: blocks for pick, blocks in picks} if number else {}
+            references = [owned_by(cluster.get(CONFIG_MAPS, f"c{o:02}"), blockOwnerDeletion=blocks) for o, blocks in owners.items()]
+            cluster.client.put(config_map(f"c{number:02}", *references))
+            model[number] = set(owners)
+        await asyncio.sleep(0.5)
+        for number, finalizer in deletions:
+            if number not in model:
+                continue
+            if finalizer:
+                cluster.client.put(deleting(cluster.get(CONFIG_MAPS, f"c{number:02}"), finalizer))
+            else:
+                cluster.client.remove(CONFIG_MAPS, f"c{number:02}", "default")
+            delete(model, number, orphan=finalizer == "orphan")
+            await asyncio.sleep(30)
+            assert names(cluster) == [f"c{number:02}" for number in sorted(model)]
+
+    run(scenario)
+
+
+def delete(model, number, orphan=False):
+    """The model: object -> its owners."""
+    del model[number]
+    for other in sorted(model):
+        if other in model and number in model[other]:
+            model[other].discard(number)
+            if not orphan and not model[other]:
+                delete(model, other)
+
+
 @pytest.mark.parametrize(
     ("states", "waits_below", "has_dependents", "plan"),
     [
@@ -244,10 +307,10 @@ def test_graph_shares_and_forgets():
     reference = {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n", "blockOwnerDeletion": True}
     value = config_map("a", reference, uid="a")
     assert graph.set(0, value) == ()
-    assert [d.uid for d in graph.blocking("n")] == ["a"]
+    assert graph.is_blocked("n")
     released = graph.set(0, config_map("a", {**reference, "blockOwnerDeletion": False}, uid="a"))
     assert [owner.uid for owner in released] == ["n"]
-    assert graph.blocking("n") == []
+    assert not graph.is_blocked("n")
     assert [d.uid for d in graph.dependents("n")] == ["a"]
     assert graph.remove("a") == tuple(owners_of(config_map("a", {**reference, "blockOwnerDeletion": False})))
     assert len(graph) == 0 and not graph._owners and not graph._dependents

@@ -173,6 +173,20 @@ def test_a_node_that_never_reports_is_given_longer():
     run(scenario)
 
 
+def test_the_longer_grace_ends_with_the_first_report():
+    async def scenario(cluster):
+        agents, _ = await started(cluster, ["n1", "n2"])
+        cluster.client.put({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "new"}, "spec": {}})
+        agents.zone["new"] = "a"
+        agents.silence("new")
+        await asyncio.sleep(1)
+        agents.report("new")
+        await asyncio.sleep(48)
+        assert ready(cluster, "new")["status"] == "Unknown"
+
+    run(scenario)
+
+
 def test_conditions_become_taints_and_go_with_them():
     async def scenario(cluster):
         agents, _ = await started(cluster, ["n1", "n2"])

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from podium.objects import resource_names
-from podium.objects.resources import builtin, resource
+from podium.objects.resources import KUBERNETES_VERSION, builtin, resource
 
 
 def test_only_stable_versions_are_served() -> None:
@@ -97,3 +99,8 @@ def test_a_resource_comes_in_its_preferred_version() -> None:
     assert resource("pods").version == "v1"
     with pytest.raises(KeyError):
         resource("pods", "apps")
+
+
+def test_the_served_version_is_the_one_that_was_extracted() -> None:
+    extractor = (Path(__file__).parents[2] / "tools" / "extract_schemas.py").read_text()
+    assert f'KUBERNETES = "{KUBERNETES_VERSION.rpartition(".")[0]}"' in extractor

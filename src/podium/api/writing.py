@@ -89,7 +89,7 @@ async def update(core: Core, request: Request) -> ObjectResult:
     new = request.value
     resource = request.resource
     _check_kind(request, new, resource.api_version, resource.kind)
-    _conform(request, new, resource.api_version, resource.kind)
+    _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
     metadata = _metadata(new)
     _check_namespace(request, metadata)
     if metadata.get("name", request.name) != request.name:
@@ -119,7 +119,7 @@ async def patch(core: Core, request: Request) -> ObjectResult:
             raise BadRequest("the patch does not leave an object")
         new = values.copy(new)  # the patch may share parts with the old object
         _check_kind(request, new, resource.api_version, resource.kind)
-        _conform(request, new, resource.api_version, resource.kind)
+        _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
             del new["metadata"]["resourceVersion"]
@@ -233,6 +233,7 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     resource, old = core.stored_as(request.resource), record.value
     strategy = core.strategy(resource)
     _keep_server_metadata(new["metadata"], old["metadata"])
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if request.subresource == "status":
         strategy.prepare_status(core, new, old)
     else:
@@ -242,7 +243,6 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
         field_management.track(request, new, old, core.world.clock.timestamp())
     await admit(core, request, new, old)
     _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
-    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if new == old and not _finished(new):
         return ObjectResult(record)
     if request.dry_run:

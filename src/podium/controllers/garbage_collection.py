@@ -113,8 +113,16 @@ class GarbageCollector:
                 self._owner_may_go(metadata.get("namespace", ""), owner)
             if change.old is None or change.old["metadata"].get("ownerReferences") != metadata.get("ownerReferences"):
                 self._check_owners(number, value)
-        if "deletionTimestamp" in metadata and metadata.get("finalizers") and (is_foreground(value) or is_orphaning(value)):
+        if "deletionTimestamp" in metadata and metadata.get("finalizers"):
+            self._observe_deleting(number, change, value)
+
+    def _observe_deleting(self, number: int, change: Change, value: Object) -> None:
+        foreground = is_foreground(value)
+        if foreground or is_orphaning(value):
             self._add_key(number, key_of(value))
+        if foreground and not (change.old is not None and is_foreground(change.old)):
+            for dependent in self.graph.dependents(value["metadata"]["uid"]):  # later ones are noticed when they come
+                self._add(dependent)
 
     def _check_owners(self, number: int, value: Object) -> None:
         """To the queue, unless every owner is there and stays: the usual case, decided without another turn."""
@@ -171,10 +179,7 @@ class GarbageCollector:
             await self._delete(number, value, DeleteOptions(uid, value["metadata"]["resourceVersion"], plan.delete))
 
     async def _await_dependents(self, number: int, value: Object) -> None:
-        uid = value["metadata"]["uid"]
-        for dependent in self.graph.dependents(uid):
-            self._add(dependent)
-        if not self.graph.blocking(uid):
+        if not self.graph.is_blocked(value["metadata"]["uid"]):
             await self._remove_finalizer(number, value, FOREGROUND)
 
     async def _orphan_dependents(self, number: int, value: Object) -> None:

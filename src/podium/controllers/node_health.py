@@ -53,7 +53,7 @@ ZoneState = Literal["normal", "partial", "full"]
 
 @dataclass(slots=True)
 class Health:
-    """`seen` is when the last sign of life was noticed (monotonic). `scheduled`: a check of it is due already."""
+    """`seen` is when the last sign of life was noticed (monotonic); `check_at` when it is next looked whether there was another, if ever."""
 
     seen: float
     grace_s: float
@@ -64,7 +64,7 @@ class Health:
     zone: str
     counted: bool
     summary: tuple[object, ...] = ()
-    scheduled: bool = False
+    check_at: float | None = None
 
     @property
     def expires(self) -> float:

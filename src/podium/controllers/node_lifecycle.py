@@ -185,11 +185,11 @@ class NodeLifecycleController:
 
     def _alive(self, name: str, health: Health) -> None:
         health.seen = self._clock.monotonic()
-        if not health.scheduled:
+        if health.check_at is None or health.check_at > health.expires:
             self._schedule(name, health)
 
     def _schedule(self, name: str, health: Health) -> None:
-        health.scheduled = True
+        health.check_at = health.expires
         heapq.heappush(self._expiries, (health.expires, name))
 
     def _on_pod(self, change: Change) -> None:
@@ -226,11 +226,11 @@ class NodeLifecycleController:
 
     def _find_silent(self, now: float) -> None:
         while self._expiries and self._expiries[0][0] < now:
-            _, name = heapq.heappop(self._expiries)
+            at, name = heapq.heappop(self._expiries)
             health = self._health.get(name)
-            if health is None:
+            if health is None or health.check_at != at:
                 continue
-            health.scheduled = False
+            health.check_at = None
             if health.expires >= now:
                 self._schedule(name, health)
             else:

@@ -104,9 +104,9 @@ class OwnershipGraph:
         """Objects that name this owner, in order of arrival."""
         return list(self._dependents.get(uid, {}).values())
 
-    def blocking(self, uid: str) -> list[Dependent]:
-        """Those of them that their owner's foreground deletion must wait for."""
-        return [d for d in self.dependents(uid) if any(owner.uid == uid and owner.blocks for owner in d.owners)]
+    def is_blocked(self, uid: str) -> bool:
+        """Whether the owner's foreground deletion must wait for one of them."""
+        return any(owner.uid == uid and owner.blocks for d in self._dependents.get(uid, {}).values() for owner in d.owners)
 
     def _shared(self, owner: Owner) -> Owner:
         return self._owners.setdefault(owner, owner)

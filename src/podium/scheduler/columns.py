@@ -122,7 +122,8 @@ class Columns:
             self.unschedulable[slot] = unschedulable
             self.static_version += 1
             changes += [] if unschedulable else ["schedulable"]
-        changes += self._set_allocatable(slot, amounts((node.get("status") or {}).get("allocatable") or {}))
+        status = node.get("status") or {}
+        changes += self._set_allocatable(slot, amounts(status.get("allocatable") or status.get("capacity") or {}))
         return ["added"] if fresh else changes
 
     def remove_node(self, name: str) -> int | None:

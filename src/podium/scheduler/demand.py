@@ -31,8 +31,8 @@ ANY_ADDRESS = "0.0.0.0"
 DEMANDS_MAX = 4_096
 """Templates remembered; past it the one used longest ago is forgotten, and computed again when seen again."""
 
-AMOUNT_MAX = 2**60
-"""Amounts are clamped to this, so that sums of them stay within 64 bits."""
+AMOUNT_MAX = 2**55
+"""Amounts are clamped to this, so that sums of them, and a hundred times one, stay within 64 bits."""
 
 Amounts = dict[str, int]
 

@@ -37,6 +37,7 @@ class ServiceStrategy(Strategy):
     def prepare_update(self, core: Core, new: Object, old: Object) -> None:
         super().prepare_update(core, new, old)
         spec, before = new.get("spec") or {}, old["spec"]
+        _drop_type_dependent(spec, before)
         if spec.get("type", "ClusterIP") != "ExternalName" and before.get("type") != "ExternalName":
             for name in ("clusterIP", "clusterIPs"):
                 if not spec.get(name) and before.get(name):
@@ -167,6 +168,23 @@ def _keep_node_ports(spec: Object, before: Object) -> None:
     for port in spec.get("ports", ()):
         if not port.get("nodePort") and (old := known.get((port.get("protocol", "TCP"), port.get("port")))):
             port["nodePort"] = old
+
+
+def _drop_type_dependent(spec: Object, before: Object) -> None:
+    """A change of type takes along what only the old type had, where the writer left it as it was (upstream's dropTypeDependentFields)."""
+    external = ("NodePort", "LoadBalancer")
+    if before.get("type") in external and spec.get("type", "ClusterIP") not in external:
+        for name in ("externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts", "loadBalancerClass"):
+            if name in spec and spec[name] == before.get(name):
+                del spec[name]
+        kept = {p.get("nodePort") for p in before.get("ports", ())}
+        for port in spec.get("ports", ()):
+            if port.get("nodePort") in kept:
+                port.pop("nodePort", None)
+    if spec.get("type") == "ExternalName" and before.get("type") != "ExternalName":
+        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+            if name in spec and spec[name] == before.get(name):
+                del spec[name]
 
 
 def _owner(service: Object) -> str:
