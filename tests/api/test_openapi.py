@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from podium.api import openapi, routing
-from podium.api.openapi_paths import operations
+from podium.api import openapi, routing, server
+from podium.api.openapi_paths import PATCH_TYPES, operations
 from podium.objects.resources import Catalog, Resource, builtin
 
 DOCUMENTS = openapi.Documents(builtin())
@@ -71,6 +71,10 @@ def test_every_patch_takes_strategic_merges_and_field_validation() -> None:
     for operation in patches:
         assert "application/strategic-merge-patch+json" in operation["requestBody"]["content"]
         assert "fieldValidation" in [p["name"] for p in operation["parameters"]]
+
+
+def test_the_documented_patch_types_are_those_the_server_takes() -> None:
+    assert set(PATCH_TYPES) == set(server._PATCH_TYPES)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,11 @@ def _configmap(**data: str) -> dict[str, Any]:
 
 WIRE = [
     ({"data": {"k": "v"}}, CONFIGMAP, {"f:data": {"f:k": {}}}),
-    ({"metadata": {"labels": {"a": "b"}, "finalizers": ["x/y"]}}, CONFIGMAP, {"f:metadata": {"f:finalizers": {'v:"x/y"': {}}, "f:labels": {"f:a": {}}}}),
+    (
+        {"metadata": {"labels": {"a": "b"}, "finalizers": ["x/y"]}},
+        CONFIGMAP,
+        {"f:metadata": {"f:finalizers": {'v:"x/y"': {}}, "f:labels": {"f:a": {}}}},
+    ),
     (
         {"spec": {"ports": [{"port": 80, "name": "http"}], "selector": {"a": "b"}}},
         SERVICE,

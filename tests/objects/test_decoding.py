@@ -29,9 +29,17 @@ def test_other_media_types_are_refused_with_those_accepted() -> None:
     [
         (b"", "unexpected end of JSON input"),
         (b'{"a":', "unexpected end of JSON input"),
-        (b"hello", "invalid character 'h'"),
-        (b'{"a":NaN}', "invalid character 'N'"),
-        (b'{"a" 1}', "invalid character '1'"),
+        (b'{"a":"x', "unexpected end of JSON input"),
+        (b"hello", "invalid character 'h' looking for beginning of value"),
+        (b'{"a" 1}', "invalid character '1' after object key"),
+        (b"{a: 1}", "invalid character 'a' looking for beginning of object key string"),
+        (b'{"a": 1 "b": 2}', "invalid character '\"' after object key:value pair"),
+        (b'{"a": 1} x', "invalid character 'x' after top-level value"),
+        (b'{"a": "\\x"}', "in string escape code"),
+        (b'{"a":NaN}', "line 1 column 6"),
+        (b'{"a":1e999}', "number is infinity"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "number is infinity"),
+        (b"[" * 100_000, "exceeded max depth"),
         (b'{"a":"\xff"}', "invalid UTF-8"),
         (b"[1]", "cannot unmarshal array into Go value"),
         (b'"x"', "cannot unmarshal string into Go value"),
@@ -141,6 +149,7 @@ _BOMB = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
     ("body", "message"),
     [
         (_BOMB, "excessive aliasing"),
+        (b"a: [" + b"1," * 300_000 + b"]", "more than 250000 values"),
         (b"a: &a [*a]", "unknown anchor 'a'"),
         (b"[" * 500_000, "max depth"),
         (b"- " * 500_000 + b"a", "max depth"),
@@ -149,6 +158,8 @@ _BOMB = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
         (b"a: 1\n---\nb: 2\n", "expected a single document"),
         (b"a: .inf", "not a JSON number"),
         (b"a: 1e999", "not a JSON number"),
+        (b"a: " + b"1" * 5000, "not a JSON number"),
+        (b"a: 0x" + b"f" * 5000, "not a JSON number"),
         (b"a: \xff", "invalid leading UTF-8"),
         (b"- a", "cannot unmarshal array"),
     ],
@@ -170,3 +181,8 @@ def test_duplicates_are_found_in_spaced_json() -> None:
 
 def test_a_trailing_newline_changes_nothing() -> None:
     assert decode(b'{"a":1}\n', "application/json").value == {"a": 1}
+
+
+def test_a_number_beyond_64_bits_is_a_float() -> None:
+    assert decode(b'{ "a": 123456789012345678901234567890 }', "application/json").value == {"a": 123456789012345678901234567890.0}
+    assert decode(b"a: 123456789012345678901234567890", "application/yaml").value == {"a": 123456789012345678901234567890.0}

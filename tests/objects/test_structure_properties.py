@@ -1,5 +1,6 @@
 """The two readings of conform agree, whatever comes in."""
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from podium.objects import schema
 from podium.objects.decoding import decode
 from podium.objects.schema import Schema
 from podium.objects.status import StatusError
-from podium.objects.structure import FINDINGS_MAX, Findings, _check_of, _Walk, conform
+from podium.objects.structure import FINDINGS_MAX, Findings, _check_of, _Enough, _Walk, conform
 from podium.objects.values import Object, copy
 
 KINDS = [
@@ -68,7 +69,8 @@ def test_the_first_reading_passes_exactly_what_the_second_leaves_alone(generated
     kind, value = generated
     node = schema.load(*kind)
     walked, findings = copy(value), Findings()
-    _Walk(findings).object(walked, node, "", True)
+    with contextlib.suppress(_Enough):
+        _Walk(findings).object(walked, node, "", True)
     quick = copy(value)
     if _check_of(node, True)(quick):
         assert (findings.unknown, findings.causes) == ([], [])
@@ -119,8 +121,8 @@ def test_findings_are_bounded_but_every_unknown_field_is_dropped(fields: int) ->
     value = {"spec": {f"x{n}": n for n in range(fields)}, "metadata": {"labels": {f"l{n}": n for n in range(fields)}}}
     findings = conform(value, "v1", "ConfigMap")
     assert len(findings.unknown) == 1
-    value["metadata"]["labels"] = {}
+    value["metadata"] = {}
     value |= {f"x{n}": n for n in range(fields)}  # type: ignore[arg-type]
     assert len(conform(value, "v1", "ConfigMap").unknown) == min(fields, FINDINGS_MAX)
-    assert value == {"metadata": {"labels": {}}}
+    assert value == {"metadata": {}}
     assert len(findings.causes) == min(fields, FINDINGS_MAX)

@@ -5,9 +5,11 @@ an existing directory reads files. Layout of the directory: `ca.crt`, `ca.key`, 
 `issue_files` wrote. Private keys are 0600 from the moment they exist.
 """
 
+import fcntl
 import ipaddress
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +33,13 @@ class Authority:
 
     @classmethod
     def load_or_create(cls, directory: Path) -> "Authority":
+        """Safe to call from several processes at once: one creates, the others wait for it."""
         authority = cls(directory)
         if not authority.ca_path.exists():
-            authority._create()
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _locked(directory):
+                if not authority.ca_path.exists():
+                    authority._create()
         return authority
 
     @property
@@ -102,7 +108,6 @@ class Authority:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import NameOID
 
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "podium-ca")])
         now = datetime.now(UTC)
@@ -136,6 +141,16 @@ class Authority:
             assert isinstance(key, ec.EllipticCurvePrivateKey)
             self._ca = (x509.load_pem_x509_certificate(self.ca_pem), key)
         return self._ca
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _general_name(host: str) -> "x509.GeneralName":

@@ -3,7 +3,7 @@
 Theory: upstream derives its paths from the verbs of each storage; so does this, from the catalog. An `Operation` holds what both versions
 say; how they say it (parameters, bodies, references) is in openapi.py.
 
-Only what Podium answers is listed: no deprecated watch paths, no server-side apply, no protobuf.
+Only what Podium answers is listed: no deprecated watch paths, no protobuf.
 
 Source: k8s.io/apiserver endpoints/installer.go (actions, parameters, operation names).
 """
@@ -15,7 +15,12 @@ from podium.objects import schema
 from podium.objects.resources import Resource, Subresource
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-PATCH_TYPES = ("application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json")
+PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+)
 
 PRETTY = ("pretty", "string", "If 'true', then the output is pretty printed.")
 _DRY_RUN = ("dryRun", "string", "When present, indicates that modifications should not be persisted. The only valid value is All.")

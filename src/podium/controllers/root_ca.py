@@ -20,11 +20,11 @@ DESCRIPTION = (
 
 
 class RootCaController:
-    """`bundle` is the certificates in PEM."""
+    """`ca_pem` is the certificates."""
 
-    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, bundle: str) -> None:
+    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, ca_pem: str) -> None:
         def plan(current: Object | None) -> Object | None:
-            return plan_bundle(current, bundle)
+            return plan_bundle(current, ca_pem)
 
         self._content = NamespaceContent("root-ca", client, mirrors, world, resource("configmaps"), NAME, plan)
 

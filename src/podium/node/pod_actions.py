@@ -13,6 +13,7 @@ from podium.node.hooks import HookFailure, Hooks
 from podium.node.pod_memory import CRASH_BACKOFF_FIRST_S, CRASH_BACKOFF_MAX_S, Doom, Health, Waiting, next_crash_backoff
 from podium.node.pod_plan import Action, KillContainer, RemoveContainer, RunSandbox, StartContainer, StopSandbox
 from podium.node.pod_spec import display
+from podium.node.pod_status import NodeFacts
 from podium.node.pod_worker import PodWorker
 from podium.node.preparation import Preparation, PreparationFailure
 from podium.node.runtime.interface import ContainerSpec, ImageError, Runtime, RuntimeFailure, RuntimeUnavailable, SandboxSpec
@@ -26,7 +27,7 @@ ERR_IMAGE_PULL_SHOWN_S = 1.0
 """How long a failed pull shows ErrImagePull before it becomes ImagePullBackOff."""
 CONFIG_RETRY_S = 5.0
 CREATE_RETRY_S = 10.0
-MOUNT_RETRY_FIRST_S = 1.0
+MOUNT_RETRY_FIRST_S = 0.25
 MOUNT_RETRY_MAX_S = 30.0
 IMAGE_PRESENT_WITHIN_S = 0.25
 """A runtime that answers sooner than this for IfNotPresent had the image already: the interface does not say."""
@@ -38,8 +39,6 @@ class PodEvents(Protocol):
 
 
 class PodActions:
-    """`host_ip` is where pods on the host's network are reached."""
-
     def __init__(
         self,
         runtime: Runtime,
@@ -48,7 +47,7 @@ class PodActions:
         events: PodEvents,
         world: World,
         supervisor: Supervisor,
-        host_ip: str,
+        facts: NodeFacts,
     ) -> None:
         self._runtime = runtime
         self._preparation = preparation
@@ -56,7 +55,8 @@ class PodActions:
         self._event = events
         self._world = world
         self._supervisor = supervisor
-        self._host_ip = host_ip
+        self._host_ip = facts.host_ip
+        self._has_images = facts.runtime != "process"
 
     async def apply(self, worker: PodWorker, actions: tuple[Action, ...], superseded: Callable[[], bool]) -> None:
         """In order, kills at once; stops early when the plan is `superseded`. Raises RuntimeUnavailable."""
@@ -197,7 +197,7 @@ class PodActions:
             self._event(worker, "Normal", "BackOff", message, name)
             self._event(worker, "Warning", "Failed", "Error: ImagePullBackOff", name)
             return False
-        if policy == "Always":
+        if policy == "Always" and self._has_images:
             self._event(worker, "Normal", "Pulling", f'Pulling image "{image}"', name)
         try:
             worker.interruptible = True
@@ -209,8 +209,11 @@ class PodActions:
             worker.interruptible = False
         memory.image_failures.pop(name, None)
         took_s = self._world.clock.monotonic() - now_s
-        if policy == "Always" or took_s >= IMAGE_PRESENT_WITHIN_S:
-            message = f'Successfully pulled image "{image}" in {took_s:.3g}s ({took_s:.3g}s including waiting).'
+        took = f"{took_s:.3f}s" if took_s >= 1 else f"{round(took_s * 1000)}ms"
+        if not self._has_images:
+            message = f'Image "{image}" is not used: process containers run programs of the host'
+        elif policy == "Always" or took_s >= IMAGE_PRESENT_WITHIN_S:
+            message = f'Successfully pulled image "{image}" in {took} ({took} including waiting).'
         else:
             message = f'Container image "{image}" already present on machine and can be accessed by the pod'
         self._event(worker, "Normal", "Pulled", message, name)

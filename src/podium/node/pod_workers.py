@@ -79,9 +79,7 @@ class PodWorkers:
         self._publish = shared.publish
         self._observed = RuntimeView(parts.runtime)
         hooks = Hooks(parts.runtime, parts.http_get)
-        self._actions = PodActions(
-            parts.runtime, parts.preparation, hooks, self.pod_event, shared.world, shared.supervisor, parts.facts.host_ip
-        )
+        self._actions = PodActions(parts.runtime, parts.preparation, hooks, self.pod_event, shared.world, shared.supervisor, parts.facts)
         self._workers: dict[str, PodWorker] = {}
         self.stopping = False
 

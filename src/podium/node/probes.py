@@ -25,6 +25,9 @@ from podium.world.supervisor import Supervisor
 log = logger("node.probes")
 
 RUNNING_MAX = 256
+EAGER_FIRST_S = 0.1
+"""A container that just started is asked again this soon, then after twice as long, within its first period: being ready is noticed at
+once, and the failures of a process that is still starting are neither counted nor told."""
 OUTPUT_MAX = 1024
 
 
@@ -57,6 +60,8 @@ class _Probe:
     """startup, liveness or readiness."""
     spec: Object
     due_s: float
+    eager_until_s: float = 0.0
+    eager_delay_s: float = EAGER_FIRST_S
     successes: int = 0
     failures: int = 0
 
@@ -104,6 +109,8 @@ class ProbeSchedule:
                 continue
             spec = container[f"{kind}Probe"]
             probe = _Probe(kind, spec, max(now_s, started_s + spec.get("initialDelaySeconds", 0)))
+            if kind != "liveness" and now_s - started_s < spec.get("periodSeconds", 10):
+                probe.eager_until_s = probe.due_s + spec.get("periodSeconds", 10)
             watched.probes.append(probe)
             if kind == "startup" or health.started:
                 self._push(watched, probe)
@@ -151,6 +158,12 @@ class ProbeSchedule:
             self._changed.set()
         if watched.gone:
             return
+        if outcome.ok is False and self._clock.monotonic() + probe.eager_delay_s < probe.eager_until_s:
+            probe.due_s = self._clock.monotonic() + probe.eager_delay_s
+            probe.eager_delay_s *= 2
+            self._push(watched, probe)
+            return
+        probe.eager_until_s = 0.0
         again = self._note(watched, probe, outcome)
         if again and not outcome.settled:
             period_s = probe.spec.get("periodSeconds", 10)

@@ -24,7 +24,7 @@ from podium.objects.yaml_values import YamlError, read_yaml
 BODY_BYTES_MAX = 3 * 1024 * 1024
 DEPTH_MAX = 200
 """Levels of nesting. Upstream allows 10,000; ours must leave room below orjson's 254 for the lists and events objects are put in."""
-NODES_MAX = 1_000_000
+NODES_MAX = 250_000
 """Values in one YAML document with its aliases written out."""
 DUPLICATES_MAX = 100
 """How many duplicate fields are named, as upstream's decoder."""
@@ -86,13 +86,35 @@ def _decode_json(body: bytes, kind: str) -> Decoded:
     return Decoded(value, _duplicates(body))
 
 
-def _reason(error: json.JSONDecodeError, body: bytes) -> str:
-    """In the words of Go's encoding/json, which clients' users know."""
+_GO_WORDS = {
+    "Expecting value": "looking for beginning of value",
+    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Illegal trailing comma before end of object": "looking for beginning of object key string",
+    "Illegal trailing comma before end of array": "looking for beginning of value",
+    "Expecting ':' delimiter": "after object key",
+    "Expecting ',' delimiter": "after object key:value pair",
+    "Extra data": "after top-level value",
+    "Invalid control character at": "in string literal",
+    "Invalid \\escape": "in string escape code",
+    "Invalid \\uXXXX escape": "in \\u hexadecimal character escape",
+}
+"""What the standard library's parser says -> what Go's encoding/json says after `invalid character 'x' `, which users know."""
+
+
+def _reason(error: orjson.JSONDecodeError, body: bytes) -> str:
+    """What is wrong with the JSON, in Go's words; a second parser finds them, since orjson's are its own."""
     if not _is_text(body):
         return "invalid UTF-8"
-    if not body.strip() or error.pos >= len(error.doc.rstrip()):
-        return "unexpected end of JSON input"
-    return f"invalid character '{error.doc[error.pos]}' at line {error.lineno} column {error.colno}: {error.msg}"
+    try:
+        json.loads(body, parse_int=str, parse_float=str)
+    except json.JSONDecodeError as second:
+        text = second.doc.rstrip()
+        if second.pos >= len(text) or second.msg.startswith("Unterminated string"):
+            return "unexpected end of JSON input"
+        return f"invalid character {text[second.pos]!r} {_GO_WORDS.get(second.msg, second.msg)}"
+    except RecursionError:
+        return f"exceeded max depth of {DEPTH_MAX}"
+    return f"line {error.lineno} column {error.colno}: {error.msg}"
 
 
 def _is_text(body: bytes) -> bool:
@@ -142,12 +164,17 @@ def _duplicates(body: bytes) -> list[str]:
         nonlocal found
         found = found or len({key for key, _ in pairs}) != len(pairs)
 
-    json.loads(body, object_pairs_hook=check)
+    _reread(body, check)
     if not found:
         return []
     paths: list[str] = []
-    _collect_duplicates(json.loads(body, object_pairs_hook=_Pairs), "", paths.append)
+    _collect_duplicates(_reread(body, _Pairs), "", paths.append)
     return _phrases(paths)
+
+
+def _reread(body: bytes, hook: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    """Numbers stay text: Python refuses to read some that orjson does."""
+    return json.loads(body, object_pairs_hook=hook, parse_int=str, parse_float=str)
 
 
 def _phrases(paths: list[str]) -> list[str]:

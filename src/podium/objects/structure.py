@@ -4,8 +4,8 @@ Theory: two readings. The first, compiled per kind to closures, only says whethe
 way); it makes no paths and no messages, and nearly every object of a program passes it. When it says no, the second walks the object
 with its path, drops unknown fields, mends what upstream's decoder mends and collects what it refuses.
 
-Invariants, after `conform`: no field is unknown, none is null (a null in a list or map becomes the zero value of its type, as in Go),
-every present field has its type unless a cause names it, quantities are text. Free-form content (RawExtension, JSON) is untouched.
+Invariants, after `conform` of an object that it does not refuse: no field is unknown, none is null (a null in a list or map becomes the
+zero value of its type, as in Go), every field has its type, quantities are text. Free-form content (RawExtension, JSON) is untouched.
 `conform` of a conforming object changes nothing.
 
 Required fields: Go's decoder knows none; upstream's validation asks for them. So they are checked where users write (not below `status`,
@@ -15,6 +15,7 @@ Source: sigs.k8s.io/json (names of unknown fields), apiextensions validation (wo
 """
 
 import binascii
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,12 +30,14 @@ from podium.objects.schema import Schema
 Check = Callable[[Any], bool]
 
 FINDINGS_MAX = 100
-"""How many unknown fields and how many causes are named, as upstream's decoder; further unknown fields are dropped without a word."""
+"""How many unknown fields and how many causes are named, as upstream's decoder. Further unknown fields are dropped without a word; at that
+many causes the walk ends, since the object is refused anyway."""
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _QUANTITY = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?")
+QUANTITY_CHARS_MAX = 100
 _QUANTITY_RULE = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -62,8 +65,13 @@ class Findings:
             self.unknown.append(f'unknown field "{path}"')
 
     def add_cause(self, cause: Cause) -> None:
-        if len(self.causes) < FINDINGS_MAX:
-            self.causes.append(cause)
+        self.causes.append(cause)
+        if len(self.causes) == FINDINGS_MAX:
+            raise _Enough
+
+
+class _Enough(Exception):
+    """Nothing more needs to be found."""
 
 
 def conform(value: dict[str, Any], api_version: str, kind: str) -> Findings:
@@ -71,7 +79,8 @@ def conform(value: dict[str, Any], api_version: str, kind: str) -> Findings:
     node = schemas.load(api_version, kind)
     findings = Findings()
     if not _check_of(node, True)(value):
-        _Walk(findings).object(value, node, "", True)
+        with contextlib.suppress(_Enough):
+            _Walk(findings).object(value, node, "", True)
     return findings
 
 
@@ -213,7 +222,7 @@ def _is_int_or_string(value: Any) -> bool:
 
 
 def _is_quantity(value: Any) -> bool:
-    return type(value) is str and _QUANTITY.fullmatch(value) is not None
+    return type(value) is str and len(value) <= QUANTITY_CHARS_MAX and _QUANTITY.fullmatch(value) is not None
 
 
 def _is_time(value: Any) -> bool:

@@ -84,16 +84,16 @@ class _Reader:
             self._anchors[event.anchor] = (orjson.dumps(value), self._nodes - before)
         return value
 
-    def _count(self, nodes: int, event: yaml.Event) -> None:
+    def _count(self, nodes: int, event: yaml.Event, why: str = "") -> None:
         self._nodes += nodes
         if self._nodes > self._nodes_max:
-            raise YamlError(f"{_where(event)}: document contains excessive aliasing")
+            raise YamlError(f"{_where(event)}: {why or f'document has more than {self._nodes_max} values'}")
 
     def _alias(self, event: yaml.AliasEvent) -> Any:
         if event.anchor not in self._anchors:
             raise YamlError(f"{_where(event)}: unknown anchor '{event.anchor}' referenced")
         encoded, nodes = self._anchors[event.anchor]
-        self._count(nodes, event)
+        self._count(nodes, event, "document contains excessive aliasing")
         return orjson.loads(encoded)
 
     def _sequence(self, path: str, depth: int) -> list[Any]:
@@ -153,16 +153,28 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
 
 
 def _number(text: str, event: yaml.ScalarEvent) -> Any:
+    try:
+        value = _read_number(text)
+    except (ValueError, OverflowError) as error:
+        raise YamlError(f"{_where(event)}: {text[:_SHOWN]} is not a JSON number") from error
+    return value
+
+
+_SHOWN = 40
+
+
+def _read_number(text: str) -> Any:
+    """An integer, a float, or the text itself when it is neither. Raises ValueError, OverflowError for one that JSON cannot have."""
     for pattern, base in _INTEGERS:
         if match := pattern.fullmatch(text):
             digits = match[1].replace("_", "")
             value = int(digits, base) * (-1 if text[0] == "-" else 1) if digits else 0
             return value if -(2**63) <= value < 2**64 else float(value)
+    if _NOT_JSON.fullmatch(text):
+        raise ValueError(text)
     if not _FLOAT.fullmatch(text):
-        if _NOT_JSON.fullmatch(text):
-            raise YamlError(f"{_where(event)}: {text} is not a JSON number")
         return text
     number = float(text)
     if math.isinf(number):
-        raise YamlError(f"{_where(event)}: {text} is not a JSON number")
+        raise OverflowError(text)
     return int(number) if number.is_integer() and abs(number) < 2**53 else number

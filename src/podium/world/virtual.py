@@ -28,6 +28,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 class VirtualClock:
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
+        self._second = -1
+        self._text = ""
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self._loop.time())
@@ -40,7 +42,10 @@ class VirtualClock:
         return self._loop.time()
 
     def timestamp(self) -> str:
-        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        second = int(self._loop.time())  # START is a whole second too
+        if second != self._second:
+            self._second, self._text = second, self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return self._text
 
     def micro_timestamp(self) -> str:
         return self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
