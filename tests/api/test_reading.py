@@ -35,7 +35,12 @@ async def test_pages_are_one_snapshot(client: InProcessClient) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "fields", "expect"),
-    [("parity=odd", "", "c1 c3 c5 c7 c9"), ("parity!=odd,parity", "metadata.name!=c0", "c2 c4 c6 c8"), ("", "metadata.name=c3", "c3"), ("x", "", "")],
+    [
+        ("parity=odd", "", "c1 c3 c5 c7 c9"),
+        ("parity!=odd,parity", "metadata.name!=c0", "c2 c4 c6 c8"),
+        ("", "metadata.name=c3", "c3"),
+        ("x", "", ""),
+    ],
 )
 async def test_selectors_filter(client: InProcessClient, labels: str, fields: str, expect: str) -> None:
     await _ten(client)

@@ -28,7 +28,13 @@ PATHS = [
 def test_a_path_names_a_verb_on_a_resource(method: str, path: str, expect: str) -> None:
     target = parse(path, builtin())
     assert target is not None
-    words = (target.verb(method, watch=False), target.resource.plural, target.namespace or "-", target.name or "-", target.subresource or "-")
+    words = (
+        target.verb(method, watch=False),
+        target.resource.plural,
+        target.namespace or "-",
+        target.name or "-",
+        target.subresource or "-",
+    )
     assert " ".join(words) == expect
 
 
@@ -46,7 +52,10 @@ FORMS = [
     ("", Form()),
     ("*/*", Form()),
     ("application/json", Form()),
-    ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", Form("json", "Table")),
+    (
+        "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+        Form("json", "Table"),
+    ),
     ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json", Form("json", "PartialObjectMetadata")),
     ("application/vnd.kubernetes.protobuf,application/json", Form()),
     ("application/yaml", Form("yaml")),

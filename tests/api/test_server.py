@@ -190,7 +190,12 @@ async def test_bad_input_is_told_so(live: Live, method: str, target: str, body: 
 
 @pytest.mark.parametrize(
     ("mode", "status", "warned"),
-    [("", 201, True), ("?fieldValidation=Warn", 201, True), ("?fieldValidation=Ignore", 201, False), ("?fieldValidation=Strict", 400, False)],
+    [
+        ("", 201, True),
+        ("?fieldValidation=Warn", 201, True),
+        ("?fieldValidation=Ignore", 201, False),
+        ("?fieldValidation=Strict", 400, False),
+    ],
 )
 async def test_field_validation_says_what_to_do_with_unknown_fields(live: Live, mode: str, status: int, warned: bool) -> None:
     body = b'{"metadata":{"name":"a"},"dta":{},"data":{"k":"1"},"data":{"k":"2"}}'

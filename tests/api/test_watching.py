@@ -34,7 +34,13 @@ async def test_a_watch_resumes_without_gaps_from_any_revision(client: InProcessC
 async def test_an_object_enters_and_leaves_a_selector(client: InProcessClient) -> None:
     created = await client.create(CONFIGMAPS, configmap("a"))
     events = client.watch(CONFIGMAPS, "default", revision=created["metadata"]["resourceVersion"], labels="on=yes")
-    for patch in ({"labels": {"on": "yes"}}, {"annotations": {"x": "y"}}, {"labels": {"on": "no"}}, {"annotations": {"x": "z"}}, {"labels": {"on": "yes"}}):
+    for patch in (
+        {"labels": {"on": "yes"}},
+        {"annotations": {"x": "y"}},
+        {"labels": {"on": "no"}},
+        {"annotations": {"x": "z"}},
+        {"labels": {"on": "yes"}},
+    ):
         await client.patch(CONFIGMAPS, "a", {"metadata": patch}, "default")
     await client.delete(CONFIGMAPS, "a", "default")
     assert [t for t, _ in await _take(events, 5)] == ["ADDED", "MODIFIED", "DELETED", "ADDED", "DELETED"]

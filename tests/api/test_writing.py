@@ -50,7 +50,9 @@ REFUSED_CREATES: list[tuple[str, dict[str, Any], type[StatusError], str]] = [
 
 
 @pytest.mark.parametrize(("case", "change", "error", "says"), REFUSED_CREATES, ids=[c[0] for c in REFUSED_CREATES])
-async def test_a_wrong_object_is_refused(client: InProcessClient, case: str, change: dict[str, Any], error: type[StatusError], says: str) -> None:
+async def test_a_wrong_object_is_refused(
+    client: InProcessClient, case: str, change: dict[str, Any], error: type[StatusError], says: str
+) -> None:
     with pytest.raises(error) as caught:
         await client.create(CONFIGMAPS, {**configmap("a"), **change}, "default")
     assert says in caught.value.message
@@ -140,7 +142,9 @@ async def test_a_merge_patch_may_insist_on_a_revision(client: InProcessClient) -
     old = await client.create(CONFIGMAPS, configmap("a"))
     await client.patch(CONFIGMAPS, "a", {"data": {"k": "1"}}, "default")
     with pytest.raises(Conflict):
-        await client.patch(CONFIGMAPS, "a", {"metadata": {"resourceVersion": old["metadata"]["resourceVersion"]}, "data": {"k": "2"}}, "default")
+        await client.patch(
+            CONFIGMAPS, "a", {"metadata": {"resourceVersion": old["metadata"]["resourceVersion"]}, "data": {"k": "2"}}, "default"
+        )
 
 
 async def test_a_patch_cannot_rename(client: InProcessClient) -> None:

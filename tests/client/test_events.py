@@ -67,7 +67,10 @@ def test_eleventh_similar_event_is_combined():
         texts = [e["message"] for e in client.all(EVENTS)]
         assert len(texts) == 11
         combined = [e for e in client.all(EVENTS) if e["message"].startswith("(combined from similar events): ")]
-        assert [e["count"] for e in combined] == [4]
+        assert [(e["count"], e["message"]) for e in combined] == [(4, "(combined from similar events): pod 13")]
+        recorder.event(POD, "Normal", "Created", "pod 14")
+        await recorder.flushed()
+        assert "(combined from similar events): pod 14" in [e["message"] for e in client.all(EVENTS)]
 
     recorded(scenario)
 

@@ -72,7 +72,7 @@ def test_pods_go_before_what_they_may_need():
         assert (said["status"], said["reason"]) == ("True", "SomeResourcesRemain")
         assert said["message"] == "Some resources are remaining: pods. has 1 resource instances"
         c.run_pods()
-        await asyncio.sleep(20)
+        await asyncio.sleep(0.5)
         assert c.client.all(NAMESPACES) == c.client.all(CONFIGMAPS) == []
 
     emptied(scenario)

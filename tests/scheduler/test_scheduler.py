@@ -187,6 +187,18 @@ def test_with_a_lagging_mirror_nothing_is_given_away_twice():
     run(scenario, lag_s=0.5)
 
 
+def test_a_pod_that_cannot_be_decided_does_not_stop_the_others():
+    async def scenario(cluster):
+        put_node(cluster, "a")
+        put_pod(cluster, "bad", topologySpreadConstraints=[{"topologyKey": "zone", "labelSelector": {"matchExpressions": [{"key": "x"}]}}])
+        put_pod(cluster, "good")
+        await started(cluster)
+        assert where(cluster) == {"bad": None, "good": "a"}
+        assert condition(cluster, "bad")["reason"] == "SchedulerError"
+
+    run(scenario)
+
+
 def test_no_nodes_yet():
     async def scenario(cluster):
         put_pod(cluster, "p")

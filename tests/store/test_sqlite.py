@@ -262,6 +262,18 @@ async def test_damage_found_with_a_log_yet_to_be_replayed_leaves_both_files_as_t
     assert contents(killed) == before
 
 
+async def test_a_log_without_its_store_is_not_replayed_into_a_new_one(path):
+    store = SqliteStore.open(path)
+    await fill(store, 3)
+    log = path.with_name("store.db-wal").read_bytes()
+    await store.close()
+    path.unlink()
+    path.with_name("store.db-wal").write_bytes(log)
+    with pytest.raises(StoreDamaged, match="log store\\.db-wal is there"):
+        SqliteStore.open(path)
+    assert list(contents(path.parent)) == ["store.db-wal"]
+
+
 async def test_a_directory_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     for bad in (tmp_path / "file" / "store.db", Path("/proc/podium/store.db")):

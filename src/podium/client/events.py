@@ -1,8 +1,10 @@
 """Recording events (core/v1 Event) about objects: cheap for the caller, bounded for the server.
 
 Theory: `event()` only takes notes; `run()` writes them, at a bounded rate. On the way
-1. each object has a budget per component (25 at once, one more every 300 s): a controller that creates thousands of pods says so 25 times;
-2. the 11th different message of one kind about one object within 10 minutes becomes "(combined from similar events): ...";
+1. each object has a budget per component (25 at once, one more every 300 s): a controller that creates thousands of pods says so 25
+   times;
+2. from the 11th on, different messages of one kind about one object within 10 minutes share one event, "(combined from similar events):
+   ..." with the latest message;
 3. an event equal to an earlier one patches that one's count and lastTimestamp instead of making another.
 
 Overflow: notes past QUEUE_EVENTS_MAX are dropped, the newest first. An event is never worth blocking for; one that is refused is dropped.
@@ -32,6 +34,7 @@ OBJECT_BURST = 25
 OBJECT_REFILL_S = 300.0
 SIMILAR_MAX = 10
 SIMILAR_WINDOW_S = 600.0
+COMBINED = "(combined from similar events): "
 
 EventType = Literal["Normal", "Warning"]
 K = TypeVar("K")
@@ -91,12 +94,15 @@ class EventRecorder:
         if not self._within_budget(identity):
             self.dropped += 1
             return
-        message = self._combined(identity, type, reason, message)
-        key = (*identity, type, reason, message)
+        combined = self._is_one_too_many(identity, type, reason, message)
+        if combined:
+            message = COMBINED + message
+        key = (*identity, type, reason, COMBINED if combined else message)
         now = self._world.clock.timestamp()
         note = self._notes.get(key)
         if note is not None:
             note.count += 1
+            note.value["message"] = message
         else:
             note = _Note(self._value(about, type, reason, message, host, now))
             self._notes.put(key, note)
@@ -159,7 +165,8 @@ class EventRecorder:
         name, namespace = value["metadata"]["name"], value["metadata"]["namespace"]
         if note.written:
             try:
-                await self._client.patch(self._events, name, {"count": note.count, "lastTimestamp": note.last}, namespace)
+                patch = {"count": note.count, "lastTimestamp": note.last, "message": value["message"]}
+                await self._client.patch(self._events, name, patch, namespace)
                 return
             except NotFound:  # it expired; say it again under a new name
                 metadata = {"name": self._name(value["involvedObject"]["name"]), "namespace": namespace}
@@ -200,18 +207,20 @@ class EventRecorder:
         budget.tokens -= 1
         return True
 
-    def _combined(self, identity: tuple[str, ...], type: str, reason: str, message: str) -> str:
+    def _is_one_too_many(self, identity: tuple[str, ...], type: str, reason: str, message: str) -> bool:
+        """Whether SIMILAR_MAX other messages of its kind were said within the window."""
         key = (*identity, type, reason)
         now = self._world.clock.monotonic()
         similar = self._similar.get(key)
         if similar is None or now - similar.since > SIMILAR_WINDOW_S:
             similar = _Similar(now)
             self._similar.put(key, similar)
-        if message not in similar.messages:
-            if len(similar.messages) >= SIMILAR_MAX:
-                return f"(combined from similar events): {next(reversed(similar.messages))}"
-            similar.messages[message] = None
-        return message
+        if message in similar.messages:
+            return False
+        if len(similar.messages) >= SIMILAR_MAX:
+            return True
+        similar.messages[message] = None
+        return False
 
 
 def _reference(value: Object, field_path: str) -> Object:

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from podium.client.control_loop import ControlLoop, Unfinished
 from podium.client.events import EventRecorder
 from podium.client.interface import Client, DeleteOptions, Object
+from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
 from podium.client.parallel import in_parallel
 from podium.client.work_queue import WorkQueue
 from podium.objects.resources import Resource, resource
 from podium.objects.status import MethodNotAllowed, NotFound, StatusError
-from podium.objects.values import copy, is_deleting, name_of
+from podium.objects.values import copy, is_deleting, name_of, namespace_of
 from podium.world.interface import World
 
 FINALIZER = "kubernetes"
@@ -28,7 +29,11 @@ PAGE_ITEMS = 500
 """Objects listed, and deleted at once, in one go."""
 
 RECHECK_FIRST_S = 0.1
-RECHECK_MAX_S = 15.0
+RECHECK_MAX_S = 5.0
+"""Between passes over content that does not go, for a finalizer or a grace period, say."""
+
+POD_GONE_S = 0.25
+"""How long to gather the ends of pods before the next pass."""
 WORKERS = 5
 
 _FAILURES = ("NamespaceDeletionDiscoveryFailure", "NamespaceDeletionGroupVersionParsingFailure", "NamespaceDeletionContentFailure")
@@ -65,15 +70,31 @@ class NamespaceController:
         self._resources = resources
         self._namespace = resource("namespaces")
         self._namespaces = mirrors.of(self._namespace)
+        self._pods = mirrors.of(resource("pods"))
         self._queue = WorkQueue(world, retry_first_s=RECHECK_FIRST_S, retry_max_s=RECHECK_MAX_S)
 
     async def run(self) -> None:
         await self._namespaces.synced()
-        cancel = self._namespaces.subscribe(lambda change: self._queue.add(name_of(change.object)) if is_deleting(change.object) else None)
+        await self._pods.synced()
+        cancellations = [self._namespaces.subscribe(self._namespace_changed), self._pods.subscribe(self._pod_changed)]
         try:
             await ControlLoop("namespaces", self._queue, self.reconcile, WORKERS).run()
         finally:
-            cancel()
+            for cancel in cancellations:
+                cancel()
+
+    def _namespace_changed(self, change: Change) -> None:
+        if is_deleting(change.object):
+            self._queue.add(name_of(change.object))
+
+    def _pod_changed(self, change: Change) -> None:
+        """Pods end in their own time, and all else waits for them: do not make a namespace wait for the next recheck."""
+        if change.type != "deleted":
+            return
+        name = namespace_of(change.object)
+        namespace = self._namespaces.get("", name)
+        if namespace is not None and is_deleting(namespace):
+            self._queue.add_after(name, POD_GONE_S)
 
     async def reconcile(self, key: str) -> None:
         namespace = self._namespaces.get("", key)

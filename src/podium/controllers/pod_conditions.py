@@ -1,7 +1,7 @@
 """What the state of a pod means to those who count pods.
 
 active: it is, or may still come to be, at work (not finished, not being deleted). ready: its Ready condition is true. available: ready
-for at least minReadySeconds. terminating: asked to go, but not finished yet.
+for at least minReadySeconds.
 
 Source: k8s.io/kubernetes pkg/api/v1/pod, pkg/controller/controller_utils.go.
 """
@@ -22,10 +22,6 @@ def is_finished(pod: Object) -> bool:
 
 def is_active(pod: Object) -> bool:
     return "deletionTimestamp" not in pod["metadata"] and not is_finished(pod)
-
-
-def is_terminating(pod: Object) -> bool:
-    return "deletionTimestamp" in pod["metadata"] and not is_finished(pod)
 
 
 def ready_condition(pod: Object) -> Object | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from podium.client.interface import Object
 from podium.controllers.ownership import controller_reference
-from podium.controllers.pod_conditions import available_at_s, is_active, is_ready, is_terminating, phase, ready_condition
+from podium.controllers.pod_conditions import available_at_s, is_finished, is_ready, phase, ready_condition
 from podium.controllers.timestamps import seconds
 from podium.objects.values import copy
 
@@ -59,11 +59,14 @@ def tally(replica_set: Object, pods: Sequence[Object], now_s: float) -> Tally:
     labelled = ready = available = terminating = 0
     next_s: float | None = None
     for pod in pods:
-        if not is_active(pod):
-            terminating += is_terminating(pod)
+        metadata = pod["metadata"]
+        if is_finished(pod):
+            continue
+        if "deletionTimestamp" in metadata:
+            terminating += 1
             continue
         active.append(pod)
-        labelled += wanted <= (pod["metadata"].get("labels") or {}).items()
+        labelled += wanted <= (metadata.get("labels") or {}).items()
         at_s = available_at_s(pod, min_ready_s)
         if at_s is None:
             continue

@@ -104,7 +104,7 @@ class NodeAgent:
         preparation: Preparation = NoFiles()
         target: ProbeTarget = SimulatedTarget(self._world)
         if info.name != simulated.NAME:
-            sources = Sources(self._client, self._world)
+            sources = Sources(self._client, self._world, ca_pem=config.ca_pem)
             config.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
             volumes = Volumes(config.directory, sources, self._world, config.address, description.allocatable)
             around = NodeSurroundings(

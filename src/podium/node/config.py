@@ -36,7 +36,7 @@ class NodeConfig:
     labels: dict[str, str] = field(default_factory=dict)
     taints: tuple[dict[str, str], ...] = ()
     ca_pem: str = ""
-    """The cluster's certificate authority, for service account volumes without a kube-root-ca.crt ConfigMap; may be empty."""
+    """The cluster's certificate authority: what kube-root-ca.crt holds, for pods that start before their namespace has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,10 @@ class Formatter:
     def _prefix(self, data: bytes, position: int, out: list[bytes]) -> int:
         """Reads `TIME STREAM TAG `; the position after it, or -1 when it is not whole yet."""
         head = data[position : position + PREFIX_BYTES_MAX]
-        parts = head.split(b" ", 3)
+        line, newline, _ = head.partition(b"\n")
+        parts = line.split(b" ", 3)
         if len(parts) < 4:
-            if len(head) < PREFIX_BYTES_MAX and b"\n" not in head:
+            if len(head) < PREFIX_BYTES_MAX and not newline:
                 self._rest = data[position:]
                 return -1
             parts = [b"", b"", b"F", b""]  # not CRI's format: show the line as it is

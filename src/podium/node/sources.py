@@ -18,6 +18,7 @@ from podium.world.interface import World
 FRESH_S = 1.0
 KEPT_S = 120.0
 ENTRIES_MAX = 4_096
+ROOT_CA = "kube-root-ca.crt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +29,19 @@ class Token:
 
 
 class Sources:
-    def __init__(self, client: Client, world: World, *, fresh_s: float = FRESH_S) -> None:
+    def __init__(self, client: Client, world: World, *, fresh_s: float = FRESH_S, ca_pem: str = "") -> None:
+        """`ca_pem` stands in for a namespace's ConfigMap kube-root-ca.crt until its controller has made it: pods need not wait for that."""
         self._client = client
         self._clock = world.clock
         self._fresh_s = fresh_s
+        self._ca_pem = ca_pem
         self._entries: OrderedDict[tuple[str, str, str], tuple[float, Any]] = OrderedDict()
 
     async def config_map(self, namespace: str, name: str) -> Object | None:
-        return await self._get("configmaps", namespace, name)
+        found = await self._get("configmaps", namespace, name)
+        if found is None and name == ROOT_CA and self._ca_pem:
+            return {"data": {"ca.crt": self._ca_pem}}
+        return found
 
     async def secret(self, namespace: str, name: str) -> Object | None:
         return await self._get("secrets", namespace, name)

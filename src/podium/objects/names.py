@@ -1,7 +1,7 @@
 """Names: what may be called how, and why not, in upstream's words.
 
 Every check takes the text and returns the list of its faults, empty when it is fine; callers put each into a cause. Lengths count
-bytes, as upstream's do, though its messages say characters.
+bytes, as upstream's do.
 
 Source: k8s.io/apimachinery pkg/api/validate/content, pkg/util/validation, pkg/api/validation/generic.go; RFC 1035, RFC 1123.
 """
@@ -53,7 +53,7 @@ EMPTY = "must be non-empty"
 
 
 def too_long(length_max: int) -> str:
-    return f"must be no more than {length_max} characters"
+    return f"must be no more than {length_max} bytes"
 
 
 def out_of_range(low: int, high: int) -> str:

@@ -42,7 +42,8 @@ def merge(doc: Object, patch: Object, schema: Schema | None) -> Object:
         if _DELETE + field in patch:
             result[field] = _without(result.get(field), patch[_DELETE + field])
         if order is not None and field in result and field not in patch:
-            result[field] = _ordered(result[field], _list(order, _BAD_ORDER), result[field], _key(node))
+            live = _list(result[field], _BAD_ORDER)
+            result[field] = _ordered(live, _list(order, _BAD_ORDER), live, _key(node))
     return result
 
 
@@ -173,7 +174,7 @@ def _retain(result: Object, patch: Object) -> None:
 
 def _without(live: Any, gone: Any) -> list[Any]:
     removed = _list(gone, _BAD_DELETE)
-    return [item for item in live or [] if item not in removed]
+    return [item for item in _list(live or [], _BAD_DELETE) if item not in removed]
 
 
 def _same_type(*lists: list[Any]) -> None:
@@ -197,7 +198,13 @@ def _key(node: Schema | None) -> str:
 
 
 def _namer(key: str) -> Callable[[Any], Any]:
-    return (lambda item: _identity(item, key)) if key else (lambda item: item)
+    return (lambda item: _identity(item, key)) if key else _scalar
+
+
+def _scalar(item: Any) -> Any:
+    if isinstance(item, (dict, list)):
+        raise BadRequest(_BAD_ORDER)
+    return item
 
 
 def _identity(item: Any, key: str) -> Any:

@@ -1,11 +1,274 @@
+"""Support: what Podium stores but does not act on yet, said when it is written rather than found out later.
+
+A field that would make a pod run otherwise than asked is refused; one that changes little is warned of. Kinds that nothing acts on are
+stored as data, with a warning. All of it is the tables below: a rule is a path with `*` for every item of a list, a sentence, whether it
+refuses, and which values it means.
+
+Invariants: pure; what the old object had already is not spoken of again, so nobody is refused a change of something else; the cost is
+that of the fields that have rules.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from podium.objects.cause import Cause, forbidden
+from podium.objects.resources import Resource
+from podium.objects.values import Object
+
+Test = Callable[[Any], bool]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Review:
-    warnings: list = field(default_factory=list)
-    causes: list = field(default_factory=list)
+    """`warnings` for the Warning header, `causes` to refuse with."""
+
+    warnings: list[str] = field(default_factory=list)
+    causes: list[Cause] = field(default_factory=list)
 
 
-def review(resource, value, old=None):
-    return Review()
+def review(resource: Resource, value: Object, old: Object | None = None) -> Review:
+    """What to say about `value`, which replaces `old` or is new."""
+    found = Review()
+    if old is None:
+        text = _stored_only(resource)
+        if text:
+            found.warnings.append(text)
+    rules = _RULES.get((resource.group, resource.kind))
+    if rules:
+        _walk(rules, value, old, "", found)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    text: str
+    refuses: bool
+    applies: Test
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the paths of the rules."""
+
+    rules: list[_Rule] = field(default_factory=list)
+    below: dict[str, "_Node"] = field(default_factory=dict)
+
+
+def _walk(node: _Node, value: Any, old: Any, path: str, found: Review) -> None:
+    if value == old:
+        return
+    for rule in node.rules:
+        if rule.applies(value) and not (old is not None and rule.applies(old)):
+            if rule.refuses:
+                found.causes.append(forbidden(path, f"Podium does not support {rule.text}"))
+            else:
+                found.warnings.append(f"{path}: {rule.text}")
+    if isinstance(value, dict):
+        for name, child in node.below.items():
+            if name in value:
+                _walk(child, value[name], old.get(name) if isinstance(old, dict) else None, f"{path}.{name}" if path else name, found)
+    elif isinstance(value, list) and "*" in node.below:
+        before = _by_name(old)
+        for i, item in enumerate(value):
+            _walk(node.below["*"], item, before(i, item), f"{path}[{i}]", found)
+
+
+def _by_name(old: Any) -> Callable[[int, Any], Any]:
+    """The old item for a new one: of the same name, else at the same place."""
+    items = old if isinstance(old, list) else []
+    named = {item["name"]: item for item in items if isinstance(item, dict) and "name" in item}
+
+    def find(place: int, item: Any) -> Any:
+        if isinstance(item, dict) and "name" in item:
+            return named.get(item["name"])
+        return items[place] if place < len(items) else None
+
+    return find
+
+
+def _given(value: Any) -> bool:
+    """Present and not empty or false."""
+    return bool(value)
+
+
+def _is(*wanted: Any) -> Test:
+    return lambda value: value in wanted
+
+
+def _is_not(*fine: Any) -> Test:
+    return lambda value: value is not None and value not in fine
+
+
+def _field_is(name: str, *wanted: Any) -> Test:
+    return lambda value: isinstance(value, dict) and value.get(name) in wanted
+
+
+def _field_is_not(name: str, *fine: Any) -> Test:
+    return lambda value: isinstance(value, dict) and value.get(name) not in fine
+
+
+def _other_than(*kinds: str) -> Test:
+    """An object with one field per kind has one that is not among these."""
+    return lambda value: isinstance(value, dict) and any(k not in kinds and v is not None for k, v in value.items())
+
+
+_VOLUMES = ("name", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath")
+_REFUSED = True
+_WARNED = False
+
+_SECURITY = (
+    ("seLinuxOptions", _REFUSED, _given, "SELinux labels yet; leave them out"),
+    ("windowsOptions", _REFUSED, _given, "Windows containers"),
+    ("appArmorProfile", _REFUSED, _field_is_not("type", "Unconfined"), "AppArmor profiles yet; leave the profile out to run without one"),
+    ("seccompProfile", _REFUSED, _field_is("type", "Localhost"), "seccomp profiles from files yet; use RuntimeDefault or Unconfined"),
+)
+_CONTAINER = (
+    *((f"securityContext.{path}", refuses, test, text) for path, refuses, test, text in _SECURITY),
+    ("securityContext.procMount", _REFUSED, _is_not("Default"), "an unmasked /proc yet"),
+    ("volumeDevices", _REFUSED, _given, "block devices yet"),
+    ("volumeMounts.*.mountPropagation", _REFUSED, _is_not("None", ""), "mount propagation yet"),
+    ("volumeMounts.*.recursiveReadOnly", _REFUSED, _is_not("Disabled", ""), "recursive read-only mounts yet; readOnly works"),
+    ("restartPolicyRules", _REFUSED, _given, "restart rules per exit code yet"),
+    ("resources.claims", _REFUSED, _given, "dynamic resource claims yet"),
+    ("lifecycle.stopSignal", _REFUSED, _given, "a stop signal of one's own yet; containers are stopped with SIGTERM"),
+    ("livenessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
+    ("readinessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
+    ("startupProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
+    ("stdinOnce", _WARNED, _given, "has no effect yet: the input stays open after the first client has gone"),
+    ("resizePolicy", _WARNED, _given, "no effect yet: the resources of a running pod cannot be changed"),
+    ("env.*.valueFrom.fileKeyRef", _REFUSED, lambda value: True, "variables from files of a volume yet"),
+)
+_POD = (
+    ("hostPID", _REFUSED, _given, "sharing the host's processes yet"),
+    ("hostIPC", _REFUSED, _given, "sharing the host's IPC namespace yet"),
+    ("shareProcessNamespace", _REFUSED, _given, "one process namespace for all containers of a pod yet"),
+    ("setHostnameAsFQDN", _REFUSED, _given, "fully qualified host names yet"),
+    ("hostnameOverride", _REFUSED, _given, "hostnameOverride yet; hostname and subdomain work"),
+    ("hostUsers", _REFUSED, _is(False), "user namespaces for pods yet"),
+    ("runtimeClassName", _REFUSED, _given, "runtime classes yet; every pod of a node runs in the same runtime"),
+    ("overhead", _REFUSED, _given, "pod overhead yet"),
+    ("resources", _REFUSED, _given, "resources of a whole pod yet; set them on its containers"),
+    ("resourceClaims", _REFUSED, _given, "dynamic resource claims yet"),
+    ("ephemeralContainers", _REFUSED, _given, "ephemeral containers (kubectl debug) yet"),
+    ("os.name", _REFUSED, _is_not("linux", ""), "operating systems other than Linux"),
+    ("volumes.*", _REFUSED, _other_than(*_VOLUMES), f"this kind of volume yet; these work: {', '.join(_VOLUMES[1:])}"),
+    ("volumes.*.emptyDir.medium", _REFUSED, _is_not("", "Memory"), "huge pages as a volume yet; leave medium out or use Memory"),
+    ("containers.*.restartPolicy", _REFUSED, _given, "a restart policy of one container yet; that of the pod holds for all"),
+    ("initContainers.*.restartPolicy", _REFUSED, _is_not("Always", ""), "restart policies of init containers other than Always yet"),
+    ("volumes.*.projected.sources.*.clusterTrustBundle", _REFUSED, _given, "trust bundles in volumes yet"),
+    ("volumes.*.projected.sources.*.podCertificate", _REFUSED, _given, "certificates of pods yet"),
+    *((f"securityContext.{path}", refuses, test, text) for path, refuses, test, text in _SECURITY),
+    ("securityContext.supplementalGroupsPolicy", _REFUSED, _is_not("Merge", ""), "supplementalGroupsPolicy Strict yet"),
+    ("securityContext.seLinuxChangePolicy", _WARNED, _given, "has no effect: Podium sets no SELinux labels"),
+    ("imagePullSecrets", _WARNED, _given, "not used yet: images are pulled without credentials, so private ones must be on the node already"),
+    ("priorityClassName", _WARNED, _given, "no effect on other pods yet: Podium does not evict pods to make room for more important ones"),
+    ("workloadRef", _WARNED, _given, "no effect yet: the pods of a group are scheduled one by one"),
+    ("schedulingGroup", _WARNED, _given, "no effect yet: the pods of a group are scheduled one by one"),
+    *(
+        (f"{kind}.*.{path}", refuses, test, text)
+        for kind in ("containers", "initContainers")
+        for path, refuses, test, text in _CONTAINER
+    ),
+)  # fmt: skip
+
+_SERVICE = (
+    (
+        "spec.type",
+        _WARNED,
+        _is("LoadBalancer"),
+        "there is no load balancer yet: EXTERNAL-IP stays <pending>; cluster and node addresses work",
+    ),
+    (
+        "spec.sessionAffinity",
+        _WARNED,
+        _is("ClientIP"),
+        "a client stays with its pod only where Services are kernel rules (Podium as root); otherwise connections are spread",
+    ),
+    ("spec.sessionAffinityConfig.clientIP.timeoutSeconds", _WARNED, _is_not(10800), "the timeout of session affinity is not kept exactly"),
+    ("spec.ipFamilyPolicy", _WARNED, _is("RequireDualStack"), "Podium serves one address family yet: the Service gets one address"),
+    ("spec.loadBalancerSourceRanges", _WARNED, _given, "no effect yet: there is no load balancer"),
+    ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
+)
+
+_TEMPLATES = {
+    ("", "PodTemplate"): "template.spec",
+    ("", "ReplicationController"): "spec.template.spec",
+    ("apps", "Deployment"): "spec.template.spec",
+    ("apps", "ReplicaSet"): "spec.template.spec",
+    ("apps", "StatefulSet"): "spec.template.spec",
+    ("apps", "DaemonSet"): "spec.template.spec",
+    ("batch", "Job"): "spec.template.spec",
+    ("batch", "CronJob"): "spec.jobTemplate.spec.template.spec",
+}
+
+
+def _tree(rows: Any, prefix: str = "") -> _Node:
+    root = _Node()
+    for path, refuses, applies, text in rows:
+        node = root
+        for part in f"{prefix}.{path}".strip(".").split("."):
+            node = node.below.setdefault(part, _Node())
+        node.rules.append(_Rule(text, refuses, applies))
+    return root
+
+
+_RULES: Mapping[tuple[str, str], _Node] = {
+    ("", "Pod"): _tree(_POD, "spec"),
+    ("", "Service"): _tree(_SERVICE),
+    **{kind: _tree(_POD, prefix) for kind, prefix in _TEMPLATES.items()},
+}
+
+_ACTED_ON = frozenset({
+    ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
+    ("", "Pod"), ("", "PodTemplate"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
+    ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
+    ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
+    ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
+    ("authorization.k8s.io", "SubjectAccessReview"),
+})  # fmt: skip
+"""Kinds that something acts on, or that are plain data upstream, too."""
+
+_NO_RULES = "is stored, but not enforced yet"
+_NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
+_STORED: Mapping[tuple[str, str], str] = {
+    ("apps", "StatefulSet"): _NO_PODS,
+    ("apps", "DaemonSet"): _NO_PODS,
+    ("", "ReplicationController"): _NO_PODS,
+    ("batch", "Job"): "is stored, but no pods are made for it yet; a Pod with restartPolicy Never or OnFailure works",
+    ("batch", "CronJob"): "is stored, but never started yet",
+    ("autoscaling", "HorizontalPodAutoscaler"): "is stored, but nothing is scaled by it yet",
+    (
+        "networking.k8s.io",
+        "Ingress",
+    ): "is stored, but nothing answers for it yet; reach the Service itself (kubectl port-forward, NodePort)",
+    ("networking.k8s.io", "NetworkPolicy"): f"{_NO_RULES}: all pods reach each other",
+    ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
+    ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",
+    ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
+    ("", "ResourceQuota"): _NO_RULES,
+    ("", "LimitRange"): f"{_NO_RULES}: it neither fills in nor limits the resources of pods",
+    ("policy", "PodDisruptionBudget"): "is stored, but its status is not kept up yet: evictions (kubectl drain) of its pods are refused "
+    "until status.disruptionsAllowed is set; kubectl delete is not held up",
+    ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
+    ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
+    ("rbac.authorization.k8s.io", "Role"): _NO_RULES,
+    ("rbac.authorization.k8s.io", "ClusterRole"): _NO_RULES,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _NO_RULES,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _NO_RULES,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
+    ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
+    ("certificates.k8s.io", "CertificateSigningRequest"): "is stored, but nothing signs it yet",
+}
+
+
+def _stored_only(resource: Resource) -> str:
+    key = (resource.group, resource.kind)
+    if key in _ACTED_ON:
+        return ""
+    return f"{resource.kind} {_STORED.get(key, 'is stored, but nothing in Podium acts on it yet')}"

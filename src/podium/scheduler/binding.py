@@ -14,7 +14,7 @@ from typing import Any
 from podium.client.interface import Client
 from podium.instrument.log import logger
 from podium.objects.resources import resource
-from podium.objects.status import Conflict, NotFound, StatusError
+from podium.objects.status import Conflict, NotFound
 from podium.objects.values import Object, key_of, name_of, namespace_of
 
 log = logger("scheduler.binding")
@@ -69,7 +69,7 @@ class Binder:
         }
         try:
             await self._client.create(self._pods, binding, namespace, subresource="binding", name=name)
-        except (StatusError, OSError) as error:
+        except Exception as error:  # whatever it was, the pod is tried again
             self._failed(pod, node, error)
         else:
             self._bound(pod, node)
@@ -80,5 +80,5 @@ class Binder:
             await self._client.patch(self._pods, name_of(pod), patch, namespace_of(pod), type="strategic", subresource="status")
         except (NotFound, Conflict):
             pass
-        except (StatusError, OSError) as error:
+        except Exception as error:  # it is only a report
             log.warning("condition not written", pod=key_of(pod), error=str(error))

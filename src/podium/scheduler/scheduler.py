@@ -116,20 +116,26 @@ class Scheduler:
         if pod is None:
             self.queue.remove(entry.key)
             return
-        demand = self.demands.of(pod)
-        decision = self._decider.decide(demand)
+        try:
+            demand = self.demands.of(pod)
+            decision = self._decider.decide(demand)
+        except Exception as error:  # one pod that we stumble over must not stop the others
+            log.error("decision failed", pod=entry.key, error=error)
+            self.queue.failed(entry)
+            await self._say_waiting(pod, messages.ERROR, repr(error))
+            return
         if isinstance(decision, Refusal):
             self.queue.refused(entry, decision.filters)
-            await self._say_refused(pod, decision)
+            preempts = (pod["spec"].get("preemptionPolicy") or "PreemptLowerPriority") != "Never"
+            await self._say_waiting(pod, messages.UNSCHEDULABLE, messages.refused(decision, preempts))
             return
         self.cluster.pods.place(entry.key, decision, demand)
         self._assumed[entry.key] = (pod, entry)
         await self._binder.bind(pod, decision)
 
-    async def _say_refused(self, pod: Object, refusal: Refusal) -> None:
-        message = messages.refused(refusal, (pod["spec"].get("preemptionPolicy") or "PreemptLowerPriority") != "Never")
+    async def _say_waiting(self, pod: Object, reason: str, message: str) -> None:
         self._events.event(pod, "Warning", "FailedScheduling", message)
-        condition = messages.condition(pod, messages.UNSCHEDULABLE, message, self._world.clock.timestamp())
+        condition = messages.condition(pod, reason, message, self._world.clock.timestamp())
         if condition is not None:
             await self._binder.report(pod, condition)
 

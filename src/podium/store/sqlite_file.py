@@ -132,7 +132,11 @@ class StoreFile:
 
 
 def create(path: Path) -> None:
-    """A new, empty store, all at once: a crash half-way leaves nothing under `path`. Raises StoreError."""
+    """A new, empty store, all at once: a crash half-way leaves nothing under `path`. Raises StoreError, StoreDamaged."""
+    if _has_wal(path):  # SQLite would replay it into the new file
+        raise StoreDamaged(
+            f"{path} is missing, but its log {path.name}-wal is there; it was left as it is: restore the file, or move the log away"
+        )
     new = path.with_name(path.name + ".new")
     try:
         new.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Against a containerd of the test's own, with the configuration that `podium up` writes."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +38,10 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0 or bool(MISSING), reason=f"needs root and containerd (missing: {MISSING})"),
 ]
 IMAGE = "podium.local/test:1"
+
+
+def network_name(cluster: Cluster) -> str:
+    return str(json.loads(containerd_process.network_list(cluster))["name"])
 
 
 def start(cluster: Cluster) -> "subprocess.Popen[bytes]":
@@ -76,10 +81,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     yield made
     process.kill()
     process.wait()
-    containerd.sweep(made.runtime_socket, paths, made.bridge)
+    containerd.sweep(made.runtime_socket, paths, network_name(made))
     assert containerd.shims(made.runtime_socket) == []
     assert not [line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line]
-    assert not list(containerd.CNI_RESULTS.glob(f"{made.bridge}-*"))
+    assert not list(containerd.CNI_RESULTS.glob(f"{network_name(made)}-*"))
 
 
 @pytest_asyncio.fixture
@@ -182,6 +187,16 @@ async def test_over_the_memory_limit_is_oom_killed(runtime: CriRuntime, tmp_path
     assert await ended(runtime, container_id) == (137, "OOMKilled")
 
 
+async def test_a_renamed_log_is_reopened(runtime: CriRuntime, tmp_path: Path) -> None:
+    _, container_id = await started(runtime, tmp_path, "while :; do echo tick; sleep 0.02; done")
+    log = tmp_path / "log/c/0.log"
+    log.rename(tmp_path / "log/c/0.log.1")
+    await runtime.reopen_log(container_id)
+    async with asyncio.timeout(5):
+        while not log.exists() or not log.stat().st_size:
+            await asyncio.sleep(0.02)
+
+
 async def test_exec_gives_streams_and_exit_code(runtime: CriRuntime, tmp_path: Path) -> None:
     _, container_id = await started(runtime, tmp_path, "sleep 100")
     result = await runtime.exec_sync(container_id, ("sh", "-c", "echo out; echo bad >&2; exit 4"), 5)
@@ -204,6 +219,28 @@ async def test_exec_streams(runtime: CriRuntime, tmp_path: Path, tty: bool) -> N
     assert await session.wait() == 6
     assert streams == ({1: b"this\r\ngot this\r\ne\r\n", 2: b""} if tty else {1: b"got this\n", 2: b"e\n"})
     await session.kill()
+
+
+async def test_standard_input_can_end(runtime: CriRuntime, tmp_path: Path) -> None:
+    _, container_id = await started(runtime, tmp_path, "sleep 100", env=(("A", "b"),), security=SecurityContext(run_as_user=1234))
+    session = await runtime.exec(container_id, ("sh", "-c", "cat; echo $A; id -u; exit 3"), tty=False, stdin=True)
+    await session.write(b"x" * 200_000)
+    await session.close_stdin()
+    received = b""
+    while (piece := await session.read())[0]:
+        received += piece[1]
+    assert (await session.wait(), received) == (3, b"x" * 200_000 + b"b\n1234\n")
+    await session.kill()
+
+
+async def test_a_killed_exec_ends_in_the_container(runtime: CriRuntime, tmp_path: Path) -> None:
+    _, container_id = await started(runtime, tmp_path, "sleep 100")
+    session = await runtime.exec(container_id, ("sleep", "308"), tty=False, stdin=True)
+    await asyncio.sleep(0.3)
+    assert [pid for pid in _processes() if _words(pid) == [b"sleep", b"308", b""]]
+    await session.kill()
+    await asyncio.sleep(0.1)
+    assert not [pid for pid in _processes() if _words(pid) == [b"sleep", b"308", b""]]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +295,9 @@ async def test_a_sweep_leaves_nothing_of_a_killed_containerd(cluster: Cluster, t
     os.kill(served, 9)
     await asyncio.sleep(0.1)
     before = set(os.listdir("/run/netns"))
-    containerd.sweep(cluster.runtime_socket, (containerd_process.root_dir(cluster), containerd_process.state_dir(cluster)), cluster.bridge)
+    containerd.sweep(
+        cluster.runtime_socket, (containerd_process.root_dir(cluster), containerd_process.state_dir(cluster)), network_name(cluster)
+    )
     assert containerd.shims(cluster.runtime_socket) == []
     assert not [pid for pid in _processes() if _words(pid) == [b"sleep", b"307", b""]]
     assert [name for name in before - set(os.listdir("/run/netns")) if name.startswith("cni-")]

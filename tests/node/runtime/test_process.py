@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from podium.network.fabric import Fabric, teardown
 from podium.node.runtime.interface import ContainerState, ContainerStatus, Mount, Resources, RuntimeFailure, SecurityContext
+from podium.node.runtime.pod_network import PodAddress
 from podium.node.runtime.process import ProcessRuntime
-from tests.node.runtime.conftest import container, pod, process_runtime
+from tests.node.runtime.conftest import PlainWorld, container, left_behind, pod, process_runtime
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -105,6 +107,41 @@ async def test_name_resolution_and_host_name_are_the_pods(runtime: ProcessRuntim
     ]
 
 
+class BrokenNetwork:
+    """Fails to attach; remembers what was given back."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.attached: list[str] = []
+
+    async def attach(self, sandbox_uid: str) -> PodAddress:
+        self.attached.append(sandbox_uid)
+        raise self.error
+
+    async def detach(self, sandbox_uid: str) -> None:
+        self.attached.remove(sandbox_uid)
+
+
+async def test_a_sandbox_without_network_is_not_kept(tmp_path: Path) -> None:
+    network = BrokenNetwork(OSError("no bridge"))
+    runtime = ProcessRuntime(tmp_path, network, PlainWorld())  # type: ignore[arg-type]
+    with pytest.raises(RuntimeFailure, match="the pod's network cannot be made: no bridge"):
+        await runtime.run_sandbox(pod(tmp_path))
+    assert network.attached == []
+    assert await runtime.list_sandboxes() == []
+
+
+async def test_an_agent_killed_while_it_made_a_sandbox_leaves_one_to_remove(tmp_path: Path) -> None:
+    network = BrokenNetwork(asyncio.CancelledError())
+    with pytest.raises(asyncio.CancelledError):
+        await ProcessRuntime(tmp_path, network, PlainWorld()).run_sandbox(pod(tmp_path))  # type: ignore[arg-type]
+    later = ProcessRuntime(tmp_path, network, PlainWorld())  # type: ignore[arg-type]
+    [sandbox] = await later.list_sandboxes()
+    assert not sandbox.ready
+    await later.remove_sandbox(sandbox.id)
+    assert network.attached == []
+
+
 async def test_without_command_is_refused(runtime: ProcessRuntime, tmp_path: Path) -> None:
     with pytest.raises(RuntimeFailure, match=r"ignores the image 'any'.*container 'c' must give `command`"):
         await started(runtime, tmp_path, "", command=())
@@ -158,7 +195,8 @@ async def test_a_killed_agent_loses_nothing(runtime: ProcessRuntime, tmp_path: P
     agent = f"""
 import asyncio, os, sys
 from pathlib import Path
-from tests.node.runtime.conftest import container, pod, process_runtime
+from podium.network.fabric import Fabric, teardown
+from tests.node.runtime.conftest import PlainWorld, container, left_behind, pod, process_runtime
 async def main():
     directory = Path({str(tmp_path)!r})
     runtime, spec = process_runtime(directory), pod(directory)
@@ -279,6 +317,38 @@ async def test_over_the_memory_limit_is_oom_killed(runtime: ProcessRuntime, tmp_
     command = ("python3", "-c", "x = bytearray(200 << 20)")
     status = await ended(runtime, await started(runtime, tmp_path, "", command=command, resources=limits))
     assert (status.exit_code, status.reason) == (137, "OOMKilled")
+
+
+@pytest.mark.root
+@as_root
+async def test_pods_with_their_own_networks_reach_each_other(tmp_path: Path) -> None:
+    device = f"podium-{os.getpid() % 0xFFFFFF:06x}"
+    fabric = Fabric(device, "10.203.0.0/20", "10.203.0.0/16", "10.204.0.0/16", tmp_path / "fabric")
+    fabric.set_up()
+    runtime = ProcessRuntime(tmp_path / "pods", fabric, PlainWorld())  # type: ignore[arg-type]
+    try:
+        specs = [pod(tmp_path, "a"), pod(tmp_path, "b")]
+        served, asking = [await runtime.run_sandbox(spec) for spec in specs]
+        command = ("python3", "-m", "http.server", "8080", "--bind", served.ip)
+        server = await runtime.create_container(served.id, container(tmp_path, "", command=command), specs[0])
+        await runtime.start_container(server)
+        ask = f"import urllib.request as u; print(u.urlopen('http://{served.ip}:8080/', timeout=1).status)"
+        client = await runtime.create_container(asking.id, container(tmp_path, "sleep 100"), specs[1])
+        await runtime.start_container(client)
+        for _ in range(100):
+            result = await runtime.exec_sync(client, ("python3", "-c", ask), 5)
+            if result.exit_code == 0:
+                break
+        assert result.stdout == b"200\n"
+        addresses = (await runtime.exec_sync(client, ("ip", "-o", "-4", "addr"), 5)).stdout.decode()
+        assert asking.ip in addresses and served.ip not in addresses
+        for sandbox in (served, asking):
+            await runtime.remove_sandbox(sandbox.id)
+        assert fabric.attached() == []
+        await runtime.close()
+    finally:
+        teardown(device)
+    assert left_behind(tmp_path) == []
 
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1")

@@ -14,7 +14,7 @@ from typing import Any
 
 from podium.node.runtime.cri_client import CALL_S_MAX, IMAGES, CriClient, DeadlineExceeded, NotFound, Unimplemented, message
 from podium.node.runtime.cri_config import CLUSTER_LABEL, POD_UID, container_config, container_status, sandbox_config, sandbox_status
-from podium.node.runtime.cri_exec import open_session
+from podium.node.runtime.cri_exec import open_ctr, open_session
 from podium.node.runtime.interface import (
     ContainerSpec,
     ContainerStatus,
@@ -42,6 +42,7 @@ class CriRuntime:
         self._client = CriClient(socket)
         self._cluster = cluster
         self._clock = world.clock
+        self._uid = world.uid
         self._ready_sandboxes: dict[str, SandboxStatus] = {}
         self._settled: dict[str, tuple[int, ContainerStatus]] = {}
         self._pulls: dict[str, asyncio.Lock] = {}
@@ -149,6 +150,10 @@ class CriRuntime:
         self._settled.pop(container_id, None)
         await self._forgiving("RemoveContainer", message("RemoveContainerRequest")(container_id=container_id), SANDBOX_S_MAX)
 
+    async def reopen_log(self, container_id: str) -> None:
+        """After its file was renamed."""
+        await self._client.call("ReopenContainerLog", message("ReopenContainerLogRequest")(container_id=container_id))
+
     async def _forgiving(self, method: str, request: Any, timeout_s: float) -> None:
         try:
             await self._client.call(method, request, timeout_s=timeout_s)
@@ -203,8 +208,16 @@ class CriRuntime:
         return ExecResult(answer.exit_code, answer.stdout, answer.stderr)
 
     async def exec(self, container_id: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> ExecSession:
+        if stdin and not tty and await self._is_containerd_1():
+            session = open_ctr(self._client.socket, container_id, command, f"podium-{self._uid()}")
+            if session is not None:
+                return session
         request = message("ExecRequest")(container_id=container_id, cmd=command, tty=tty, stdin=stdin, stdout=True, stderr=not tty)
         return await open_session((await self._client.call("Exec", request)).url, tty)
+
+    async def _is_containerd_1(self) -> bool:
+        version = await self._client.call("Version")
+        return bool(version.runtime_name == "containerd" and version.runtime_version.lstrip("v").startswith("1."))
 
     # Changes
 

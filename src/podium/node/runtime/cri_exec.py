@@ -1,14 +1,17 @@
 """A streaming exec through the URL that CRI's Exec gives: the runtime's own streaming server, remote-command channels over WebSocket.
 
 Channels: 0 stdin, 1 stdout, 2 stderr, 3 the end as a Status in JSON, 4 the terminal's size; v5 adds 255, which closes another channel.
-containerd 1.6 speaks v4, in which standard input cannot be closed on its own: `close_stdin` then sends the end-of-file character on a
-terminal, and without one raises, so that the caller can say why a command goes on waiting for input.
+containerd 1 speaks v4, in which standard input cannot be closed on its own: on a terminal the end-of-file character does it, and a command
+that reads its input without a terminal is run by containerd's `ctr` instead, which can (`open_ctr`). With neither, `close_stdin` raises.
 Source: k8s.io/apimachinery pkg/util/remotecommand, k8s.io/kubelet pkg/cri/streaming.
 """
 
 import json
+import shutil
+import signal
 from urllib.parse import urlsplit
 
+from podium.node.runtime.command_session import CommandSession
 from podium.node.runtime.interface import RuntimeFailure
 from podium.world.http_client import HttpClient, HttpResponse
 from podium.world.websocket import WebSocket
@@ -90,6 +93,15 @@ async def open_session(url: str, tty: bool) -> CriExec:
         await client.aclose()
         raise RuntimeFailure(f"the container runtime refused the exec stream: {socket.status} {socket.body[:200].decode(errors='replace')}")
     return CriExec(client, socket, tty)
+
+
+def open_ctr(socket: str, container_id: str, command: tuple[str, ...], exec_id: str) -> CommandSession | None:
+    """None when there is no ctr. `exec_id` must be new."""
+    ctr = shutil.which("ctr")
+    if ctr is None:
+        return None
+    arguments = ["--address", socket.removeprefix("unix://"), "--namespace", "k8s.io", "tasks", "exec", "--exec-id", exec_id, container_id]
+    return CommandSession([ctr, *arguments, *command], tty=False, stdin=True, end_signal=signal.SIGTERM)
 
 
 def exit_code(status: bytes) -> int:

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from podium.node.runtime import process_cgroup, process_launch
+from podium.node.runtime.command_session import CommandSession, python_command
 from podium.node.runtime.interface import (
     ContainerSpec,
     ContainerState,
@@ -41,8 +42,7 @@ from podium.node.runtime.interface import (
     SandboxStatus,
 )
 from podium.node.runtime.pod_network import PodAddress, PodNetwork
-from podium.node.runtime.process_exec import ProcessExec, join_record, python_command
-from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessState, SandboxRecord, boot_id
+from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessState, SandboxRecord, boot_id, is_same_process
 from podium.node.runtime.process_watch import ProcessWatch, on_exit
 from podium.world.interface import World
 
@@ -149,26 +149,36 @@ class ProcessRuntime:
             raise RuntimeFailure("the process runtime sets no sysctls; use --runtime cri")
         if not spec.host_network and any(port.host_port for port in spec.ports):
             raise RuntimeFailure("the process runtime maps no host ports; use hostNetwork, a Service, or --runtime cri")
-        sandbox_id = self._new_id()
-        address = PodAddress("") if spec.host_network else await self._network.attach(sandbox_id)
-        directory = self._state.sandbox_directory(sandbox_id)
-        directory.mkdir(parents=True)
-        (directory / "resolv.conf").write_text(process_launch.resolv_conf(spec))
-        (directory / "hosts").write_text(process_launch.hosts_file(spec, address.ip))
         record = SandboxRecord(
-            id=sandbox_id,
+            id=self._new_id(),
             namespace=spec.namespace,
             name=spec.name,
             uid=spec.uid,
             attempt=spec.attempt,
             hostname=spec.hostname,
-            ip=address.ip,
-            netns_path=address.netns_path or "",
+            ip="",
+            netns_path="",
             created_ns=self._now_ns(),
             boot_id=boot_id(),
         )
+        directory = self._state.sandbox_directory(record.id)
+        directory.mkdir(parents=True)
+        # Before the network is there: whatever ends this agent now, the next one finds a sandbox that is not ready, and removes it.
+        self._state.save_sandbox(record)
+        await self._attach(record, spec.host_network)
+        (directory / "resolv.conf").write_text(process_launch.resolv_conf(spec))
+        (directory / "hosts").write_text(process_launch.hosts_file(spec, record.ip))
+        record.complete = True
         self._state.save_sandbox(record)
         return self._sandbox_status(record)
+
+    async def _attach(self, record: SandboxRecord, host_network: bool) -> None:
+        try:
+            address = PodAddress("") if host_network else await self._network.attach(record.id)
+        except Exception as error:
+            await self.remove_sandbox(record.id)
+            raise RuntimeFailure(f"the pod's network cannot be made: {error}") from error
+        record.ip, record.netns_path = address.ip, address.netns_path or ""
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
         await self._open()
@@ -195,7 +205,12 @@ class ProcessRuntime:
         return [self._sandbox_status(record) for record in self._state.sandboxes.values()]
 
     def _sandbox_status(self, record: SandboxRecord) -> SandboxStatus:
-        ready = not record.stopped and record.boot_id == boot_id() and (not record.netns_path or os.path.exists(record.netns_path))
+        ready = (
+            record.complete
+            and not record.stopped
+            and record.boot_id == boot_id()
+            and (not record.netns_path or os.path.exists(record.netns_path))
+        )
         return SandboxStatus(record.id, record.namespace, record.name, record.uid, record.attempt, ready, record.ip, record.created_ns)
 
     # Containers
@@ -204,7 +219,7 @@ class ProcessRuntime:
         """Starts the shim; it waits for `start`. So the interpreter's start overlaps with what the agent does in between."""
         rights = await self._open()
         pod = self._state.sandboxes.get(sandbox_id)
-        if pod is None or pod.stopped:
+        if pod is None or not pod.complete or pod.stopped:
             raise RuntimeFailure(f"sandbox {sandbox_id} is not running")
         process_launch.refuse(spec, rights)
         container_id = self._new_id()
@@ -339,14 +354,15 @@ class ProcessRuntime:
         await self._open()
         return self._exec(container_id, command, tty, stdin)
 
-    def _exec(self, container_id: str, command: tuple[str, ...], tty: bool, stdin: bool) -> ProcessExec:
+    def _exec(self, container_id: str, command: tuple[str, ...], tty: bool, stdin: bool) -> CommandSession:
         container, started = self._known(container_id), self._state.started(container_id)
-        if started is None:
+        if started is None or not is_same_process(started.pid, started.start):
             raise RuntimeFailure("the container is not running")
-        record = join_record(started.pid, started.start, container.join_flags)
+        record: dict[str, Any] = {"pid": started.pid, "start": started.start, "flags": container.join_flags}
         record |= {"argv": list(command), "tty": tty, "stdin": stdin, "cwd": container.cwd, "identity": container.identity}
         record |= {"cgroups": container.cgroups, "data_bytes": container.data_bytes, "cpus": container.cpus}
-        return ProcessExec(record)
+        helper = python_command("podium.node.runtime.process_join")
+        return CommandSession(helper, tty=tty, stdin=stdin, record=marshal.dumps(record))
 
     async def exec_sync(self, container_id: str, command: tuple[str, ...], timeout_s: float) -> ExecResult:
         await self._open()

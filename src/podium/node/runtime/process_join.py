@@ -1,4 +1,11 @@
-"""The exec helper's own side: enters a container and becomes the command. See process_exec."""
+"""Runs one more command in a process container: this helper enters it and becomes the command.
+
+It is a process of its own: it enters the container's control group and namespaces (through a pidfd, checked against the start time of the
+container's process, so a reused pid is never entered), takes the container's environment from /proc, assumes its identity and execs.
+The kernel kills it when the agent dies.
+
+Exit codes of the helper itself are the shell's: 127 not found, 126 not to be executed, 128 the container could not be entered; why is on stderr.
+"""
 
 import fcntl
 import marshal

@@ -32,6 +32,7 @@ class SandboxRecord:
     netns_path: str
     created_ns: int
     boot_id: str
+    complete: bool = False
     stopped: bool = False
 
 

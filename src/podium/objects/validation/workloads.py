@@ -61,9 +61,9 @@ def check_counts(faults: Faults, new: Object, old: Object) -> None:
     total, ready = status.get("replicas") or 0, status.get("readyReplicas") or 0
     for field in _STATUS_COUNTS[1:]:
         if (status.get(field) or 0) > total:
-            faults.invalid(f"status.{field}", status[field], "cannot be greater than status.replicas")
+            faults.invalid(f"status.{field}", status.get(field, 0), "cannot be greater than status.replicas")
     if (status.get("availableReplicas") or 0) > ready:
-        faults.invalid("status.availableReplicas", status["availableReplicas"], "cannot be greater than readyReplicas")
+        faults.invalid("status.availableReplicas", status.get("availableReplicas", 0), "cannot be greater than readyReplicas")
     collisions, before = status.get("collisionCount"), (old.get("status") or {}).get("collisionCount")
     if before is not None and (collisions is None or collisions < before):
         faults.invalid("status.collisionCount", collisions, "cannot be decremented")

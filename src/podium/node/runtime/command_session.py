@@ -1,28 +1,23 @@
-"""Runs one more command in a process container: the helper that joins, and the session that the agent holds.
+"""A command of this host as an ExecSession: its pipes or terminal read and written from the event loop, its end seen through a pidfd.
 
-The helper is a process of its own: it enters the container's control group and namespaces (through a pidfd, checked against the
-start time of the container's process, so a reused pid is never entered), takes the container's environment from /proc, assumes its
-identity and execs.
-What it starts ends with it: its process group is killed when the command has exited, and the kernel kills the command when the agent dies.
-
-Exit codes of the helper itself are the shell's: 127 not found, 126 not to be executed, 128 the container could not be entered; why
-is on stderr.
+Two things run so: the helper that joins a process container (process_join), and containerd's `ctr` where CRI's own exec cannot do it.
+A command that starts others ends with them: its process group is killed when it has exited.
 """
 
 import asyncio
-import marshal
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from podium.node.runtime.interface import RuntimeFailure
-from podium.node.runtime.process_shim import process_start, resize
+from podium.node.runtime.process_shim import resize
 from podium.node.runtime.process_watch import on_exit
 
 CHUNK_BYTES = 32768
+END_S_MAX = 2.0
+"""How long a command may take to end after `end_signal`, before it is killed."""
+
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[3])
 
 
@@ -32,40 +27,45 @@ def python_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-E", "-c", code, PACKAGE_ROOT, *arguments]
 
 
-class ProcessExec:
-    """An ExecSession. `record` as `enter` reads it; its "tty" and "stdin" say which streams there are."""
+class CommandSession:
+    """`record` is handed to the command through a descriptor whose number becomes its last argument. `end_signal` is what `kill` sends first:
+    KILL to a command that is the thing itself, TERM to one that passes it on."""
 
-    def __init__(self, record: dict[str, Any]) -> None:
-        self._tty = bool(record["tty"])
+    def __init__(self, command: list[str], *, tty: bool, stdin: bool, record: bytes = b"", end_signal: int = signal.SIGKILL) -> None:
+        self._tty = tty
+        self._end_signal = end_signal
         self._sources: dict[int, int] = {}
         self._input = -1
         self._exited = asyncio.Event()
         self._readable = asyncio.Event()
-        record_read, record_write = os.pipe()
-        try:
-            self._process = self._spawn(record, record_read)
-            os.write(record_write, marshal.dumps(record))
-        finally:
-            os.close(record_read)
-            os.close(record_write)
+        self._process = self._spawn_with_record(command, stdin, record) if record else self._spawn(command, stdin, ())
         self._watch = on_exit(self._process.pid, self._command_exited)
         for descriptor in [*self._sources, *([self._input] if self._input >= 0 else [])]:
             os.set_blocking(descriptor, False)
         for descriptor in self._sources:
             asyncio.get_running_loop().add_reader(descriptor, self._readable.set)
 
-    def _spawn(self, record: dict[str, Any], record_read: int) -> subprocess.Popen[bytes]:
-        command = python_command("podium.node.runtime.process_join", str(record_read))
+    def _spawn_with_record(self, command: list[str], stdin: bool, record: bytes) -> "subprocess.Popen[bytes]":
+        record_read, record_write = os.pipe()
+        try:
+            process = self._spawn([*command, str(record_read)], stdin, (record_read,))
+            os.write(record_write, record)
+        finally:
+            os.close(record_read)
+            os.close(record_write)
+        return process
+
+    def _spawn(self, command: list[str], stdin: bool, descriptors: tuple[int, ...]) -> "subprocess.Popen[bytes]":
         if self._tty:
             master, slave = os.openpty()
-            process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, pass_fds=(record_read,))
+            process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, pass_fds=descriptors)
             os.close(slave)
             self._sources = {master: 1}
             self._input = os.dup(master)
             return process
-        stdin = subprocess.PIPE if record["stdin"] else subprocess.DEVNULL
+        source = subprocess.PIPE if stdin else subprocess.DEVNULL
         process = subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, pass_fds=(record_read,)
+            command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, pass_fds=descriptors
         )
         assert process.stdout is not None and process.stderr is not None
         self._sources = {os.dup(process.stdout.fileno()): 1, os.dup(process.stderr.fileno()): 2}
@@ -77,13 +77,13 @@ class ProcessExec:
         return process
 
     def _command_exited(self) -> None:
-        self._kill_group()
+        self._signal_group(signal.SIGKILL)
         self._process.wait()
         self._exited.set()
 
-    def _kill_group(self) -> None:
+    def _signal_group(self, number: int) -> None:
         try:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self._process.pid, number)
         except ProcessLookupError:
             return
 
@@ -145,21 +145,16 @@ class ProcessExec:
     async def kill(self) -> None:
         """Also lets go of the streams; a second call does nothing."""
         if not self._exited.is_set():
-            self._kill_group()
-            await self._exited.wait()
+            self._signal_group(self._end_signal)
+            try:
+                async with asyncio.timeout(END_S_MAX):
+                    await self._exited.wait()
+            except TimeoutError:
+                self._signal_group(signal.SIGKILL)
+                await self._exited.wait()
         for descriptor in list(self._sources):
             self._close_source(descriptor)
         self._readable.set()
         if self._input >= 0:
             os.close(self._input)
             self._input = -1
-
-
-def join_record(pid: int, start: int, flags: int) -> dict[str, Any]:
-    """Raises RuntimeFailure when the process is not there any more."""
-    try:
-        if process_start(pid) == start:
-            return {"pid": pid, "start": start, "flags": flags}
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    raise RuntimeFailure("the container is not running")
