@@ -118,7 +118,7 @@ def _refusal(cluster: Cluster) -> str | None:
 def _crash(cluster: Cluster) -> str | None:
     """The last line of its log when the control plane has ended by itself: nobody starts it again yet."""
     process = processes.read(cluster, processes.CONTROL_PLANE)
-    if process is not None and process.alive or supervise.supervised(cluster):
+    if (process is not None and process.alive) or supervise.supervised(cluster):
         return None
     log = cluster.log_dir / f"{processes.CONTROL_PLANE}.log"
     last = (log.read_text(errors="replace").strip().splitlines() or ["it left no message"])[-1]
