@@ -288,6 +288,7 @@ def test_refused_writes_are_tried_again():
     run(scenario)
 
 
+@pytest.mark.slow
 def test_a_thousand_quiet_nodes_cost_nothing_per_tick():
     async def scenario(cluster):
         names = [f"n{i:04}" for i in range(1000)]
