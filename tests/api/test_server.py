@@ -166,7 +166,7 @@ BAD_INPUT: list[tuple[str, str, bytes, str, int, str]] = [
     ("POST", "/api/v1/namespaces/default/configmaps", b"[]", "application/json", 400, "BadRequest"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"", "application/json", 400, "BadRequest"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"k8s\x00", "application/vnd.kubernetes.protobuf", 400, "BadRequest"),
-    ("POST", "/api/v1/namespaces/default/configmaps", b"x", "application/cbor", 415, "UnsupportedMediaType"),
+    ("POST", "/api/v1/namespaces/default/configmaps", b"\xa0", "application/cbor", 415, "UnsupportedMediaType"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"[" * 20_000, "application/json", 400, "BadRequest"),
     ("PATCH", "/api/v1/namespaces/default/configmaps/a", b"{}", "application/apply-patch+yaml", 422, "Invalid"),
     ("PATCH", "/api/v1/namespaces/default/configmaps/a", b"{}", "application/json", 415, "UnsupportedMediaType"),
