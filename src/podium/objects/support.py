@@ -203,20 +203,27 @@ _TEMPLATES = {
 }
 
 
-def _tree(rows: Any, prefix: str = "") -> _Node:
+def _tree(rows: Any) -> _Node:
     root = _Node()
     for path, refuses, applies, text in rows:
         node = root
-        for part in f"{prefix}.{path}".strip(".").split("."):
+        for part in path.split("."):
             node = node.below.setdefault(part, _Node())
         node.rules.append(_Rule(text, refuses, applies))
     return root
 
 
+def _under(prefix: str, tree: _Node) -> _Node:
+    for part in reversed(prefix.split(".")):
+        tree = _Node(below={part: tree})
+    return tree
+
+
+_POD_TREE = _tree(_POD)
 _RULES: Mapping[tuple[str, str], _Node] = {
-    ("", "Pod"): _tree(_POD, "spec"),
+    ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
-    **{kind: _tree(_POD, prefix) for kind, prefix in _TEMPLATES.items()},
+    **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
 }
 
 _ACTED_ON = frozenset({
