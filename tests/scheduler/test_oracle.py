@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -70,6 +71,7 @@ def some_pods(draw: st.DrawFn) -> list[Object]:
     return [pod(f"p{i}", cpu, labels=labels, namespace=ns, **spec) for i, (_, cpu, labels, ns, spec) in enumerate(picks)]
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(some_nodes(), some_pods(), st.integers(0, 1000), st.data())
 def test_filters_agree_with_the_oracle(nodes: list[Object], pods: list[Object], seed: int, data: st.DataObject) -> None:
