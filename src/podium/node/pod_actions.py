@@ -136,6 +136,9 @@ class PodActions:
             else:
                 self._event(worker, "Warning", "Failed", f"Error: {failure.message}", name)
             return
+        if spec.security.seccomp_default and not self._has_images:
+            message = "seccompProfile RuntimeDefault is not applied: process containers have no system call filter"
+            self._event(worker, "Warning", "SecurityContextNotApplied", message, name)
         sandbox_spec = self._preparation.sandbox_spec(worker.pod, sandbox.attempt)
         if action.after is not None:
             old, now_s = memory.crashes.get(name), self._world.clock.now().timestamp()
