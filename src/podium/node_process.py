@@ -1,115 +1,228 @@
-"""Wires the node roles: the agent of this machine's own node, and the fleet of simulated ones. Each runs in a process of its own and reaches
-the API server over HTTPS with a node's certificate.
-"""
+"""Wires the node role: this machine as a node (runtime, agent, network), or a fleet of simulated nodes; and the end of all pods."""
 
 import asyncio
+import contextlib
 import signal
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from podium.api.authority import Authority
+from podium.cli import identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
-from podium.node.config import FleetConfig, NodeConfig
-from podium.node.runtime.interface import Runtime
+from podium.network import services
+from podium.network.fabric import Fabric, FabricFailure
+from podium.network.hosts_file import HostsFiles
+from podium.network.role import NetworkConfig, run_network
+from podium.node.role import FleetConfig, NodeConfig, run_fleet, run_node, stop_everything
+from podium.node.runtime.interface import Runtime, RuntimeFailure
+from podium.node.runtime.pod_network import LoopbackNetwork, PodAddress, PodNetwork
 from podium.world.interface import World
+from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
 
-Body = Callable[[World, Supervisor], Awaitable[None]]
+CONTAINERD_RETRY_S = 0.05
+
+Start = Callable[[World, Supervisor, Authority], Awaitable[None]]
 
 
 def run(cluster: Cluster, name: str) -> None:
-    """The node role of this machine: returns after SIGTERM or SIGINT; containers keep running."""
-    _run(lambda world, tasks: _start_node(cluster, name, world, tasks))
+    """The node role of a live cluster: returns after SIGTERM or SIGINT, and leaves pods running."""
+
+    async def start(world: World, supervisor: Supervisor, authority: Authority) -> None:
+        hosts = HostsFiles(_process_dir(cluster) / "sandboxes", cluster.cluster_domain) if cluster.network == "loopback" else None
+        fabric = _fabric(cluster)
+        if fabric is not None:
+            fabric.set_up()
+        client = _client(cluster, authority, f"node-{name}", f"system:node:{name}", "system:nodes")
+        network = _network_config(cluster, name, hosts)
+        supervisor.start("network", run_network(network, client, world, supervisor))
+        runtime = _runtime(cluster, world, fabric, hosts)
+        if cluster.runtime == "cri":
+            await _load_pause_image(cluster)
+        await run_node(_node_config(cluster, name, authority), client, world, runtime, supervisor)
+
+    _run(cluster, start)
 
 
 def run_simulated(cluster: Cluster) -> None:
-    """The simulated nodes of the cluster, all in this process."""
-    _run(lambda world, tasks: _start_fleet(cluster, world, tasks))
+    """The simulated-nodes role: one process for all of them."""
+
+    async def start(world: World, supervisor: Supervisor, authority: Authority) -> None:
+        client = _client(cluster, authority, "simulated-nodes", "system:node:simulated", "system:nodes")
+        config = FleetConfig(
+            count=cluster.simulated_nodes,
+            address=cluster.api_host,
+            listen_address=cluster.api_host,
+            tls=_server_tls(authority, "simulated-nodes", [cluster.api_host]),
+            pod_cidr=cluster.simulated_cidr,
+        )
+        await run_fleet(config, client, world, supervisor)
+
+    _run(cluster, start)
 
 
 def stop_pods(cluster: Cluster) -> None:
-    """Ends every pod of this machine's node, for `podium down`."""
-    _run_once(lambda world: _stop_pods(cluster, world))
+    """Ends every pod of this machine. Raises RuntimeFailure with what could not be ended."""
+
+    async def stop() -> None:
+        runtime = _runtime(cluster, RealWorld(), _fabric(cluster), None)
+        try:
+            problems = await stop_everything(runtime)
+        finally:
+            await runtime.close()
+        if problems:
+            raise RuntimeFailure("; ".join(problems[:3]))
+
+    asyncio.run(stop())
 
 
-def _run(body: Body) -> None:
+def _run(cluster: Cluster, start: Start) -> None:
     import uvloop
 
-    async def main() -> None:
-        from podium.world.real import RealWorld
+    from podium.instrument.log import configure
 
+    configure()
+
+    async def live() -> None:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        tasks = Supervisor("node")
-        await body(RealWorld(), tasks)
-        await stopping.wait()
-        await tasks.stop()
+        supervisor = Supervisor("node")
+        crash = asyncio.ensure_future(supervisor.failed())
+        work = supervisor.start("start", start(RealWorld(), supervisor, identity.authority(cluster)))  # type: ignore[arg-type]
+        told = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait([crash, told], return_when=asyncio.FIRST_COMPLETED)
+        with contextlib.suppress(asyncio.CancelledError):
+            work.cancel()
+        await supervisor.stop()
+        told.cancel()
+        if crash.done():
+            crash.result()
+        crash.cancel()
 
-    uvloop.run(main())
-
-
-def _run_once(body: Callable[[World], Awaitable[None]]) -> None:
-    import uvloop
-
-    async def main() -> None:
-        from podium.world.real import RealWorld
-
-        await body(RealWorld())
-
-    uvloop.run(main())
+    uvloop.run(live())
 
 
-async def _start_node(cluster: Cluster, name: str, world: World, tasks: Supervisor) -> None:
-    from podium.node.role import run_node
-
-    authority = Authority.load_or_create(cluster.pki_dir)
-    config = NodeConfig(
-        name=name, address=cluster.node_ip, directory=cluster.pods_dir, port=cluster.kubelet_port, tls=_server_tls(authority, name, cluster.node_ip),
-        cluster_dns=(cluster.dns_ip,), cluster_domain=cluster.cluster_domain, pod_cidr=cluster.node_cidr, ca_pem=authority.ca_pem.decode(),
-    )  # fmt: skip
-    await run_node(config, _client(cluster, authority, name), world, _runtime(cluster, world), tasks)
+def _client(cluster: Cluster, authority: Authority, file: str, common_name: str, organization: str) -> HttpsClient:
+    certificate, key = authority.issue_files(file, common_name, [organization])
+    return HttpsClient(Endpoint(cluster.api_url, authority.ca_path, certificate, key), user_agent=f"podium/{file}")
 
 
-async def _start_fleet(cluster: Cluster, world: World, tasks: Supervisor) -> None:
-    from podium.node.role import run_fleet
-
-    authority = Authority.load_or_create(cluster.pki_dir)
-    name = "simulated-nodes"
-    config = FleetConfig(count=cluster.simulated_nodes, pod_cidr=cluster.simulated_cidr, tls=_server_tls(authority, name, "127.0.0.1"))
-    await run_fleet(config, _client(cluster, authority, name), world, tasks)
-
-
-async def _stop_pods(cluster: Cluster, world: World) -> None:
-    from podium.node.role import stop_everything
-
-    if cluster.runtime in ("process", "cri"):
-        await stop_everything(_runtime(cluster, world))
-
-
-def _runtime(cluster: Cluster, world: World) -> Runtime:
-    if cluster.runtime == "cri":
-        from podium.node.runtime.cri import CriRuntime
-
-        return CriRuntime(str(cluster.runtime_socket), cluster.cluster_id, world)
-    from podium.node.runtime.pod_network import LoopbackNetwork
-    from podium.node.runtime.process import ProcessRuntime
-
-    return ProcessRuntime(cluster.data_dir / "processes", LoopbackNetwork(cluster.data_dir / "addresses"), world)
-
-
-def _client(cluster: Cluster, authority: Authority, name: str) -> HttpsClient:
-    certificate, key = authority.issue_files(f"node-{name}", f"system:node:{name}", ["system:nodes"])
-    return HttpsClient(Endpoint(cluster.api_url, authority.ca_path, certificate, key), user_agent="kubelet")
-
-
-def _server_tls(authority: Authority, name: str, address: str) -> ssl.SSLContext:
-    """The node agent's own door: only clients with a certificate of the cluster come in."""
-    certificate, key = authority.issue_files(f"kubelet-{name}", f"system:node:{name}", ["system:nodes"], [name, address])
+def _server_tls(authority: Authority, name: str, hosts: list[str]) -> ssl.SSLContext:
+    """For what the API server calls: only clients with a certificate of the cluster's authority get through the handshake."""
+    certificate, key = authority.issue_files(f"serving-{name}", f"system:node:{name}", ["system:nodes"], hosts)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(cafile=str(authority.ca_path))
     context.verify_mode = ssl.CERT_REQUIRED
     return context
+
+
+def _node_config(cluster: Cluster, name: str, authority: Authority) -> NodeConfig:
+    return NodeConfig(
+        name=name,
+        address=cluster.node_ip,
+        directory=cluster.pods_dir,
+        port=cluster.kubelet_port,
+        listen_address=cluster.node_ip,
+        tls=_server_tls(authority, name, [name, cluster.node_ip]),
+        cluster_dns=(cluster.dns_ip,) if cluster.network == "kernel" else (),
+        cluster_domain=cluster.cluster_domain,
+        pod_cidr=cluster.node_cidr,
+        ca_pem=authority.ca_pem.decode(),
+    )
+
+
+def _network_config(cluster: Cluster, name: str, hosts: HostsFiles | None) -> NetworkConfig:
+    return NetworkConfig(
+        kind=cluster.network,
+        name=cluster.network_device,
+        node_name=name,
+        pod_cidr=cluster.pod_cidr,
+        service_cidr=cluster.service_cidr,
+        gateway=cluster.gateway_ip,
+        dns_ip=cluster.dns_ip,
+        cluster_domain=cluster.cluster_domain,
+        api=services.Endpoint(cluster.api_host, cluster.api_port),
+        resolvers=cluster.upstream_dns,
+        hosts=hosts,
+    )
+
+
+def _fabric(cluster: Cluster) -> Fabric | None:
+    if cluster.network != "kernel":
+        return None
+    return Fabric(cluster.network_device, cluster.node_cidr, cluster.pod_cidr, cluster.service_cidr, cluster.run_dir / "fabric")
+
+
+async def _load_pause_image(cluster: Cluster) -> None:
+    """Every sandbox needs it; made here, as there may be no registry. Waits until containerd answers."""
+    from podium.cli import containerd
+    from podium.node import images
+
+    while not await asyncio.to_thread(containerd.answers, cluster):
+        await asyncio.sleep(CONTAINERD_RETRY_S)
+    archive = containerd.root_dir(cluster) / "pause.tar"
+    if not archive.exists():
+        fresh = archive.with_suffix(".new")
+        fresh.write_bytes(images.pause_image(containerd.SANDBOX_IMAGE))
+        await asyncio.to_thread(images.load, fresh, str(cluster.runtime_socket))
+        fresh.rename(archive)
+
+
+def _process_dir(cluster: Cluster) -> Path:
+    return cluster.data_dir / "processes"
+
+
+def _runtime(cluster: Cluster, world: World, fabric: Fabric | None, hosts: HostsFiles | None) -> Runtime:
+    if cluster.runtime == "cri":
+        from podium.node.runtime.cri import CriRuntime
+
+        return CriRuntime(str(cluster.runtime_socket), cluster.cluster_id, world)
+    from podium.node.runtime.process import ProcessRuntime
+
+    network: PodNetwork
+    if fabric is not None:
+        network = FabricNetwork(fabric)
+    else:
+        network = LoopbackWithHosts(LoopbackNetwork(cluster.run_dir / "addresses", cluster.node_cidr), hosts)
+    return ProcessRuntime(_process_dir(cluster), network, world)
+
+
+@dataclass(frozen=True)
+class FabricNetwork:
+    """The fabric as the process runtime knows it: its own errors and addresses."""
+
+    fabric: Fabric
+
+    async def attach(self, sandbox_uid: str) -> PodAddress:
+        try:
+            address = await self.fabric.attach(sandbox_uid)
+        except FabricFailure as error:
+            raise RuntimeFailure(f"pod network: {error}") from error
+        return PodAddress(address.ip, address.netns_path)
+
+    async def detach(self, sandbox_uid: str) -> None:
+        await self.fabric.detach(sandbox_uid)
+
+
+@dataclass(frozen=True)
+class LoopbackWithHosts:
+    """Loopback addresses; a new pod's /etc/hosts gets the Services' names as soon as the runtime has written it, which it does right
+    after `attach` returns."""
+
+    network: LoopbackNetwork
+    hosts: HostsFiles | None
+
+    async def attach(self, sandbox_uid: str) -> PodAddress:
+        address = await self.network.attach(sandbox_uid)
+        if self.hosts is not None:
+            asyncio.get_running_loop().call_soon(self.hosts.write_all)
+        return address
+
+    async def detach(self, sandbox_uid: str) -> None:
+        await self.network.detach(sandbox_uid)

@@ -206,6 +206,7 @@ def test_unknown_kinds_of_owners_are_left_alone():
     run(scenario)
 
 
+@pytest.mark.slow
 def test_a_thousand_dependents_cost_one_request_each():
     async def scenario(cluster):
         owner = cluster.client.put(replica_set())
@@ -224,6 +225,7 @@ def test_a_thousand_dependents_cost_one_request_each():
     run(scenario)
 
 
+@pytest.mark.slow
 def test_a_thousand_blocking_dependents_are_not_gone_through_again_and_again():
     async def scenario(cluster):
         owner = cluster.client.put(replica_set())
@@ -243,6 +245,7 @@ def test_a_thousand_blocking_dependents_are_not_gone_through_again_and_again():
     run(scenario)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 100), st.booleans()), max_size=3), min_size=1, max_size=12),

@@ -173,6 +173,37 @@ def test_a_node_that_never_reports_is_given_longer():
     run(scenario)
 
 
+class PausingClock:
+    """The world's clock, ahead of it by the pauses that this process has slept through."""
+
+    def __init__(self, clock):
+        self._clock = clock
+        self.paused_s = 0.0
+
+    def monotonic(self):
+        return self._clock.monotonic() + self.paused_s
+
+    def __getattr__(self, name):
+        return getattr(self._clock, name)
+
+
+def test_a_pause_of_this_process_is_not_taken_for_silence_of_the_nodes():
+    async def scenario(cluster):
+        names = ["n1", "n2", "n3"]
+        agents, controller = await started(cluster, names)
+        clock = controller._clock = PausingClock(controller._clock)
+        await asyncio.sleep(30)
+        for _ in range(5):
+            clock.paused_s += 300
+            await asyncio.sleep(25)
+        assert [ready(cluster, name)["status"] for name in names] == ["True"] * 3
+        agents.silence("n1")
+        await asyncio.sleep(60)
+        assert [ready(cluster, name)["status"] for name in names] == ["Unknown", "True", "True"]
+
+    run(scenario)
+
+
 def test_the_longer_grace_ends_with_the_first_report():
     async def scenario(cluster):
         agents, _ = await started(cluster, ["n1", "n2"])
@@ -288,6 +319,7 @@ def test_refused_writes_are_tried_again():
     run(scenario)
 
 
+@pytest.mark.slow
 def test_a_thousand_quiet_nodes_cost_nothing_per_tick():
     async def scenario(cluster):
         names = [f"n{i:04}" for i in range(1000)]

@@ -72,7 +72,6 @@ def say(key: str, value: str) -> None:
 
 
 async def main(state: Path) -> None:
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     fabric_module.UPLINK_FILE = state / "uplink"
     network = Fabric(NAME, "10.239.0.0/20", "10.239.0.0/16", "10.95.0.0/16", state)
     network.set_up()
@@ -131,6 +130,7 @@ def answer_dns() -> None:
 
 
 threading.Thread(target=answer_dns, daemon=True).start()
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 try:
     asyncio.run(main(Path(sys.argv[1])))
 except BaseException:

@@ -213,5 +213,7 @@ async def test_attach_shows_what_comes_and_the_exit(node: Any) -> None:
 
 async def test_a_container_that_does_not_run_cannot_be_entered(node: Any) -> None:
     node.show(node.status(0, ContainerState.EXITED))
-    refused = await node.client().websocket("/exec/default/web/app?command=x", ("v5.channel.k8s.io",))
-    assert refused.status == 500 and b'container not found ("app")' in refused.body
+    socket = await node.client().websocket("/exec/default/web/app?command=x", ("v5.channel.k8s.io",))
+    _, last = await socket.receive()
+    assert last[0] == 3 and orjson.loads(last[1:])["message"] == 'container not found ("app")'
+    assert await socket.receive() is None

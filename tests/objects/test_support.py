@@ -17,6 +17,7 @@ REFUSED = """
 - [{volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]}, 'spec.volumes[0]', this kind of volume]
 - [{containers: [{name: a, livenessProbe: {grpc: {port: 1}}}]}, 'spec.containers[0].livenessProbe.grpc', gRPC probes]
 - [{initContainers: [{name: a, volumeDevices: [{name: b}]}]}, 'spec.initContainers[0].volumeDevices', block devices]
+- [{initContainers: [{name: a, restartPolicy: Never}]}, 'spec.initContainers[0].restartPolicy', restart policies of init containers]
 - [{runtimeClassName: gvisor}, spec.runtimeClassName, runtime classes]
 - [{hostUsers: false}, spec.hostUsers, user namespaces]
 - [{securityContext: {seccompProfile: {type: Localhost, localhostProfile: x}}}, spec.securityContext.seccompProfile, seccomp]
@@ -25,6 +26,7 @@ REFUSED = """
 FINE = """
 - {hostPID: false}
 - {hostUsers: true}
+- {initContainers: [{name: a, restartPolicy: Always}]}
 - {os: {name: linux}}
 - {volumes: [{name: v, hostPath: {path: /x}}, {name: w, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}
 - {containers: [{name: a, readinessProbe: {httpGet: {port: 80}}, lifecycle: {preStop: {sleep: {seconds: 1}}}, securityContext: {procMount: Default, seccompProfile: {type: RuntimeDefault}}}]}

@@ -11,6 +11,9 @@ from tests.scheduler.building import node
     ("before", "after", "changes"),
     [
         (None, node("a"), ["added"]),
+        (None, node("a", pods="0"), []),
+        (node("a", pods="0"), node("a", pods="0", zone="z"), []),
+        (node("a", pods="0"), node("a"), ["added"]),
         (node("a"), node("a"), []),
         (node("a"), node("a", "8"), ["allocatable"]),
         (node("a"), node("a", zone="z"), ["labels"]),

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,6 +75,7 @@ def facts(cluster: Cluster) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(steps, st.integers(0, 100))
 def test_incremental_columns_equal_a_rebuild(history: list[tuple[str, Any]], ask_at: int) -> None:
@@ -98,6 +100,7 @@ def test_incremental_columns_equal_a_rebuild(history: list[tuple[str, Any]], ask
     assert facts(cluster) == facts(cluster_of(list(known_nodes.values()), list(known_pods.values())))
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(st.lists(nodes, min_size=1, max_size=12), st.lists(pods, max_size=60), st.integers(0, 2**32))
 def test_never_overcommits_and_never_breaks_a_requirement(some_nodes: list[Object], some_pods: list[Object], seed: int) -> None:

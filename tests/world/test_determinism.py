@@ -29,6 +29,7 @@ def test_the_play_is_worth_watching():
         assert sum(part in line for line in log) > 10
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_same_seed_repeats_and_another_differs(seed):
@@ -38,6 +39,7 @@ def test_the_same_seed_repeats_and_another_differs(seed):
     assert other[0] != first[0] and other[1] != first[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10**6), strangers=st.integers(1, 5))
 def test_strangers_do_not_change_what_a_group_of_tasks_does(seed, strangers):

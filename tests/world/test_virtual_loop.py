@@ -150,6 +150,22 @@ def test_what_is_left_running_is_cancelled_newest_first():
     assert ended == list("fedcba")
 
 
+def test_a_task_that_ignores_cancellation_does_not_keep_the_run_from_ending():
+    async def stubborn() -> None:
+        while True:
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                pass
+
+    async def main(world: VirtualWorld) -> str:
+        world.loop.create_task(stubborn())
+        await asyncio.sleep(0.5)
+        return "done"
+
+    assert virtual.run(main) == "done"
+
+
 def test_an_exception_of_main_comes_out():
     async def main(world: VirtualWorld) -> None:
         await asyncio.sleep(1)

@@ -102,9 +102,8 @@ class NodeProxy:
         return None
 
     async def _stream(self, client: HttpClient, path: str, http: HttpRequest, connection: Connection) -> Response | None:
-        if not is_handshake(http.headers):
-            raise BadRequest("Upgrade request required: Podium streams over WebSocket (SPDY is not served)")
-        offered = [p for p in offered_protocols(http.headers) if p in _PROTOCOLS]
+        upgrade = is_handshake(http.headers)
+        offered = [p for p in offered_protocols(http.headers) if p in _PROTOCOLS] if upgrade else list(_PROTOCOLS)
         if not offered:
             raise BadRequest(f"unable to negotiate a stream protocol: this server speaks {', '.join(_PROTOCOLS)}")
         query = [(k, v[-1]) for k, v in http.query.items() if k in _EXEC_OPTIONS]
@@ -113,6 +112,9 @@ class NodeProxy:
             node = await client.websocket(f"{path}?{urlencode(query)}", tuple(offered))
         if isinstance(node, HttpResponse):
             raise _refused(node.status, node.body)
+        if not upgrade:  # asked after the node, whose own refusal says more
+            await node.close()
+            raise BadRequest("Upgrade request required: Podium streams over WebSocket (SPDY is not served)")
         ours = await connection.accept_websocket(http, node.protocol)
         await _splice(ours, node)
         return None

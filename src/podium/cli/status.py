@@ -83,14 +83,16 @@ NODES_SHOWN_MAX = 10
 
 def as_text(report: dict[str, Any]) -> str:
     kubernetes = report["version"].get("kubernetes", "unknown")
+    network = report["network"]
     lines = [
         f"API        {report['api']} ({'ready' if report['ready'] else 'not ready'})",
         f"data       {report['dataDir']}",
         f"versions   podium {report['version']['podium']}, Kubernetes {kubernetes}",
-        f"runtime    {report['runtime']}, network {report['network']['kind']} (pods {report['network']['pods']}, services {report['network']['services']})",
+        f"runtime    {report['runtime']}",
+        f"network    {network['kind']} (pods {network['pods']}, services {network['services']}, DNS {network['dns']})",
         "",
     ]
-    rows = [("PROCESS", "PID", "CPU", "RSS", "UPTIME", "RESTARTS")]
+    rows: list[tuple[str, ...]] = [("PROCESS", "PID", "CPU", "RSS", "UPTIME", "RESTARTS")]
     rows += [
         (p["name"], str(p["pid"]), f"{p['cpu_s']:.1f}s", f"{p['rss_bytes'] / 2**20:.0f}Mi", _duration(p["uptime_s"]), str(p["restarts"]))
         for p in report["processes"]

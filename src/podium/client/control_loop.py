@@ -18,6 +18,12 @@ class Unfinished(Exception):
     """Raised by a reconciliation that did what it could and waits for others: come back, with backoff."""
 
 
+def namespace_is_terminating(error: Exception) -> bool:
+    """Whether a creation was refused because its namespace is being deleted: no fault, and no use to try again."""
+    causes = (error.details or {}).get("causes") or () if isinstance(error, StatusError) else ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
+
+
 class ControlLoop:
     """`workers` keys are reconciled at a time, never the same key twice at once."""
 
@@ -56,7 +62,8 @@ class ControlLoop:
             log.info("no answer; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except StatusError as error:
-            log.warning("refused; retrying", loop=self.name, key=key, error=str(error))
+            say = log.debug if namespace_is_terminating(error) else log.warning
+            say("refused; retrying", loop=self.name, key=key, error=str(error))
             self._queue.retry(key)
         except Exception as error:
             log.error("reconciliation failed; retrying", loop=self.name, key=key, error=error)

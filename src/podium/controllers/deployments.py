@@ -8,7 +8,7 @@ counted in the status so that the next name differs.
 Source: k8s.io/kubernetes pkg/controller/deployment/deployment_controller.go, sync.go.
 """
 
-from podium.client.control_loop import ControlLoop
+from podium.client.control_loop import ControlLoop, namespace_is_terminating
 from podium.client.events import EventRecorder
 from podium.client.indexes import BY_CONTROLLER, ORPHANS, by_controller
 from podium.client.interface import Client, DeleteOptions, Object
@@ -169,8 +169,7 @@ class DeploymentController:
         raise Conflict(f'ReplicaSet "{name_of(value)}" exists with another template or owner')
 
     async def _report_failure(self, deployment: Object, name: str, error: StatusError) -> None:
-        causes = (error.details or {}).get("causes") or ()
-        if any(cause.get("reason") == "NamespaceTerminating" for cause in causes) or not has_deadline(deployment):
+        if namespace_is_terminating(error) or not has_deadline(deployment):
             return
         message = f'Failed to create new replica set "{name}": {error}'
         self._events.event(deployment, "Warning", CREATE_FAILED, message)

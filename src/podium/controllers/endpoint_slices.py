@@ -7,7 +7,7 @@ shows it, and no turn is planned before that.
 Source: k8s.io/kubernetes pkg/controller/endpointslice.
 """
 
-from podium.client.control_loop import ControlLoop
+from podium.client.control_loop import ControlLoop, namespace_is_terminating
 from podium.client.events import EventRecorder
 from podium.client.interface import Client, DeleteOptions, Object
 from podium.client.mirror import Change
@@ -106,7 +106,7 @@ class EndpointSliceController:
         try:
             await self._apply(key, plan)
         except StatusError as error:
-            if not isinstance(error, NotFound) and not _is_terminating(error):
+            if not isinstance(error, NotFound) and not namespace_is_terminating(error):
                 message = f"Error updating Endpoint Slices for Service {key}: {error}"
                 self._events.event(service, "Warning", "FailedToUpdateEndpointSlices", message)
             raise
@@ -141,7 +141,3 @@ class EndpointSliceController:
 
 def _zone(node: Object) -> str:
     return (node["metadata"].get("labels") or {}).get(ZONE, "")
-
-
-def _is_terminating(error: StatusError) -> bool:
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in (error.details or {}).get("causes") or ())

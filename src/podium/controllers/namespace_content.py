@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from podium.client.control_loop import ControlLoop
+from podium.client.control_loop import ControlLoop, namespace_is_terminating
 from podium.client.interface import Client, Object
 from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
@@ -68,5 +68,5 @@ class NamespaceContent:
         except (AlreadyExists, NotFound):  # the mirror is behind; the event that it awaits brings us back
             return
         except Forbidden as error:
-            if not any(c.get("reason") == "NamespaceTerminating" for c in (error.details or {}).get("causes") or ()):
+            if not namespace_is_terminating(error):
                 raise

@@ -53,7 +53,8 @@ ZoneState = Literal["normal", "partial", "full"]
 
 @dataclass(slots=True)
 class Health:
-    """`seen` is when the last sign of life was noticed (monotonic); `check_at` when it is next looked whether there was another, if ever."""
+    """`seen` is when the last sign of life was noticed, on the clock of silence; `check_at` when it is next looked whether there was
+    another, if ever."""
 
     seen: float
     grace_s: float

@@ -9,6 +9,9 @@
 Cost: a renewed Lease costs one dictionary look-up; a node without news costs nothing. Each node has one entry in a heap of times at which
 it would be silent; only those that are due are looked at.
 
+Silence is measured in time during which we listened: while this process was starved or suspended, nobody's heartbeat could be heard, so
+such a gap counts as LISTENING_S_MAX at most.
+
 Protection: when every zone is fully disrupted, the likelier cause is on our side: evictions stop and NoExecute taints are taken back. When
 that ends, every node gets a full grace period.
 
@@ -61,6 +64,9 @@ PERIOD_S = 5.0
 TAINTING_PERIOD_S = 1.0
 """The same while nodes wait for a NoExecute taint."""
 
+LISTENING_S_MAX = 2 * PERIOD_S
+"""The most that passes on the clock of silence between two ticks."""
+
 WORKERS = 8
 
 
@@ -79,6 +85,8 @@ class NodeLifecycleController:
         self._queue = WorkQueue(world)
         self._health: dict[str, Health] = {}
         self._expiries: list[tuple[float, str]] = []
+        self._listened_s = 0.0
+        self._ticked_at = world.clock.monotonic()
         self._zones: dict[str, Zone] = {}
         self._pods_to_mark: dict[str, None] = {}
         self._news = asyncio.Event()
@@ -140,7 +148,7 @@ class NodeLifecycleController:
 
     def _meet(self, name: str, node: Object) -> Health:
         """A node that is new to us. One that never reported is measured from its creation, others from now."""
-        now = self._clock.monotonic()
+        now = self._listened()
         condition = condition_of(node, "Ready")
         seen = now
         if condition is None:
@@ -184,7 +192,7 @@ class NodeLifecycleController:
         return self._zones.setdefault(name, Zone())
 
     def _alive(self, name: str, health: Health) -> None:
-        health.seen = self._clock.monotonic()
+        health.seen = self._listened()
         if health.check_at is None or health.check_at > health.expires:
             self._schedule(name, health)
 
@@ -210,7 +218,7 @@ class NodeLifecycleController:
             now = self._clock.monotonic()
             if now - checked >= PERIOD_S - TAINTING_PERIOD_S / 2:
                 checked = now
-                self._find_silent(now)
+                self._find_silent()
                 self._update_zones(now)
             waiting = False
             for name in sorted(self._zones):
@@ -224,7 +232,13 @@ class NodeLifecycleController:
             except TimeoutError:
                 continue
 
-    def _find_silent(self, now: float) -> None:
+    def _listened(self) -> float:
+        """The clock of silence, in seconds."""
+        return self._listened_s + min(LISTENING_S_MAX, self._clock.monotonic() - self._ticked_at)
+
+    def _find_silent(self) -> None:
+        now = self._listened_s = self._listened()
+        self._ticked_at = self._clock.monotonic()
         while self._expiries and self._expiries[0][0] < now:
             at, name = heapq.heappop(self._expiries)
             health = self._health.get(name)
@@ -274,7 +288,7 @@ class NodeLifecycleController:
         node, health = self._nodes.get("", name), self._health.get(name)
         if node is None or health is None:
             return
-        if health.expires < self._clock.monotonic() and (ready_status(node) != "Unknown" or condition_of(node, "Ready") is None):
+        if health.expires < self._listened() and (ready_status(node) != "Unknown" or condition_of(node, "Ready") is None):
             await self._mark_unknown(name, node)
             return  # the mirror brings it back here
         taints = plan_taints(node, self._clock.timestamp())

@@ -14,7 +14,7 @@ Source: k8s.io/kubernetes pkg/controller/replicaset/replica_set.go.
 
 from collections.abc import Awaitable, Callable
 
-from podium.client.control_loop import ControlLoop
+from podium.client.control_loop import ControlLoop, namespace_is_terminating
 from podium.client.events import EventRecorder
 from podium.client.indexes import BY_CONTROLLER, ORPHANS, by_controller
 from podium.client.interface import Client, DeleteOptions, Object
@@ -29,7 +29,7 @@ from podium.controllers.replica_set_plan import Plan, plan_replicas, plan_status
 from podium.controllers.timestamps import now_s
 from podium.objects.resources import resource
 from podium.objects.selectors import LabelSelector, from_value
-from podium.objects.status import NotFound, StatusError
+from podium.objects.status import NotFound
 from podium.objects.values import controller_of, is_deleting, key_of, name_of, namespace_of
 from podium.world.interface import World
 
@@ -184,7 +184,7 @@ class ReplicaSetController:
                 pod = await self._client.create(self._pod, pod_of(replica_set))
             except Exception as error:
                 self._expectations.creation_seen(key)
-                if not _namespace_is_terminating(error):
+                if not namespace_is_terminating(error):
                     self._events.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
                 raise
             self._events.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
@@ -193,7 +193,7 @@ class ReplicaSetController:
         done, error = await _in_growing_batches(count, create_one)
         for _ in range(count - done):
             self._expectations.creation_seen(key)
-        if error is None or _namespace_is_terminating(error):
+        if error is None or namespace_is_terminating(error):
             return None, None
         return ("FailedCreate", str(error)), error
 
@@ -242,8 +242,3 @@ async def _in_growing_batches(count: int, call: Callable[[], Awaitable[None]]) -
                 return made, result
         batch *= 2
     return made, None
-
-
-def _namespace_is_terminating(error: Exception) -> bool:
-    causes = (error.details or {}).get("causes") or () if isinstance(error, StatusError) else ()
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

@@ -1,10 +1,11 @@
 """The pod network of one machine: a network namespace and a veth per pod, all of it routed by the host; no device.
 
 A pod has a /32 address and one route: everything goes to the gateway, an address that the host holds on a device of the cluster's own
-(`device`: a bridge that never has a port, as not every kernel has dummy devices). The host has a /32 route to each pod's veth. So each packet between two pods passes the host's IP layer, where a Service's
-address translation is done and undone for both directions, also when both pods are on this node. (On a device the answer would go
-straight to the caller, from an address that the caller never spoke to; and where device-nf-call-iptables is on, translation happens in
-the device, which cannot send a packet back through the port it came from.) Containers get the same by the CNI plugin ptp.
+(`device`: a bridge that never has a port, as not every kernel has dummy devices). The host has a /32 route to each pod's veth. So each
+packet between two pods passes the host's IP layer, where a Service's address translation is done and undone for both directions, also
+when both pods are on this node. (On a bridge the answer would go straight to the caller, from an address that the caller never spoke to;
+and where bridge-nf-call-iptables is on, translation happens in the bridge, which cannot send a packet back through the port it came
+from.) Containers get the same by the CNI plugin ptp.
 
 Allocation follows the CNI plugin host-local: one file per address, named by it and holding the pod's uid, made exclusively; the search
 starts after the last address given. What the kernel has and what the files say may differ after a crash: `attach` takes what is there,
@@ -274,7 +275,9 @@ def _ip(lines: list[str]) -> None:
 
 def _run_ip(options: list[str], lines: list[str]) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(["ip", *options], input="\n".join(lines), capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE_S)
+        return subprocess.run(
+            ["ip", *options], input="\n".join(lines), capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE_S
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FabricFailure(f"ip: {error}") from error
 

@@ -59,6 +59,13 @@ async def serve(websocket: WebSocket, session: ExecSession, *, stdin: bool, stdo
         await websocket.close()
 
 
+async def refuse(websocket: WebSocket, message: str) -> None:
+    """Says why there is no command: on the status channel, because clients do not show the body of a refused handshake."""
+    websocket.send(bytes([ERROR]) + orjson.dumps(failure_status(message)))
+    await websocket.drain()
+    await websocket.close()
+
+
 async def _output(websocket: WebSocket, session: ExecSession, stdout: bool, stderr: bool) -> dict[str, Any]:
     try:
         while True:

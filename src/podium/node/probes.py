@@ -109,7 +109,7 @@ class ProbeSchedule:
                 continue
             spec = container[f"{kind}Probe"]
             probe = _Probe(kind, spec, max(now_s, started_s + spec.get("initialDelaySeconds", 0)))
-            if kind != "liveness" and now_s - started_s < spec.get("periodSeconds", 10):
+            if now_s - started_s < spec.get("periodSeconds", 10):
                 probe.eager_until_s = probe.due_s + spec.get("periodSeconds", 10)
             watched.probes.append(probe)
             if kind == "startup" or health.started:

@@ -89,22 +89,28 @@ class NodeServer:
         protocol = next((p for p in exec_stream.PROTOCOLS if p in offered), None)
         if protocol is None:
             raise Refused(400, f"this node speaks {', '.join(exec_stream.PROTOCOLS)}")
+        websocket = await connection.accept_websocket(request, protocol)
+        stdin = flag(request, "stdin") and what == "exec"
+        try:
+            session = await self._session(what, workers, worker, container, request)
+        except (Refused, RuntimeFailure) as failure:
+            await exec_stream.refuse(websocket, str(failure))
+            return None
+        stderr = flag(request, "stderr") and not flag(request, "tty")
+        await exec_stream.serve(websocket, session, stdin=stdin, stdout=flag(request, "stdout"), stderr=stderr)
+        return None
+
+    async def _session(self, what: str, workers: PodWorkers, worker: PodWorker, container: str, request: HttpRequest) -> ExecSession:
+        """Raises Refused, RuntimeFailure."""
         status = running(worker, container)
         if what == "attach":
             if flag(request, "stdin"):
                 raise Refused(400, "attach with stdin is not supported by Podium yet; use exec")
-            session: ExecSession = LogSession(workers, worker, status)
-            stdin = False
-        else:
-            command = tuple(request.query.get("command", ()))
-            if not command:
-                raise Refused(400, "you must specify at least 1 command for the container")
-            stdin = flag(request, "stdin")
-            session = await workers.runtime.exec(status.id, command, tty=flag(request, "tty"), stdin=stdin)
-        websocket = await connection.accept_websocket(request, protocol)
-        stderr = flag(request, "stderr") and not flag(request, "tty")
-        await exec_stream.serve(websocket, session, stdin=stdin, stdout=flag(request, "stdout"), stderr=stderr)
-        return None
+            return LogSession(workers, worker, status)
+        command = tuple(request.query.get("command", ()))
+        if not command:
+            raise Refused(400, "you must specify at least 1 command for the container")
+        return await workers.runtime.exec(status.id, command, tty=flag(request, "tty"), stdin=flag(request, "stdin"))
 
     async def _logs(
         self, workers: PodWorkers, worker: PodWorker, container: str, request: HttpRequest, connection: Connection
@@ -143,7 +149,7 @@ def is_over(worker: PodWorker, status: ContainerStatus) -> bool:
 def running(worker: PodWorker, container: str) -> ContainerStatus:
     newest = worker.view.newest(container)
     if newest is None or newest.state is not ContainerState.RUNNING:
-        raise Refused(500, f'unable to upgrade connection: container not found ("{container}")')
+        raise Refused(500, f'container not found ("{container}")')
     return newest
 
 

@@ -104,15 +104,10 @@ class FieldSelector:
 
     __slots__ = ("_tests", "empty", "matches", "terms")
 
-    def __init__(self, resource: Resource | None, terms: Iterable[tuple[str, str, bool]]) -> None:
+    def __init__(self, resource: Resource, terms: Iterable[tuple[str, str, bool]]) -> None:
         self.terms = tuple(terms)
         self.empty = not self.terms
-        tests = []
-        for path, wanted, negated in self.terms:
-            read = selectable(resource)[path] if resource else None
-            assert read is not None, "terms without a resource"
-            tests.append((read, wanted, negated))
-        self._tests = tests
+        self._tests = [(selectable(resource)[path], wanted, negated) for path, wanted, negated in self.terms]
         self.matches: Callable[[Object], bool] = self._compile()
 
     def required(self, path: str) -> str | None:
@@ -280,17 +275,15 @@ class _Parser:
     def _list(self) -> tuple[str, ...]:
         if (first := self._take()) != "(":
             raise BadRequest(f"found '{first}' expected: '('")
-        values, current = [], ""
+        values, current, expected = [], "", "',', ')' or identifier"
         while (token := self._take()) != ")":
             if token == ",":
                 values.append(current)
-                current = ""
-            elif not token or token in _SYMBOLS:
-                raise BadRequest(f"found '{token}', expected: ',', or identifier")
-            elif current:
-                raise BadRequest(f"found '{token}', expected: ',' or ')'")
+                current, expected = "", "',', or identifier"
+            elif not token or token in _SYMBOLS or current:
+                raise BadRequest(f"found '{token}', expected: {expected}")
             else:
-                current = token
+                current, expected = token, "',' or ')'"
         return (*values, current)
 
     def _next(self) -> str:

@@ -135,6 +135,7 @@ _CONTAINER = (
     ("livenessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("readinessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("startupProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
+    ("stdinOnce", _WARNED, _given, "has no effect yet: the input stays open after the first client has gone"),
     ("resizePolicy", _WARNED, _given, "no effect yet: the resources of a running pod cannot be changed"),
     ("env.*.valueFrom.fileKeyRef", _REFUSED, lambda value: True, "variables from files of a volume yet"),
 )
@@ -152,6 +153,9 @@ _POD = (
     ("ephemeralContainers", _REFUSED, _given, "ephemeral containers (kubectl debug) yet"),
     ("os.name", _REFUSED, _is_not("linux", ""), "operating systems other than Linux"),
     ("volumes.*", _REFUSED, _other_than(*_VOLUMES), f"this kind of volume yet; these work: {', '.join(_VOLUMES[1:])}"),
+    ("volumes.*.emptyDir.medium", _REFUSED, _is_not("", "Memory"), "huge pages as a volume yet; leave medium out or use Memory"),
+    ("containers.*.restartPolicy", _REFUSED, _given, "a restart policy of one container yet; that of the pod holds for all"),
+    ("initContainers.*.restartPolicy", _REFUSED, _is_not("Always", ""), "restart policies of init containers other than Always yet"),
     ("volumes.*.projected.sources.*.clusterTrustBundle", _REFUSED, _given, "trust bundles in volumes yet"),
     ("volumes.*.projected.sources.*.podCertificate", _REFUSED, _given, "certificates of pods yet"),
     *((f"securityContext.{path}", refuses, test, text) for path, refuses, test, text in _SECURITY),

@@ -37,6 +37,8 @@ VALUES_SLACK = 1_024
 
 ABSENT = -1
 
+_PODS_ROW = 3
+
 
 class Interned:
     """A column of hashable values. `ids[slot]` is ABSENT (-1) where there is none."""
@@ -106,16 +108,16 @@ class Columns:
         self._free: list[int] = []
 
     def set_node(self, node: Object) -> list[str]:
-        """Adds the node or takes over its new state. Returns what changed: "added", or among "allocatable", "labels", "taints",
-        "schedulable" (the last when it became so)."""
+        """Adds the node or takes over its new state. Returns what changed for pods that wait: "added" when it can take pods from now on (an
+        agent may register before it knows what it has), else among "allocatable", "labels", "taints", "schedulable" (became so)."""
         name = node["metadata"]["name"]
         slot = self.slots.get(name)
         fresh = slot is None
         if slot is None:
             slot = self._take_slot(name)
-        changes = ["added"] if fresh else []
+        could_take_pods = self.allocatable[_PODS_ROW, slot] > 0
         spec = node.get("spec") or {}
-        changes += self._set_labels(slot, node["metadata"].get("labels") or {}, fresh)
+        changes = self._set_labels(slot, node["metadata"].get("labels") or {}, fresh)
         changes += self._set_taints(slot, spec.get("taints") or [])
         unschedulable = bool(spec.get("unschedulable"))
         if unschedulable != self.unschedulable[slot]:
@@ -124,7 +126,9 @@ class Columns:
             changes += [] if unschedulable else ["schedulable"]
         status = node.get("status") or {}
         changes += self._set_allocatable(slot, amounts(status.get("allocatable") or status.get("capacity") or {}))
-        return ["added"] if fresh else changes
+        if could_take_pods:
+            return changes
+        return ["added"] if self.allocatable[_PODS_ROW, slot] > 0 else []
 
     def remove_node(self, name: str) -> int | None:
         """The slot it had, now free."""

@@ -91,11 +91,12 @@ class Placements:
         """As `Columns.set_node`; pods that were placed on it before it was known are now counted there."""
         columns = self.columns
         capacity = columns.capacity
+        name = node["metadata"]["name"]
+        fresh = name not in columns.slots
         changes = columns.set_node(node)
         if columns.capacity != capacity:
             self._grow(columns.capacity)
-        if "added" in changes:
-            name = node["metadata"]["name"]
+        if fresh:
             for key in self._by_node.get(name, ()):
                 self._count(self.pods[key], columns.slots[name], 1)
         return changes

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from podium.world.interface import Clock
 from podium.world.real import SAFE_ALPHABET
+from podium.world.supervisor import STOP_PATIENCE_S
 from podium.world.virtual_loop import VirtualDeadlock, VirtualLivelock, VirtualLoop
 
 T = TypeVar("T")
@@ -103,12 +104,12 @@ def run(main: Callable[[VirtualWorld], Awaitable[T]], seed: int = 0) -> T:
 
 
 def _cancel_remaining(loop: VirtualLoop) -> None:
-    """Newest first, one after another. A task that ignores cancellation and then waits for nothing is left."""
+    """Newest first, one after another. A task that ignores cancellation for STOP_PATIENCE_S, or waits for nothing, is left."""
     for task in reversed(loop.tasks()):
         task.cancel()
         try:
-            loop.run_until_complete(asyncio.wait([task]))
+            loop.run_until_complete(asyncio.wait([task], timeout=STOP_PATIENCE_S))
         except (VirtualDeadlock, VirtualLivelock):
             continue
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
             loop.call_exception_handler({"message": "a task failed while it was cancelled", "exception": error, "task": task})

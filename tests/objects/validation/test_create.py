@@ -158,6 +158,7 @@ CASES = r"""
 - [Endpoints, {subsets: [{}]}, ['subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`']]
 - [Endpoints, {subsets: [{addresses: [{ip: 0.0.0.0}]}]}, ['subsets[0].addresses[0].ip: Invalid value: "0.0.0.0": may not be unspecified (0.0.0.0)']]
 - [EndpointSlice, {addressType: IPv6}, ['endpoints[0].addresses[0]: Invalid value: "10.0.0.1": must be a valid IPv6 address']]
+- [EndpointSlice, {endpoints: [{addresses: [127.0.0.5]}]}, []]
 - [EndpointSlice, {addressType: null}, ['addressType: Required value']]
 - [EndpointSlice, {endpoints: [{addresses: []}]}, ['endpoints[0].addresses: Required value: must contain at least 1 address']]
 - [EndpointSlice, {ports: [{name: a}, {name: a}]}, ['ports[1].name: Duplicate value: "a"']]

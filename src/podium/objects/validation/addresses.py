@@ -43,15 +43,18 @@ def check_range(faults: Faults, path: str, text: str) -> None:
             faults.invalid(path, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
 
 
-def check_not_special(faults: Faults, path: str, text: str) -> None:
-    """Endpoints and external addresses: nothing that means another machine on every machine."""
+def check_not_special(faults: Faults, path: str, text: str, *, loopback: bool = False) -> None:
+    """Endpoints and external addresses: nothing that means another machine on every machine.
+
+    `loopback`: such addresses are allowed, which upstream refuses: where Podium has no rights to make networks, its pods have them.
+    """
     address = parse(text)
     if address is None:
         faults.invalid(path, text, "must be a valid IP address")
         return
     if address.is_unspecified:
         faults.invalid(path, text, f"may not be unspecified ({text})")
-    if address.is_loopback:
+    if address.is_loopback and not loopback:
         faults.invalid(path, text, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
     if address.is_link_local:
         faults.invalid(path, text, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")

@@ -64,7 +64,7 @@ def _check_endpoint_address(faults: Faults, address: Object, path: str) -> None:
         faults.each(f"{path}.hostname", address["hostname"], names.dns_label(address["hostname"]))
     if address.get("nodeName"):
         faults.each(f"{path}.nodeName", address["nodeName"], names.dns_subdomain(address["nodeName"]))
-    check_not_special(faults, f"{path}.ip", address.get("ip", ""))
+    check_not_special(faults, f"{path}.ip", address.get("ip", ""), loopback=True)
 
 
 def _check_port(faults: Faults, port: Object, path: str, *, named: bool) -> None:
@@ -91,7 +91,7 @@ def _check_endpoint(faults: Faults, endpoint: Object, kind: str, path: str) -> N
             address = parse(text)
             if address is None or f"IPv{address.version}" != kind:
                 faults.invalid(at, text, f"must be a valid {kind} address")
-            check_not_special(faults, at, text)
+            check_not_special(faults, at, text, loopback=True)
         elif kind == "FQDN":
             faults.each(at, text, _domain_name(text))
     if endpoint.get("nodeName"):
