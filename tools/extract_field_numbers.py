@@ -2,8 +2,8 @@
 
     extract_field_numbers.py DIR...     (source trees of the Go modules k8s.io/api, apimachinery, apiextensions-apiserver, kube-aggregator)
 
-The tags of the Go types say everything: `json:"replicas,omitempty" protobuf:"varint,1,opt,name=replicas"`. Types come from the schemas; a line here is
-a definition and its fields as NAME=NUMBER, with `*` for a pointer (a zero is meant) and `NUMBER>DEFINITION` for an inlined struct.
+The tags of the Go types say everything: `json:"replicas,omitempty" protobuf:"varint,1,opt,name=replicas"`. Types come from the schemas; a
+line here is a definition and its fields as NAME=NUMBER, with `*` for a pointer (a zero is meant) and `NUMBER>DEFINITION` for an inlined struct.
 Run by hand when the served version changes; the result is committed.
 """
 
@@ -59,7 +59,8 @@ def structs(text: str, prefix: str) -> list[str]:
                 fields.append(f"{wire_name}={protobuf.group(1)}{pointer}")
             else:
                 package, _, type_name = kind.rpartition(".")
-                fields.append(f"{protobuf.group(1)}>{META if package == 'metav1' else 'io.k8s.api.core.v1' if package in ('v1', 'corev1') else prefix}.{type_name}")
+                home = {"metav1": META, "v1": "io.k8s.api.core.v1", "corev1": "io.k8s.api.core.v1"}.get(package, prefix)
+                fields.append(f"{protobuf.group(1)}>{home}.{type_name}")
         if fields:
             found.append(f"{prefix}.{name} " + " ".join(fields))
     return found

@@ -3,7 +3,7 @@
 What was acknowledged (201) is there afterwards, and a watcher that always resumes from the last revision it saw hears of every object exactly
 once: no gap, no repetition, no "expired". And the Deployment that was applied in between converges to its ReplicaSet and pods.
 
-A failure prints its seed. PODIUM_TEST_ROUNDS sets how many kills (6), PODIUM_TEST_SEED the moments.
+A failure prints its seed. PODIUM_TEST_ROUNDS sets how many kills (3), PODIUM_TEST_SEED the moments.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from podium.objects.status import AlreadyExists, Conflict, Expired, ServiceUnava
 from podium.objects.values import Object
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = int(os.environ.get("PODIUM_TEST_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("PODIUM_TEST_ROUNDS", "3"))
 SEED = int(os.environ.get("PODIUM_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 WRITERS = 2_000
 REPLICAS = 5

@@ -111,3 +111,24 @@ def test_stop_from_an_own_task_stops_the_others():
         return ended
 
     assert virtual.run(main) == ["a", "closer"]
+
+
+def test_until_returns_at_the_signal_or_raises_the_crash():
+    async def crash() -> None:
+        await asyncio.sleep(2)
+        raise ValueError("crashed")
+
+    async def main(world: VirtualWorld) -> float:
+        calm, stopping = Supervisor("calm"), asyncio.Event()
+        world.loop.call_later(1, stopping.set)
+        await calm.until(stopping)
+        assert world.clock.monotonic() == 1
+        supervisor = Supervisor("s")
+        supervisor.start("crash", crash())
+        with pytest.raises(ValueError, match="crashed"):
+            await supervisor.until(asyncio.Event())
+        await asyncio.sleep(0)
+        assert [task.get_name() for task in world.loop.tasks()] == ["main"]
+        return world.clock.monotonic()
+
+    assert virtual.run(main) == 3

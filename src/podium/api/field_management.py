@@ -6,6 +6,8 @@ Source: k8s.io/apimachinery util/managedfields (entries, messages); KEP-555.
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from podium.api.request import Request
 from podium.objects import apply as applying
 from podium.objects import field_sets, schema
@@ -19,6 +21,7 @@ Object = dict[str, Any]
 MANAGER_LENGTH_MAX = 128
 UPDATE_MANAGERS_MAX = 10
 ANCIENT = "ancient-changes"
+SHARED_SETS_MAX = 1024
 
 
 def manager_of(request: Request, api_version: str, operation: str) -> Manager:
@@ -104,7 +107,7 @@ def write(new: Object, managers: Mapping[Manager, FieldSet], before: list[Object
     entries = []
     for manager, fields in managers.items():
         old = known.get((manager.name, manager.operation, manager.api_version, manager.subresource))
-        wire = field_sets.to_wire(fields)
+        wire = _shared(field_sets.to_wire(fields))
         if old is not None and old.get("fieldsV1") == wire:
             entries.append(old)
             continue
@@ -120,6 +123,20 @@ def write(new: Object, managers: Mapping[Manager, FieldSet], before: list[Object
         new["metadata"]["managedFields"] = entries
     else:
         new["metadata"].pop("managedFields", None)
+
+
+_known: dict[bytes, Object] = {}
+
+
+def _shared(wire: Object) -> Object:
+    """One value for equal field sets: the pods of a ReplicaSet have the same, and it is larger than the rest of their metadata."""
+    key = orjson.dumps(wire)
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= SHARED_SETS_MAX:
+            _known.clear()
+        found = _known[key] = wire
+    return found
 
 
 def _capped(managers: dict[Manager, FieldSet]) -> dict[Manager, FieldSet]:

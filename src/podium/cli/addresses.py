@@ -13,14 +13,16 @@ from pathlib import Path
 from podium.cli.refusal import Refusal
 
 CLUSTERS_MAX = 60
+PORTS_OFFSET, PORTS_SPREAD, PORTS_TRIED_MAX = 9_000, 3_000, 200
 
 
-def free_port(preferred: int, host: str = "127.0.0.1") -> int:
-    """The preferred port if it is free on the loopback address and on all, else any free one."""
-    for port in (preferred, 0):
-        chosen = _bind(host, port)
-        if chosen and port_is_free(chosen, ""):
-            return chosen
+def choose_port(preferred: int, cluster_id: str, *, first: bool, host: str = "127.0.0.1") -> int:
+    """`preferred` for the first cluster if it is free; else one that the cluster's id decides, so that clusters made at the same time
+    rarely meet. It lies PORTS_OFFSET above the preferred one and on: below the node ports and the ports of outgoing connections."""
+    start = preferred + PORTS_OFFSET + int(cluster_id, 16) % PORTS_SPREAD
+    for port in [*([preferred] if first else []), *range(start, start + PORTS_TRIED_MAX)]:
+        if port_is_free(port, host) and port_is_free(port, ""):
+            return port
     return _bind(host, 0)
 
 

@@ -193,12 +193,13 @@ def _create(data_dir: Path, runtime: str, simulated_nodes: int) -> Cluster:
     cluster_id = os.urandom(3).hex()
     decided = decide_runtime(runtime)
     network = decide_network(decided)
-    pods, services = addresses.choose_networks(cluster_id, network, first=data_dir == default_data_dir())
+    first = data_dir == default_data_dir()
+    pods, services = addresses.choose_networks(cluster_id, network, first=first)
     cluster = Cluster(
         data_dir=data_dir,
         cluster_id=cluster_id,
-        api_port=addresses.free_port(preferred=6443),
-        kubelet_port=addresses.free_port(preferred=10250),
+        api_port=addresses.choose_port(6443, cluster_id, first=first),
+        kubelet_port=addresses.choose_port(10250, cluster_id, first=first),
         service_cidr=str(services),
         pod_cidr=str(pods),
         cluster_domain="cluster.local",

@@ -27,6 +27,7 @@ from podium.cli.processes import Process
 BACKOFF_FIRST_S = 0.1
 BACKOFF_LONGEST_S = 5.0
 STABLE_AFTER_S = 10.0
+GUARDIAN_FIRST_LOOK_S = 3.0
 REFUSED_EXIT_CODE = 78
 """EX_CONFIG of sysexits.h."""
 
@@ -146,7 +147,13 @@ def guard(cluster: Cluster) -> None:
     threading.Thread(target=_guard, args=(cluster,), name="guardian", daemon=True).start()
 
 
+def supervised(cluster: Cluster) -> bool:
+    supervisor = processes.read(cluster, processes.SUPERVISOR)
+    return supervisor is not None and supervisor.alive
+
+
 def _guard(cluster: Cluster) -> None:
+    time.sleep(GUARDIAN_FIRST_LOOK_S)  # `up` starts the supervisor last
     while not stopping_file(cluster).exists() and cluster.run_dir.exists():
         supervisor = processes.read(cluster, processes.SUPERVISOR)
         descriptor = processes.open_pidfd(supervisor) if supervisor else None

@@ -1,7 +1,8 @@
 """`podium up`: from nothing, or from what a crash left, to a cluster that answers.
 
 What takes time runs beside each other: the control plane and the node agent start first and load their code while this process makes
-the certificates, writes the kubeconfig and then asks /readyz. The supervisor adopts what was started here.
+the certificates, writes the kubeconfig and then asks /readyz. The supervisor comes last and adopts what was started here;
+should this process be killed before that, a guardian starts it.
 
 `up` may be repeated: on a cluster that runs it only says so, after starting what is missing. In the foreground it stays until Ctrl-C or
 a closed terminal and then takes the cluster down; killed with -9, it leaves the cluster to its supervisor.
@@ -22,6 +23,7 @@ from podium.cli.refusal import Refusal
 READY_PATIENCE_S = 60.0
 READY_PAUSE_S = 0.01
 MANIFEST_PAUSE_S = 1.0
+FIRST = (processes.CONTROL_PLANE, processes.CONTAINERD)
 
 
 def up(arguments: Namespace) -> int:
@@ -60,16 +62,22 @@ def bring_up(data_dir: Path, runtime: str, simulated_nodes: int | None, progress
         prepare(data_dir)
         supervise.stopping_file(cluster).unlink(missing_ok=True)
         _check_port(cluster)
-        for role in processes.wanted(cluster):
-            recorded = processes.read(cluster, role)
-            if recorded is None or not recorded.alive:
-                supervise.start(cluster, role)
-        supervise.ensure_supervisor(cluster)
+        _start_missing(cluster, first=True)
     with progress.step("certificates and kubeconfig"):
         kubeconfig.write_own(cluster)
+        _start_missing(cluster, first=False)
     with progress.step(f"control plane at {cluster.api_url}"):
         _await_ready(cluster)
+        supervise.ensure_supervisor(cluster)
     return cluster
+
+
+def _start_missing(cluster: Cluster, *, first: bool) -> None:
+    """First what the API waits for, which then loads while this process makes certificates; then the rest."""
+    for role in processes.wanted(cluster):
+        recorded = processes.read(cluster, role)
+        if (role in FIRST) == first and (recorded is None or not recorded.alive):
+            supervise.start(cluster, role)
 
 
 def _check_port(cluster: Cluster) -> None:
@@ -87,7 +95,7 @@ def _await_ready(cluster: Cluster) -> None:
     context = readiness.tls_context(cluster)
     deadline = time.monotonic() + READY_PATIENCE_S
     while not readiness.is_ready(cluster, context):
-        reason = _refusal(cluster)
+        reason = _refusal(cluster) or _crash(cluster)
         if reason is None and time.monotonic() > deadline:
             reason = f"the API server was not ready within {READY_PATIENCE_S:.0f} s: see {cluster.log_dir}/control-plane.log"
         if reason is not None:
@@ -105,6 +113,16 @@ def _refusal(cluster: Cluster) -> str | None:
         except FileNotFoundError:
             continue
     return None
+
+
+def _crash(cluster: Cluster) -> str | None:
+    """The last line of its log when the control plane has ended by itself: nobody starts it again yet."""
+    process = processes.read(cluster, processes.CONTROL_PLANE)
+    if (process is not None and process.alive) or supervise.supervised(cluster):
+        return None
+    log = cluster.log_dir / f"{processes.CONTROL_PLANE}.log"
+    last = (log.read_text(errors="replace").strip().splitlines() or ["it left no message"])[-1]
+    return f"the control plane ended ({last}): see {log}"
 
 
 def _say_next(progress: Progress, cluster: Cluster, context: str, *, detached: bool) -> None:

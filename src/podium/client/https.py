@@ -39,9 +39,13 @@ class Endpoint:
 
 
 class HttpsClient:
-    """A Client over HTTPS. Raises ConnectionError (or TimeoutError) when the server cannot be reached, StatusError for refusals."""
+    """A Client over HTTPS. Raises ConnectionError (or TimeoutError) when the server cannot be reached, StatusError for refusals.
 
-    def __init__(self, endpoint: Endpoint, *, user_agent: str = "podium", connections_max: int = 32) -> None:
+    With `trim`, lists and watches come without metadata.managedFields, for those who keep many objects and never ask who set what.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, user_agent: str = "podium", connections_max: int = 32, trim: bool = False) -> None:
+        self._trim = trim
         parts = urlsplit(endpoint.url)
         self._http = HttpClient(parts.hostname or "127.0.0.1", parts.port or 443, endpoint.tls(), connections_max=connections_max)
         self._headers = {"accept": "application/json", "user-agent": user_agent}
@@ -67,6 +71,8 @@ class HttpsClient:
         for item in items:
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
+            if self._trim:
+                item["metadata"].pop("managedFields", None)
         metadata = value["metadata"]
         return ListPage(items, metadata["resourceVersion"], metadata.get("continue", ""), metadata.get("remainingItemCount"))
 
@@ -102,6 +108,8 @@ class HttpsClient:
                 event = orjson.loads(line)
                 if event["type"] == "ERROR":
                     raise status.from_value(event["object"].get("code", 500), event["object"])
+                if self._trim:
+                    event["object"]["metadata"].pop("managedFields", None)
                 yield WatchEvent(event["type"], event["object"])
 
     async def aclose(self) -> None:

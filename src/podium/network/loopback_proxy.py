@@ -57,6 +57,7 @@ class LoopbackProxy:
         self._on_refused = on_refused
         self._told: dict[Forward, str] = {}
         self._servers: dict[Listener, asyncio.Server] = {}
+        self._fixed: dict[Listener, asyncio.Server] = {}
         self._targets: dict[Listener, tuple[Endpoint, ...]] = {}
         self._connections = 0
 
@@ -78,7 +79,7 @@ class LoopbackProxy:
         listener = Listener(host, port)
         self._targets[listener] = (target,)
         loop = asyncio.get_running_loop()
-        self._servers[listener] = await loop.create_server(lambda: _Client(self, listener), host, port)
+        self._fixed[listener] = await loop.create_server(lambda: _Client(self, listener), host, port)
 
     async def _listen(self, listener: Listener, forward: Forward) -> None:
         loop = asyncio.get_running_loop()
@@ -123,8 +124,10 @@ class LoopbackProxy:
             self._connections -= 1
 
     async def close(self) -> None:
-        for listener in sorted(self._servers):
-            self._servers.pop(listener).close()
+        """Stops listening; connections go on until their ends close them."""
+        for servers in (self._servers, self._fixed):
+            for listener in sorted(servers):
+                servers.pop(listener).close()
 
 
 class _Half(asyncio.Protocol):
@@ -178,12 +181,28 @@ class _Client(_Half):
         self._proxy = proxy
         self._listener = listener
         self.closed = asyncio.Event()
+        self._early: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert self.transport is not None
-        self.transport.pause_reading()  # until there is somewhere to write
         self._proxy.accept(self._listener, self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is not None:
+            super().data_received(data)
+            return
+        self._early.append(data)  # one read's worth: then nothing more until there is somewhere to write
+        assert self.transport is not None
+        self.transport.pause_reading()
+
+    def join(self, server: "_Server") -> None:
+        self.other, server.other = server, self
+        assert self.transport is not None and server.transport is not None
+        for data in self._early:
+            server.transport.write(data)
+        self._early.clear()
+        self.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -201,5 +220,4 @@ class _Server(_Half):
         if client.transport is None or client.transport.is_closing():
             self.abort()
             return
-        self.other, client.other = client, self
-        client.transport.resume_reading()
+        client.join(self)

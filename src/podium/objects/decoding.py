@@ -18,6 +18,8 @@ from typing import Any
 
 import orjson
 
+from podium.objects.protobuf import MEDIA_TYPE as PROTOBUF
+from podium.objects.protobuf import ProtobufError, read_protobuf
 from podium.objects.status import BadRequest, TooLarge, UnsupportedMediaType
 from podium.objects.yaml_values import YamlError, read_yaml
 
@@ -28,7 +30,7 @@ NODES_MAX = 250_000
 """Values in one YAML document with its aliases written out."""
 DUPLICATES_MAX = 100
 """How many duplicate fields are named, as upstream's decoder."""
-MEDIA_TYPES = ("application/json", "application/yaml")
+MEDIA_TYPES = ("application/json", "application/yaml", PROTOBUF)
 
 _SUMMARY_BYTES = 30
 
@@ -42,7 +44,7 @@ class Decoded:
 
 
 def decode(body: bytes, content_type: str, *, kind: str = "", allow_list: bool = False) -> Decoded:
-    """One object, or with `allow_list` a list (a JSON patch). Media types ending in +json and +yaml count as JSON and YAML.
+    """One object, or with `allow_list` a list (a JSON patch). JSON, YAML (media types ending in +json and +yaml count) or protobuf.
 
     `kind`, if given, is the kind expected, for the message. Raises BadRequest, UnsupportedMediaType, TooLarge.
     """
@@ -53,6 +55,8 @@ def decode(body: bytes, content_type: str, *, kind: str = "", allow_list: bool =
         decoded = _decode_json(body, kind)
     elif media in ("application/yaml", "application/x-yaml", "text/yaml") or media.endswith("+yaml"):
         decoded = _decode_yaml(body, kind)
+    elif media == PROTOBUF:
+        return _decode_protobuf(body, kind)
     else:
         accepted = ", ".join(MEDIA_TYPES)
         raise UnsupportedMediaType(f"the body of the request was in an unknown format - accepted media types include: {accepted}")
@@ -201,3 +205,10 @@ def _decode_yaml(body: bytes, kind: str) -> Decoded:
     except YamlError as error:
         raise _refused(f"couldn't get version/kind; json parse error: yaml: {error}", body, kind) from error
     return Decoded(value, _phrases(duplicates))
+
+
+def _decode_protobuf(body: bytes, kind: str) -> Decoded:
+    try:
+        return Decoded(read_protobuf(body, depth_max=DEPTH_MAX))
+    except ProtobufError as error:
+        raise _refused(str(error), body, kind) from error

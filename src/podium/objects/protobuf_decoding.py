@@ -1,7 +1,8 @@
 """Request bodies in Kubernetes' protobuf form, as the plain values they stand for.
 
-Podium answers in JSON, but stock clients (kubectl create, client-go and controller-runtime for built-in kinds) send protobuf without asking, and do not
-try again in JSON. So bodies are understood: the envelope, and every served kind by its field numbers (field_numbers.txt) and its schema.
+Podium answers in JSON, but stock clients (kubectl create; client-go and controller-runtime for built-in kinds) send protobuf without asking,
+and do not try again in JSON. So bodies are understood: the envelope, and every served kind by its field numbers (field_numbers.txt) and
+its schema.
 
 Go writes every field that is not a pointer, also when it is empty; JSON leaves those out. So an empty value of such a field is dropped here, and
 everything behind the decoder sees the same object as from JSON.

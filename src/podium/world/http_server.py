@@ -30,6 +30,8 @@ REQUEST_TIMEOUT_S = 60.0
 IDLE_TIMEOUT_S = 180.0
 SWEEP_PERIOD_S = 5.0
 WRITE_HIGH_BYTES = 256 * 1024
+LARGE_BODY_BYTES = 512 * 1024
+SLICE_BYTES = 128 * 1024
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -274,7 +276,22 @@ class Connection(asyncio.Protocol):
             response = await answer
         except Exception as error:
             response = self._server.crashed(request, error)
+        if response is not None and len(response.body) > LARGE_BODY_BYTES and request.method != "HEAD":
+            await self._send_large(response, keep_alive)
+            response = None
         self._answer(request, response, keep_alive)
+
+    async def _send_large(self, response: Response, keep_alive: bool) -> None:
+        """In slices, as fast as the peer takes them: encrypting a large body at once would hold it several times."""
+        head = _head(response.status, response.headers)
+        head += b"content-length: %d\r\n" % len(response.body)
+        self.write(head + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n"))
+        body = memoryview(response.body)
+        for start in range(0, len(body), SLICE_BYTES):
+            self.write(body[start : start + SLICE_BYTES])
+            await self.drain()
+            if self.closed:
+                return
 
     def _answer(self, request: HttpRequest, response: Response | None, keep_alive: bool) -> None:
         if response is not None:
@@ -320,7 +337,7 @@ class Connection(asyncio.Protocol):
     def buffered_bytes(self) -> int:
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._transport is not None and not self._gone.is_set():
             self._transport.write(data)
 

@@ -49,6 +49,18 @@ class Supervisor:
         assert self._crash is not None
         raise self._crash
 
+    async def until(self, stopping: asyncio.Event) -> None:
+        """Returns when `stopping` is set; raises the first crash if that comes before: how a process waits for its end."""
+        loop = asyncio.get_running_loop()
+        waits = [loop.create_task(event.wait(), name=f"{self.name}/until") for event in (stopping, self._crashed)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._crash is not None:
+            raise self._crash
+
     async def stop(self) -> None:
         """Idempotent. Called from one of its own tasks, it stops the others and leaves the caller to end by itself.
         When it is itself cancelled, it cancels the rest without waiting for them."""
