@@ -23,6 +23,7 @@ from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
 
 CONTAINERD_RETRY_S = 0.05
+STOP_GRACE_S = 2.0
 
 Start = Callable[[World, Supervisor, Authority], Awaitable[None]]
 
@@ -69,7 +70,7 @@ def stop_pods(cluster: Cluster) -> None:
     async def stop() -> None:
         runtime = _runtime(cluster, RealWorld(), _fabric(cluster), None)
         try:
-            problems = await stop_everything(runtime)
+            problems = await stop_everything(runtime, STOP_GRACE_S)
         finally:
             await runtime.close()
         if problems:
