@@ -239,7 +239,7 @@ def decide_runtime(wanted: str) -> str:
         return "cri"
     if wanted == "cri":
         raise Refusal(
-            f"--runtime cri needs {' and '.join(missing)}: install what is missing (tools/setup_system.sh), or use --runtime process"
+            f"--runtime cri needs {' and '.join(missing)}: install what is missing (tools/setup_system.py), or use --runtime process"
         )
     return "process" if sys.platform.startswith("linux") else "simulated"
 
