@@ -134,7 +134,10 @@ class PodWorkers:
             worker.timer.cancel()
             worker.timer = None
         if worker.task is None:
-            worker.task = self._supervisor.start(f"pod/{uid}", self._sync(worker))
+            try:
+                worker.task = self._supervisor.start(f"pod/{uid}", self._sync(worker))
+            except RuntimeError:  # the supervisor is stopping, and we with it
+                self.stopping = True
 
     def health_changed(self, uid: str) -> None:
         self.poke(uid)
