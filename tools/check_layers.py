@@ -89,7 +89,7 @@ ALLOWED = (
     Allowed("store/lock.py", ("subprocess",), "names the process that holds the data directory, where there is no /proc"),
     Allowed("api/authority.py", ("secrets", "datetime.now", "os.urandom"), "keys and certificates: real entropy and real dates, always"),
     Allowed("cli/", (*MODULES, *CALLS), "for terminals: starts, watches and ends real processes"),
-    Allowed("node_process.py", ("asyncio.ensure_future", "asyncio.to_thread"), "wires the live role: waits for signals and containerd"),
+    Allowed("node_process.py", ("asyncio.to_thread",), "wires the live role: waits for containerd"),
     Allowed("control_plane.py", ("socket",), "wires the live role, which is handed its listening sockets"),
 )
 

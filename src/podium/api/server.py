@@ -21,7 +21,6 @@ from podium.api.request import ListResult, Request, Result, User
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
-from podium.objects import protobuf_decoding
 from podium.objects.decoding import decode
 from podium.objects.status import (
     BadRequest,
@@ -139,11 +138,8 @@ class ApiServer:
             if http.method == "DELETE":
                 return
             raise BadRequest("the request has no body")
-        if content_type == protobuf_decoding.MEDIA_TYPE:
-            request.value = protobuf_decoding.decode(http.body, request.resource.kind)
-        else:
-            decoded = decode(http.body, content_type, kind=request.resource.kind, allow_list=request.patch_type == "json")
-            request.value, request.duplicates = decoded.value, decoded.duplicates
+        decoded = decode(http.body, content_type, kind=request.resource.kind, allow_list=request.patch_type == "json")
+        request.value, request.duplicates = decoded.value, decoded.duplicates
         if request.verb == "create" and request.resource.namespaced and not request.namespace:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
 

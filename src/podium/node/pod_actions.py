@@ -136,6 +136,9 @@ class PodActions:
             else:
                 self._event(worker, "Warning", "Failed", f"Error: {failure.message}", name)
             return
+        if spec.security.seccomp_default and not self._has_images:
+            message = "seccompProfile RuntimeDefault is not applied: process containers have no system call filter"
+            self._event(worker, "Warning", "SecurityContextNotApplied", message, name)
         sandbox_spec = self._preparation.sandbox_spec(worker.pod, sandbox.attempt)
         if action.after is not None:
             old, now_s = memory.crashes.get(name), self._world.clock.now().timestamp()
@@ -231,6 +234,10 @@ class PodActions:
             self._event(worker, "Warning", error.reason, str(error), name)
             memory.waiting[name] = self._retry(error.reason, str(error), delay_s)
         self._event(worker, "Warning", "Failed", f"Error: {error.reason}", name)
+        secrets = [s.get("name", "") for s in worker.pod["spec"].get("imagePullSecrets") or ()]
+        if secrets:
+            message = f"Podium does not use image pull secrets yet ({', '.join(secrets)}): give the container runtime the credentials"
+            self._event(worker, "Warning", "FailedToRetrieveImagePullSecret", message)
 
     def _retry(self, reason: str, message: str, delay_s: float) -> Waiting:
         return Waiting(reason, message, self._world.clock.monotonic() + delay_s, delay_s)

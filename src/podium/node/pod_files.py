@@ -247,6 +247,7 @@ def security_context(pod: Object, container: Object) -> SecurityContext:
         add_capabilities=tuple(capabilities.get("add") or ()),
         drop_capabilities=tuple(capabilities.get("drop") or ()),
         no_new_privileges=own.get("allowPrivilegeEscalation") is False,
+        seccomp_default=(merged.get("seccompProfile") or {}).get("type") == "RuntimeDefault",
     )
 
 

@@ -139,6 +139,10 @@ class PodWorkers:
     def health_changed(self, uid: str) -> None:
         self.poke(uid)
 
+    async def observe(self) -> None:
+        """Looks at the runtime before the first pod is told of: what ended pods left is then known. Raises RuntimeFailure."""
+        await self._observed.refresh()
+
     async def collect(self) -> None:
         """Lists the runtime: stops what the API does not know, pokes pods in which something changed unseen. To be called when the mirror
         of pods is complete, and then from time to time. Raises RuntimeFailure."""
