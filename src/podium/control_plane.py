@@ -7,6 +7,8 @@ Order matters for the start: the API listens and answers /readyz before the cont
 """
 
 import asyncio
+import gc
+import os
 import signal
 import socket
 import ssl
@@ -38,6 +40,10 @@ from podium.world.supervisor import Supervisor
 CONTROLLER_MANAGER = User("system:kube-controller-manager", ("system:authenticated",))
 SCHEDULER = User("system:kube-scheduler", ("system:authenticated",))
 ADMINISTRATOR = User("kubernetes-admin", ("system:masters", "system:authenticated"))
+
+
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Thousands of objects live long and hold no cycles: with Python's defaults the collector takes a fifth of the time at 5,000 pods."""
 
 
 @dataclass(slots=True)
@@ -129,6 +135,8 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
 def _start_scheduler(plane: ControlPlane) -> None:
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
+
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy is loaded next; its arrays here are too small for threads
     from podium.scheduler.scheduler import Scheduler
 
     client, world, owner = plane.client(SCHEDULER), plane.world, plane.controllers
@@ -152,6 +160,7 @@ async def _run(cluster: Cluster) -> None:
     from podium.world.real import RealWorld
 
     configure()
+    gc.set_threshold(*GC_THRESHOLDS)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

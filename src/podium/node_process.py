@@ -1,6 +1,7 @@
 """Wires the node role: this machine as a node (runtime, agent, network), or a fleet of simulated nodes; and the end of all pods."""
 
 import asyncio
+import gc
 import signal
 import ssl
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,10 @@ from podium.world.supervisor import Supervisor
 
 CONTAINERD_RETRY_S = 0.05
 STOP_GRACE_S = 2.0
+
+
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Thousands of objects live long and hold no cycles: with Python's defaults the collector takes a fifth of the time."""
 
 Start = Callable[[World, Supervisor, Authority], Awaitable[None]]
 
@@ -85,6 +90,7 @@ def _run(cluster: Cluster, start: Start) -> None:
     from podium.instrument.log import configure
 
     configure()
+    gc.set_threshold(*GC_THRESHOLDS)
 
     async def live() -> None:
         stopping = asyncio.Event()
