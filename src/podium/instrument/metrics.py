@@ -9,7 +9,7 @@ Source: Prometheus text format 0.0.4; naming as upstream's components.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 CHILDREN_MAX = 10_000
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -114,7 +114,7 @@ class Registry:
     """The metrics of one process or role. `collect` callbacks bring gauges up to date when somebody reads."""
 
     def __init__(self) -> None:
-        self._families: dict[str, Family[Value] | Family[Distribution]] = {}
+        self._families: dict[str, Family[Any]] = {}
         self._collectors: list[Callable[[], None]] = []
 
     def counter(self, name: str, text: str, names: Sequence[str] = ()) -> Family[Value]:
@@ -143,8 +143,8 @@ class Registry:
         for collector in self._collectors:
             collector()
         lines: list[str] = []
-        for name in sorted(self._families):
-            lines += self._families[name].lines()
+        for _, family in sorted(self._families.items()):
+            lines.extend(family.lines())
         return ("\n".join(lines) + "\n").encode()
 
 
