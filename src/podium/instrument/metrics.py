@@ -92,7 +92,7 @@ class Family(Generic[Child]):
             child = self._children.setdefault(values, self._make())
         return child
 
-    def lines(self) -> list[str]:
+    def text_lines(self) -> list[str]:
         lines = [f"# HELP {self.name} {self.text}", f"# TYPE {self.name} {self.kind}"]
         for values, child in sorted(self._children.items()):
             pairs = [f'{n}="{_escaped(v)}"' for n, v in zip(self.names, values, strict=True)]
@@ -102,7 +102,8 @@ class Family(Generic[Child]):
     def _child_lines(self, child: Child, pairs: list[str]) -> list[str]:
         if isinstance(child, Value):
             return [f"{self.name}{_braced(pairs)} {_number(child.value)}"]
-        lines, cumulative = [], 0
+        lines: list[str] = []
+        cumulative = 0
         for bound, count in zip((*child.bounds, float("inf")), child.counts, strict=True):
             cumulative += count
             limit = f'le="{_number(bound)}"'
@@ -144,7 +145,7 @@ class Registry:
             collector()
         lines: list[str] = []
         for _, family in sorted(self._families.items()):
-            lines.extend(family.lines())
+            lines.extend(family.text_lines())
         return ("\n".join(lines) + "\n").encode()
 
 
