@@ -75,7 +75,7 @@ class ApiServer:
     async def _serve(self, http: HttpRequest, connection: Connection) -> Response | None:
         try:
             if http.path.startswith(_PUBLIC):
-                return documents.health(self, http)
+                return documents.health(http, ready=self.ready)
             user = await self._authenticate(http)
             target = routing.parse(http.path, self.core.catalog)
             if target is None:
@@ -111,7 +111,7 @@ class ApiServer:
         form = negotiate(http.headers.get("accept", ""))
         if verb == "watch":
             authorize(request)
-            return await serve_watch(self, request, form, connection)
+            return await serve_watch(self.core, self.hubs, request, form, connection)
         self._decode(http, request)
         result = await self.execute(request)
         return self._render(request, result, form)

@@ -115,7 +115,7 @@ def _unmount(point: str) -> None:
 
 def _remove_empty_cgroups() -> None:
     """containerd's parent groups, if nothing else is in them."""
-    for directory in sorted(Path("/sys/fs/cgroup").glob("*/k8s.io")) + [Path("/sys/fs/cgroup/k8s.io")]:
+    for directory in [*sorted(Path("/sys/fs/cgroup").glob("*/k8s.io")), Path("/sys/fs/cgroup/k8s.io")]:
         with contextlib.suppress(OSError):
             directory.rmdir()
 
