@@ -10,7 +10,7 @@ from podium.world import virtual
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 from tests.fakes.fake_client import FakeClient
-from tests.node.scene import PODS, pod
+from tests.node.scene import PODS, container, pod
 
 
 async def start(world: World, client: FakeClient, count: int) -> tuple[Fleet, Supervisor]:
@@ -44,6 +44,31 @@ def test_every_node_registers_ready_and_keeps_its_lease() -> None:
         await asyncio.sleep(330)
         reports = [key for verb, key, _ in client.log if verb == "update/status" and "/nodes/" in key]
         assert len(reports) == 20
+        await supervisor.stop()
+
+    virtual.run(main)
+
+
+def test_a_new_process_knows_what_had_ended() -> None:
+    async def main(world: World) -> None:
+        client = FakeClient(world)
+        _, supervisor = await start(world, client, 1)
+        lasting = {"podium.dev/simulated-run-duration": "20s"}
+        inits = [container("init")]
+        client.put(pod("job", initContainers=inits, node="simulated-0", restartPolicy="Never", annotations=lasting))
+        crash = {"podium.dev/simulated-run-duration": "1s", "podium.dev/simulated-exit-code": "1"}
+        client.put(pod("crash", node="simulated-0", annotations=crash))
+        await asyncio.sleep(30)
+        assert [p["status"]["phase"] for p in client.all(PODS)] == ["Running", "Running"]
+        restarts = client.all(PODS)[0]["status"]["containerStatuses"][0]["restartCount"]
+        await supervisor.stop()
+        _, supervisor = await start(world, client, 1)
+        await asyncio.sleep(0.5)
+        assert restarts <= client.all(PODS)[0]["status"]["containerStatuses"][0]["restartCount"] <= restarts + 1
+        await asyncio.sleep(20)
+        job = client.all(PODS)[1]["status"]
+        assert job["phase"] == "Succeeded"
+        assert [e["restartCount"] for e in job["initContainerStatuses"] + job["containerStatuses"]] == [0, 0]
         await supervisor.stop()
 
     virtual.run(main)

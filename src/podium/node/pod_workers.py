@@ -104,6 +104,8 @@ class PodWorkers:
         spec_before = worker.pod["spec"]
         if not worker.take(pod):
             return
+        for name in changed_images(spec_before, pod["spec"]):
+            worker.memory.forgive(name)
         now = pod["metadata"]
         newly_deleted = "deletionTimestamp" in now and "deletionTimestamp" not in before
         grace_changed = now.get("deletionGracePeriodSeconds") != before.get("deletionGracePeriodSeconds")
@@ -134,7 +136,10 @@ class PodWorkers:
             worker.timer.cancel()
             worker.timer = None
         if worker.task is None:
-            worker.task = self._supervisor.start(f"pod/{uid}", self._sync(worker))
+            try:
+                worker.task = self._supervisor.start(f"pod/{uid}", self._sync(worker))
+            except RuntimeError:  # the supervisor is stopping, and we with it
+                self.stopping = True
 
     def health_changed(self, uid: str) -> None:
         self.poke(uid)
@@ -350,6 +355,15 @@ class PodWorkers:
             worker.memory.messages[container.id] = self.preparation.termination_message(
                 worker.pod, spec, container.attempt, container.log_path, container.exit_code != 0
             )
+
+
+def changed_images(before: Object, after: Object) -> list[str]:
+    """The containers whose image was changed: what an earlier one did wrong is not held against the new."""
+    if before is after:
+        return []
+    images = {c["name"]: c.get("image") for field in ("containers", "initContainers") for c in before.get(field) or ()}
+    now = [c for field in ("containers", "initContainers") for c in after.get(field) or ()]
+    return [c["name"] for c in now if images.get(c["name"]) != c.get("image")]
 
 
 def _needs_writing(pod: Object) -> bool:
