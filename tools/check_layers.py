@@ -77,7 +77,7 @@ ALLOWED = (
     Allowed("node/runtime/command_session.py", _PROCESSES, "runs commands inside host processes and containers"),
     Allowed("node/http_get.py", ("asyncio.open_connection",), "probes and hooks of real pods; simulated ones have SimulatedTarget"),
     Allowed("node/agent.py", ("asyncio.to_thread",), "measures what is in an emptyDir; simulated pods have no files"),
-    Allowed("node/volumes.py", ("asyncio.create_subprocess_exec",), "mounts memory file systems: pods on this host only"),
+    Allowed("api/compression.py", ("run_in_executor",), "compresses bytes for a socket; a rehearsal has none"),
     Allowed("node/images.py", ("subprocess",), "packs and loads images for a container runtime, at the command line"),
     Allowed("node/probe_targets.py", ("asyncio.open_connection",), "probes of real pods; simulated ones have SimulatedTarget"),
     Allowed(
@@ -89,7 +89,7 @@ ALLOWED = (
     Allowed("store/lock.py", ("subprocess",), "names the process that holds the data directory, where there is no /proc"),
     Allowed("api/authority.py", ("secrets", "datetime.now", "os.urandom"), "keys and certificates: real entropy and real dates, always"),
     Allowed("cli/", (*MODULES, *CALLS), "for terminals: starts, watches and ends real processes"),
-    Allowed("node_process.py", ("asyncio.ensure_future", "asyncio.to_thread"), "wires the live role: waits for signals and containerd"),
+    Allowed("node_process.py", ("asyncio.to_thread",), "wires the live role: waits for containerd"),
     Allowed("control_plane.py", ("socket",), "wires the live role, which is handed its listening sockets"),
 )
 

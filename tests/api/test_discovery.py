@@ -21,7 +21,7 @@ def test_groups_come_in_upstreams_order_of_priority() -> None:
         "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch",
         "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io",
         "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io", "node.k8s.io",
-        "discovery.k8s.io", "flowcontrol.apiserver.k8s.io", "resource.k8s.io", "storagemigration.k8s.io",
+        "discovery.k8s.io", "resource.k8s.io", "flowcontrol.apiserver.k8s.io", "storagemigration.k8s.io",
     ]  # fmt: skip
 
 
@@ -101,10 +101,11 @@ def test_the_aggregated_form_carries_the_resources() -> None:
     (version,) = core["versions"]
     assert (version["version"], version["freshness"]) == ("v1", "Current")
     pods = {r["resource"]: r for r in version["resources"]}["pods"]
-    assert pods["responseKind"] == {"group": "", "version": "v1", "kind": "Pod"}
+    assert pods["responseKind"] == {"group": "", "version": "", "kind": "Pod"}
     assert (pods["scope"], pods["singularResource"], pods["shortNames"], pods["categories"]) == ("Namespaced", "pod", ["po"], ["all"])
-    assert {"subresource": "status", "responseKind": {"group": "", "version": "v1", "kind": "Pod"},
-            "verbs": ["get", "patch", "update"]} in pods["subresources"]  # fmt: skip
+    kinds = {s["subresource"]: s["responseKind"] for s in pods["subresources"]}
+    assert kinds["status"] == {"group": "", "version": "", "kind": "Pod"}
+    assert kinds["eviction"] == {"group": "policy", "version": "v1", "kind": "Eviction"}
     groups = get("/apis", V2)["items"]
     assert [g["metadata"]["name"] for g in groups] == [g["name"] for g in get("/apis")["groups"]]
 

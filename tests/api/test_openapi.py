@@ -119,7 +119,7 @@ def test_operations_are_named_once_and_as_upstream_names_them() -> None:
     names = [o["operationId"] for _, _, o in every_operation(get("/openapi/v2"))]
     assert len(names) == len(set(names))
     assert {"listCoreV1NamespacedPod", "createAppsV1NamespacedDeployment", "readCoreV1Node", "deleteCoreV1CollectionNamespacedPod",
-            "listCoreV1PodForAllNamespaces", "patchAppsV1NamespacedDeploymentScale", "connectGetCoreV1NamespacedPodExec",
+            "listCoreV1PodForAllNamespaces", "patchAppsV1NamespacedDeploymentScale", "connectCoreV1GetNamespacedPodExec",
             "replaceRbacAuthorizationV1ClusterRole"} <= set(names)  # fmt: skip
 
 

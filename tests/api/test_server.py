@@ -165,7 +165,8 @@ BAD_INPUT: list[tuple[str, str, bytes, str, int, str]] = [
     ("POST", "/api/v1/namespaces/default/configmaps", b"a: [", "application/yaml", 400, "BadRequest"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"[]", "application/json", 400, "BadRequest"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"", "application/json", 400, "BadRequest"),
-    ("POST", "/api/v1/namespaces/default/configmaps", b"k8s\x00", "application/vnd.kubernetes.protobuf", 415, "UnsupportedMediaType"),
+    ("POST", "/api/v1/namespaces/default/configmaps", b"k8s\x00", "application/vnd.kubernetes.protobuf", 400, "BadRequest"),
+    ("POST", "/api/v1/namespaces/default/configmaps", b"\xa0", "application/cbor", 415, "UnsupportedMediaType"),
     ("POST", "/api/v1/namespaces/default/configmaps", b"[" * 20_000, "application/json", 400, "BadRequest"),
     ("PATCH", "/api/v1/namespaces/default/configmaps/a", b"{}", "application/apply-patch+yaml", 422, "Invalid"),
     ("PATCH", "/api/v1/namespaces/default/configmaps/a", b"{}", "application/json", 415, "UnsupportedMediaType"),
@@ -270,3 +271,42 @@ async def test_a_disruption_budget_holds_an_eviction_back(live: Live) -> None:
     await live.admin.delete(resource("poddisruptionbudgets", "policy"), "b", "default")
     assert (await live.ask("POST", "/api/v1/namespaces/default/pods/p/eviction", eviction)).status == 201
     assert "deletionTimestamp" in (await live.admin.get(pods, "p", "default"))["metadata"]
+
+
+async def test_requests_are_counted_under_upstreams_names(live: Live) -> None:
+    await live.ask("GET", "/api/v1/namespaces/default/configmaps/absent")
+    await live.ask("POST", "/api/v1/namespaces/default/configmaps", configmap("a"))
+    text = (await live.ask("GET", "/metrics")).body.decode()
+    labels = 'group="",version="v1",resource="configmaps",subresource=""'
+    assert f'apiserver_request_total{{verb="GET",{labels},scope="resource",code="404"}} 1' in text
+    assert f'apiserver_request_total{{verb="POST",{labels},scope="namespace",code="201"}} 1' in text
+    assert f'apiserver_request_duration_seconds_count{{verb="POST",{labels},scope="namespace"}} 1' in text
+    assert 'apiserver_storage_objects{resource="configmaps"} 1' in text
+    assert 'apiserver_current_inflight_requests{request_kind="mutating"} 0' in text
+
+
+async def test_a_running_watch_is_a_long_running_request(live: Live) -> None:
+    created = await live.admin.create(CONFIGMAPS, configmap("a"))
+    watch = live.admin.watch(CONFIGMAPS, "default", revision=created["metadata"]["resourceVersion"])
+    await live.admin.patch(CONFIGMAPS, "a", {"data": {"k": "v"}}, "default")
+    await anext(watch)
+    series = 'apiserver_longrunning_requests{verb="WATCH",group="",version="v1",resource="configmaps",subresource="",scope="namespace"}'
+    assert f"{series} 1" in (await live.ask("GET", "/metrics")).body.decode()
+    await watch.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_large_answer_is_compressed_for_those_who_ask(live: Live) -> None:
+    import gzip
+
+    await live.admin.create(CONFIGMAPS, configmap("big", k="x" * 200_000))
+    target = "/api/v1/namespaces/default/configmaps"
+    plain = await live.ask("GET", target)
+    packed = await live.ask("GET", target, accept_encoding="gzip")
+    assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body and len(packed.body) < len(plain.body) // 10
+
+
+async def test_warnings_come_with_refusals_too(live: Live) -> None:
+    body = b'{"metadata":{"name":"a"},"dta":{},"data":{"not a key":"v"}}'
+    response = await live.ask("POST", "/api/v1/namespaces/default/configmaps", body)
+    assert response.status == 422 and "unknown field" in response.headers["warning"]

@@ -8,6 +8,7 @@ from podium.objects.resources import resource
 from podium.objects.values import copy
 from podium.world import virtual
 from podium.world.supervisor import Supervisor
+from tests.fakes.chaos_client import ChaosClient
 from tests.fakes.fake_client import FakeClient
 
 PODS = resource("pods")
@@ -21,16 +22,17 @@ NAMESPACES = resource("namespaces")
 
 
 class Cluster:
-    def __init__(self, world, lag_s=0.0):
+    def __init__(self, world, lag_s=0.0, chaos=0.0):
         self.world = world
         self.client = FakeClient(world, lag_s=lag_s)
+        self.chaos = ChaosClient(self.client, world.random("chaos"), chaos)
         self.supervisor = Supervisor("test")
-        self.mirrors = Mirrors(self.client, world, self.supervisor)
+        self.mirrors = Mirrors(self.chaos if chaos else self.client, world, self.supervisor)
         self.events = EventRecorder(self.client, world, "tester")
         self.supervisor.start("events", self.events.run())
 
     def start(self, controller_class, *arguments):
-        controller = controller_class(self.client, self.mirrors, self.events, self.world, *arguments)
+        controller = controller_class(self.chaos if self.chaos.rate else self.client, self.mirrors, self.events, self.world, *arguments)
         self.supervisor.start(controller_class.__name__, controller.run())
         return controller
 
@@ -60,9 +62,9 @@ class Cluster:
         return [e["message"] for e in self.client.all(EVENTS) if e["reason"] == reason]
 
 
-def run(scenario: Callable[[Cluster], Awaitable[None]], *, seed=0, lag_s=0.0):
+def run(scenario: Callable[[Cluster], Awaitable[None]], *, seed=0, lag_s=0.0, chaos=0.0):
     async def main(world):
-        cluster = Cluster(world, lag_s)
+        cluster = Cluster(world, lag_s, chaos)
         try:
             await scenario(cluster)
         finally:

@@ -73,6 +73,7 @@ class Scene:
     async def restart(self) -> None:
         await self.supervisor.stop()
         self.start()
+        await self.workers.observe()
         await self.mirror.synced()
         await self.workers.collect()
 

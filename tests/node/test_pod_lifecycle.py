@@ -42,6 +42,7 @@ def test_a_finished_job_pod_succeeds_and_stays() -> None:
         await scene.restart()
         await asyncio.sleep(20)
         assert scene.status() == status
+        assert [c.name for c in scene.workers.find("default", "web").view.containers] == ["app"]
 
     play(main)
 

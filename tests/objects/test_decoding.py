@@ -21,7 +21,7 @@ def test_yaml_media_types_are_read_as_yaml(media: str) -> None:
 
 def test_other_media_types_are_refused_with_those_accepted() -> None:
     with pytest.raises(UnsupportedMediaType, match="accepted media types include: application/json, application/yaml"):
-        decode(b"k8s\x00", "application/vnd.kubernetes.protobuf")
+        decode(b"\xd9\xd9\xf7", "application/cbor")
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,8 @@ def test_requests_come_from_limits_in_a_pod_but_not_in_a_template(kind: str) -> 
         ({"ports": [{"containerPort": 80}]}, {"ports": [{"containerPort": 80, "protocol": "TCP"}]}),
         ({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]},
          {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "x", "apiVersion": "v1"}}}]}),
+        ({"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"key": "k", "path": "p", "volumeName": "v"}}}]},
+         {"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"key": "k", "path": "p", "volumeName": "v", "optional": False}}}]}),
         ({"livenessProbe": {"httpGet": {"port": 80}, "periodSeconds": 0}},
          {"livenessProbe": {"httpGet": {"port": 80, "path": "/", "scheme": "HTTP"},
                             "periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3}}),
@@ -104,6 +106,8 @@ def test_container_fields_get_upstreams_defaults(container: Object, expected: Ob
         ({"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}, {"configMap": {"name": "c"}}]}},
          {"projected": {"defaultMode": 420,
                         "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}, {"configMap": {"name": "c"}}]}}),
+        ({"rbd": {"monitors": [], "image": "i", "pool": "p"}},
+         {"rbd": {"monitors": [], "image": "i", "pool": "p", "user": "admin", "keyring": "/etc/ceph/keyring"}}),
         ({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
          {"ephemeral": {"volumeClaimTemplate": {"spec": {"volumeMode": "Filesystem", "resources": {}}}}}),
     ],
@@ -116,6 +120,23 @@ def test_both_names_of_the_service_account_are_kept_equal() -> None:
     for name in ("serviceAccount", "serviceAccountName"):
         spec = defaulted(pod(**{name: "a"}))["spec"]
         assert (spec["serviceAccount"], spec["serviceAccountName"]) == ("a", "a")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"podIP": "10.0.0.1"}, {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}),
+        ({"podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd::1"}]}, {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd::1"}]}),
+        ({"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.2"}]}, {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}),
+        ({"phase": "Pending"}, {"phase": "Pending"}),
+    ],
+)
+def test_both_forms_of_the_pods_address_are_kept_equal(status: Object, expected: Object) -> None:
+    assert defaulted({**pod(), "status": status})["status"] == expected
+
+
+def test_a_negative_grace_period_is_one_second_in_a_pod() -> None:
+    assert defaulted(pod(terminationGracePeriodSeconds=-5))["spec"]["terminationGracePeriodSeconds"] == 1
 
 
 def test_ports_on_the_host_network_are_host_ports() -> None:
@@ -135,7 +156,7 @@ SELECTED = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"
          "progressDeadlineSeconds": 600, "strategy": {"type": "Recreate"}}),
         ("apps/v1", "ReplicaSet", {}, {"replicas": 1}),
         ("apps/v1", "StatefulSet", {}, {"replicas": 1, "revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady",
-         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0, "maxUnavailable": 1}},
          "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"}}),
         ("apps/v1", "DaemonSet", {}, {"revisionHistoryLimit": 10,
          "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}}),

@@ -1,3 +1,4 @@
+import random
 import time
 
 import pytest
@@ -102,7 +103,8 @@ def test_field_selectors(plural: str, value: dict, text: str, expected: bool) ->
 FIELD_ERRORS = [
     ("pods", "", "spec.x=y", "field label not supported: spec.x"),
     ("deployments", "apps", "spec.x=y", '"spec.x" is not a known field selector: only "metadata.name", "metadata.namespace"'),
-    ("jobs", "batch", "spec.x=y", 'field label "spec.x" not supported for Job'),
+    ("jobs", "batch", "spec.x=y", 'field label "spec.x" not supported for batchv1.Job'),
+    ("replicasets", "apps", "spec.x=y", "field label not supported for appsv1.ReplicaSet: spec.x"),
     ("pods", "", "spec.nodeName", "invalid selector: 'spec.nodeName'; can't understand 'spec.nodeName'"),
     ("pods", "", "metadata.name=a=b", "invalid field selector: unescaped character in value: 61"),
     ("pods", "", r"metadata.name=\n", r"invalid field selector: invalid escape sequence: \n"),
@@ -136,3 +138,20 @@ def _cpu(work) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
+
+
+def test_a_selectors_text_means_the_same_selector() -> None:
+    draw = random.Random(3)
+    words, operators = ["a", "b", "c", ""], ["=", "!=", "in", "notin", "exists", "!"]
+    for _ in range(300):
+        parts = []
+        for key in draw.sample(["x", "y", "z"], draw.randrange(1, 4)):
+            operator, values = draw.choice(operators), draw.sample(words, draw.randrange(1, 4))
+            forms = {"exists": key, "!": f"!{key}", "in": f"{key} in ({','.join(values)})", "notin": f"{key} notin ({','.join(values)})"}
+            parts.append(forms.get(operator, f"{key}{operator}{values[0]}"))
+        selector = selectors.parse_labels(",".join(parts))
+        again = selectors.parse_labels(str(selector))
+        assert str(again) == str(selector)
+        for _ in range(5):
+            labels = {key: draw.choice(words) for key in draw.sample(["x", "y", "z"], draw.randrange(4))}
+            assert again.matches(labels) == selector.matches(labels)

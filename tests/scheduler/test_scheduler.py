@@ -115,6 +115,18 @@ def test_pods_of_others_gated_and_deleted_ones_are_left_alone():
     run(scenario)
 
 
+def test_more_gated_pods_than_can_be_written_at_once():
+    async def scenario(cluster):
+        for number in range(700):
+            put_pod(cluster, f"p{number}", schedulingGates=[{"name": "x"}])
+        await started(cluster)
+        await asyncio.sleep(100)
+        conditions = [(p.get("status") or {}).get("conditions") for p in cluster.client.all(PODS)]
+        assert all(c and c[0]["reason"] == "SchedulingGated" for c in conditions)
+
+    run(scenario)
+
+
 def test_failed_bind_gives_the_room_back_and_is_tried_again():
     async def scenario(cluster):
         put_node(cluster, "a", "1")

@@ -107,7 +107,7 @@ async def test_a_refused_websocket_is_a_response(client: HttpClient) -> None:
 
 
 async def test_nobody_there_is_a_connection_error() -> None:
-    with pytest.raises(ConnectionRefusedError, match="no connection to 127.0.0.1:1"):
+    with pytest.raises(ConnectionRefusedError, match=r"no connection to 127\.0\.0\.1:1"):
         await HttpClient("127.0.0.1", 1).request("GET", "/")
 
 

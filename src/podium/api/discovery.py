@@ -44,10 +44,11 @@ _PRIORITIES = {
     "coordination.k8s.io": 16500,
     "node.k8s.io": 16300,
     "discovery.k8s.io": 16200,
+    "resource.k8s.io": 16200,
     "flowcontrol.apiserver.k8s.io": 16100,
     "internal.apiserver.k8s.io": 16000,
-    "resource.k8s.io": 15900,
     "storagemigration.k8s.io": 15800,
+    "lifecycle.k8s.io": 15700,
 }
 _PRIORITY_OTHERS = 1000
 _VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
@@ -197,7 +198,7 @@ def _aggregated_group(catalog: Catalog, group: str) -> dict[str, Any]:
 def _aggregated_row(resource: Resource) -> dict[str, Any]:
     row: dict[str, Any] = {
         "resource": resource.plural,
-        "responseKind": _kind(resource.group, resource.version, resource.kind),
+        "responseKind": _kind(resource, resource.group, resource.version, resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular,
         "verbs": resource.verbs,
@@ -205,12 +206,16 @@ def _aggregated_row(resource: Resource) -> dict[str, Any]:
     }
     if resource.subresources:
         row["subresources"] = [
-            {"subresource": s.name, "responseKind": _kind(s.group, s.version, s.kind), "verbs": s.verbs} for s in resource.subresources
+            {"subresource": s.name, "responseKind": _kind(resource, s.group, s.version, s.kind), "verbs": s.verbs}
+            for s in resource.subresources
         ]
     return row
 
 
-def _kind(group: str, version: str, kind: str) -> dict[str, str]:
+def _kind(resource: Resource, group: str, version: str, kind: str) -> dict[str, str]:
+    """Group and version are left empty when they are those of the list, as upstream does."""
+    if (group, version) == (resource.group, resource.version):
+        group = version = ""
     return {"group": group, "version": version, "kind": kind}
 
 

@@ -169,10 +169,10 @@ def _operation(
     body = {"post": definition, "put": definition, "patch": META + "Patch", "delete": META + "DeleteOptions"}.get(action, "")
     if action == "deletecollection":
         body = META + "DeleteOptions"
-    word = _WORDS.get(action, f"connect{method.title()}")
+    word, verb = _WORDS.get(action, "connect"), method.title() if action == "connect" else ""
     scope = "Namespaced" if "{namespace}" in path else ""
     collection = "Collection" if action == "deletecollection" else ""
-    name = f"{word}{_group_name(resource.group)}{resource.version.title()}{collection}{scope}{resource.kind}{tail}"
+    name = f"{word}{_group_name(resource.group)}{resource.version.title()}{verb}{collection}{scope}{resource.kind}{tail}"
     parameters = tuple(name for name in PATH_PARAMETERS if f"{{{name}}}" in path)
     subject = f"{tail.lower()} of the specified {resource.kind}" if tail and tail != "ForAllNamespaces" else _subject(action, resource.kind)
     query = QUERIES.get(path.rpartition("/")[2]) or QUERIES[action]

@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,7 @@ class Cluster:
         """Where our own containerd listens when `runtime` is cri."""
         return self.socket_dir / "containerd.sock"
 
-    @cached_property
+    @property
     def path(self) -> Path:
         return self.data_dir / "cluster.json"
 
@@ -148,7 +147,7 @@ def load(data_dir: Path) -> Cluster | None:
     path = data_dir / "cluster.json"
     try:
         value: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
         raise Refusal(f"{path} cannot be read by this user: run as the user that started the cluster, or give another --data-dir") from None
@@ -239,7 +238,7 @@ def decide_runtime(wanted: str) -> str:
         return "cri"
     if wanted == "cri":
         raise Refusal(
-            f"--runtime cri needs {' and '.join(missing)}: install what is missing (tools/setup_system.sh), or use --runtime process"
+            f"--runtime cri needs {' and '.join(missing)}: install what is missing (tools/setup_system.py), or use --runtime process"
         )
     return "process" if sys.platform.startswith("linux") else "simulated"
 

@@ -96,7 +96,7 @@ def network_list(cluster: Cluster, mtu: int = 0) -> str:
 def start(cluster: Cluster, restarts: int = 0) -> Process:
     binary = shutil.which("containerd")
     if binary is None:
-        raise Refusal("containerd is not installed: install it (tools/setup_system.sh), or use --runtime process")
+        raise Refusal("containerd is not installed: install it (tools/setup_system.py), or use --runtime process")
     for directory in (root_dir(cluster), state_dir(cluster), cni_config_dir(cluster)):
         directory.mkdir(parents=True, exist_ok=True, mode=0o711)
     write_atomically(cni_config_dir(cluster) / "10-podium.conflist", network_list(cluster))

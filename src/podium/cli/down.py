@@ -47,6 +47,8 @@ def take_down(cluster: Cluster) -> None:
         fabric.teardown(cluster.network_device)
     unmount_below(cluster.run_dir)
     unmount_below(cluster.pods_dir)
+    if cluster.runtime == "cri":
+        _remove_empty_cgroups()
     if problem is not None:
         raise problem
     _clear(cluster)
@@ -109,6 +111,13 @@ def _unmount(point: str) -> None:
 
     detach = 2  # MNT_DETACH
     ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(point), detach)
+
+
+def _remove_empty_cgroups() -> None:
+    """containerd's parent groups, if nothing else is in them."""
+    for directory in [*sorted(Path("/sys/fs/cgroup").glob("*/k8s.io")), Path("/sys/fs/cgroup/k8s.io")]:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
 
 
 def _clear(cluster: Cluster) -> None:

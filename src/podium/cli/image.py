@@ -26,7 +26,7 @@ def load(arguments: Namespace) -> int:
         )
     ctr = shutil.which("ctr")
     if ctr is None:
-        raise Refusal("ctr is not installed: install containerd (tools/setup_system.sh)")
+        raise Refusal("ctr is not installed: install containerd (tools/setup_system.py)")
     command = [ctr, "--address", str(cluster.runtime_socket), "--namespace", CRI_NAMESPACE, "images", "import", str(archive)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -86,6 +86,8 @@ def plan_replicas(replica_set: Object, active: Sequence[Object], related: Sequen
         return Plan(min(-excess, BURST_PODS_MAX), [])
     if excess == 0:
         return Plan(0, [])
+    if replicas == 0:  # all of them go: no need to rank
+        return Plan(0, list(active[:BURST_PODS_MAX]))
     return Plan(0, choose_victims(active, related, min(excess, BURST_PODS_MAX), now_s))
 
 

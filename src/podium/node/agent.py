@@ -30,7 +30,7 @@ from podium.node.preparation import NoFiles, Preparation, PreparationFailure
 from podium.node.probe_targets import RealTarget, SimulatedTarget
 from podium.node.probes import ProbeSchedule, ProbeTarget
 from podium.node.runtime import simulated
-from podium.node.runtime.interface import Runtime, RuntimeFailure, RuntimeInfo, RuntimeUnavailable
+from podium.node.runtime.interface import Runtime, RuntimeFailure, RuntimeInfo
 from podium.node.sources import Sources
 from podium.node.status_writer import StatusWriter
 from podium.node.volumes import Volumes
@@ -73,6 +73,7 @@ class NodeAgent:
         description = self._describe(info, port)
         self._registration = NodeRegistration(self._client, self._world, description)
         self.workers = self._make_workers(info, description)
+        await self._until_answered(self.workers.observe)
         for name, loop in (("events", self._events), ("pod-status", self._writer), ("probes", self._probes)):
             self._supervisor.start(f"node/{name}", loop.run())
         await self._until_answered(self._registration.register)
@@ -122,7 +123,7 @@ class NodeAgent:
         while True:
             try:
                 return await ask()
-            except (RuntimeUnavailable, StatusError, OSError) as error:
+            except (RuntimeFailure, StatusError, OSError) as error:
                 log.warning("waiting", node=self._config.name, error=str(error))
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, RETRY_MAX_S)

@@ -28,6 +28,7 @@ from podium.node.preparation import NoFiles
 from podium.node.probe_targets import SimulatedTarget
 from podium.node.probes import ProbeSchedule
 from podium.node.runtime.simulated import NAME, SimulatedRuntime
+from podium.node.slim_pods import SlimPods
 from podium.node.status_writer import StatusWriter
 from podium.objects.resources import resource
 from podium.objects.status import StatusError
@@ -59,9 +60,10 @@ class Fleet:
         self._world = world
         self._supervisor = supervisor
         self._events = EventRecorder(client, world, "kubelet")
-        self._writer = StatusWriter(client, world, writers=config.status_writers)
+        pods = SlimPods(client)
+        self._writer = StatusWriter(pods, world, writers=config.status_writers)
         self._probes = ProbeSchedule(world, supervisor)
-        self._mirror = Mirror(client, resource("pods"), world, fields="spec.nodeName!=")
+        self._mirror = Mirror(pods, resource("pods"), world, fields="spec.nodeName!=")
         shared = Shared(world, supervisor, self._events, self._probes, self._writer.publish)
         self._target = SimulatedTarget(world)
         self.nodes: dict[str, SimulatedNode] = {}

@@ -6,12 +6,14 @@ Source: kubelet/kuberuntime startContainer, killContainer; kubelet/images (pull 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from podium.instrument.log import logger
+from podium.node import log_rotation
 from podium.node.hooks import HookFailure, Hooks
 from podium.node.pod_memory import CRASH_BACKOFF_FIRST_S, CRASH_BACKOFF_MAX_S, Doom, Health, Waiting, next_crash_backoff
-from podium.node.pod_plan import Action, KillContainer, RemoveContainer, RunSandbox, StartContainer, StopSandbox
+from podium.node.pod_plan import Action, KillContainer, RemoveContainer, RemoveSandbox, RunSandbox, StartContainer, StopSandbox
 from podium.node.pod_spec import display
 from podium.node.pod_status import NodeFacts
 from podium.node.pod_worker import PodWorker
@@ -80,8 +82,13 @@ class PodActions:
                 await self._start(worker, action)
             case StopSandbox():
                 await self._runtime.stop_sandbox(action.sandbox_id)
+            case RemoveSandbox():
+                await self._runtime.remove_sandbox(action.sandbox_id)
             case RemoveContainer():
                 await self._runtime.remove_container(action.container_id)
+                for container in worker.view.containers:
+                    if container.id == action.container_id and container.log_path:
+                        log_rotation.remove(Path(container.log_path))
         return True
 
     # Sandbox
@@ -136,6 +143,9 @@ class PodActions:
             else:
                 self._event(worker, "Warning", "Failed", f"Error: {failure.message}", name)
             return
+        if spec.security.seccomp_default and not self._has_images:
+            message = "seccompProfile RuntimeDefault is not applied: process containers have no system call filter"
+            self._event(worker, "Warning", "SecurityContextNotApplied", message, name)
         sandbox_spec = self._preparation.sandbox_spec(worker.pod, sandbox.attempt)
         if action.after is not None:
             old, now_s = memory.crashes.get(name), self._world.clock.now().timestamp()
@@ -231,6 +241,10 @@ class PodActions:
             self._event(worker, "Warning", error.reason, str(error), name)
             memory.waiting[name] = self._retry(error.reason, str(error), delay_s)
         self._event(worker, "Warning", "Failed", f"Error: {error.reason}", name)
+        secrets = [s.get("name", "") for s in worker.pod["spec"].get("imagePullSecrets") or ()]
+        if secrets:
+            message = f"Podium does not use image pull secrets yet ({', '.join(secrets)}): give the container runtime the credentials"
+            self._event(worker, "Warning", "FailedToRetrieveImagePullSecret", message)
 
     def _retry(self, reason: str, message: str, delay_s: float) -> Waiting:
         return Waiting(reason, message, self._world.clock.monotonic() + delay_s, delay_s)

@@ -148,7 +148,7 @@ class PodFiles:
             path.write_text(hosts_file(pod, address, self._node.cluster_domain))
             mounts.append(Mount(str(path), "/etc/hosts"))
         termination = container.get("terminationMessagePath") or TERMINATION_PATH
-        if self._node.own_hosts and termination not in taken:
+        if (self._node.own_hosts or mounts) and termination not in taken:
             path = self._termination_file(pod, container, attempt)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
@@ -247,6 +247,7 @@ def security_context(pod: Object, container: Object) -> SecurityContext:
         add_capabilities=tuple(capabilities.get("add") or ()),
         drop_capabilities=tuple(capabilities.get("drop") or ()),
         no_new_privileges=own.get("allowPrivilegeEscalation") is False,
+        seccomp_default=(merged.get("seccompProfile") or {}).get("type") == "RuntimeDefault",
     )
 
 

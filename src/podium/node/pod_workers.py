@@ -134,10 +134,17 @@ class PodWorkers:
             worker.timer.cancel()
             worker.timer = None
         if worker.task is None:
-            worker.task = self._supervisor.start(f"pod/{uid}", self._sync(worker))
+            try:
+                worker.task = self._supervisor.start(f"pod/{uid}", self._sync(worker))
+            except RuntimeError:  # the supervisor is stopping, and we with it
+                self.stopping = True
 
     def health_changed(self, uid: str) -> None:
         self.poke(uid)
+
+    async def observe(self) -> None:
+        """Looks at the runtime before the first pod is told of: what ended pods left is then known. Raises RuntimeFailure."""
+        await self._observed.refresh()
 
     async def collect(self) -> None:
         """Lists the runtime: stops what the API does not know, pokes pods in which something changed unseen. To be called when the mirror

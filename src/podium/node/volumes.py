@@ -7,14 +7,13 @@ Bounds: the refresh asks for each object a pod names at most once a period; toke
 Source: kubelet volumemanager and pkg/volume/{configmap,secret,downwardapi,projected,emptydir,hostpath} (wording, modes, checks).
 """
 
-import asyncio
 import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from podium.node import atomic_files
+from podium.node import atomic_files, tmpfs
 from podium.node.atomic_files import BadPath, File, Payload
 from podium.node.environment import decoded
 from podium.node.fields import UnknownField, field_value, resource_value
@@ -90,8 +89,8 @@ class Volumes:
         self._pods.pop(pod["metadata"]["uid"], None)
         for volume in pod["spec"].get("volumes") or ():
             path = self.path(pod, volume)
-            if "hostPath" not in volume and is_mounted(path):
-                await _command("umount", str(path))
+            if "hostPath" not in volume and tmpfs.is_mounted(path):
+                tmpfs.unmount(path)
 
     async def _set_up(self, pod: Object, volume: Object, state: PodVolumes) -> None:
         kind = next((k for k in KINDS if k in volume), None)
@@ -116,9 +115,9 @@ class Volumes:
         if medium == "Memory" and os.geteuid() != 0:
             raise VolumeProblem("emptyDir medium Memory needs Podium to run as root")
         fresh = make_directory(path)
-        if medium == "Memory" and not is_mounted(path):
+        if medium == "Memory" and not tmpfs.is_mounted(path):
             size = f",size={whole(str(source['sizeLimit']))}" if source.get("sizeLimit") else ""
-            await _command("mount", "-t", "tmpfs", "-o", f"mode=0777,nosuid,nodev{size}", "tmpfs", str(path))
+            tmpfs.mount(path, f"mode=0777{size}")
         if fresh:
             open_to_all(path, _fs_group(pod))
 
@@ -250,10 +249,6 @@ def make_directory(path: Path) -> bool:
     return fresh
 
 
-def is_mounted(path: Path) -> bool:
-    return os.path.ismount(path)
-
-
 def open_to_all(path: Path, group: int | None) -> None:
     """Anybody may write; with a group, files made in it belong to that group."""
     path.chmod(0o777)
@@ -281,11 +276,3 @@ def _containers(pod: Object) -> list[Object]:
 def _fs_group(pod: Object) -> int | None:
     group = (pod["spec"].get("securityContext") or {}).get("fsGroup")
     return int(group) if group is not None else None
-
-
-async def _command(*arguments: str) -> None:
-    """Raises VolumeProblem with what it printed."""
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-    output, _ = await process.communicate()
-    if process.returncode != 0:
-        raise VolumeProblem(f"{arguments[0]} failed: {output.decode(errors='replace').strip()}")

@@ -149,8 +149,10 @@ def parse_fields(resource: Resource, text: str) -> FieldSelector:
 def _unsupported_field(resource: Resource, path: str) -> str:
     if set(selectable(resource)) <= {"metadata.name", "metadata.namespace"} and not resource.group.endswith("certificates.k8s.io"):
         return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
-    if resource.group in ("apps", "batch"):
-        return f'field label "{path}" not supported for {resource.kind}'
+    if resource.group == "batch":
+        return f'field label "{path}" not supported for batchv1.{resource.kind}'
+    if resource.group == "apps":
+        return f"field label not supported for appsv1.{resource.kind}: {path}"
     return f"field label not supported: {path}"
 
 

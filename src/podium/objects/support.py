@@ -203,20 +203,27 @@ _TEMPLATES = {
 }
 
 
-def _tree(rows: Any, prefix: str = "") -> _Node:
+def _tree(rows: Any) -> _Node:
     root = _Node()
     for path, refuses, applies, text in rows:
         node = root
-        for part in f"{prefix}.{path}".strip(".").split("."):
+        for part in path.split("."):
             node = node.below.setdefault(part, _Node())
         node.rules.append(_Rule(text, refuses, applies))
     return root
 
 
+def _under(prefix: str, tree: _Node) -> _Node:
+    for part in reversed(prefix.split(".")):
+        tree = _Node(below={part: tree})
+    return tree
+
+
+_POD_TREE = _tree(_POD)
 _RULES: Mapping[tuple[str, str], _Node] = {
-    ("", "Pod"): _tree(_POD, "spec"),
+    ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
-    **{kind: _tree(_POD, prefix) for kind, prefix in _TEMPLATES.items()},
+    **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
 }
 
 _ACTED_ON = frozenset({
@@ -231,6 +238,7 @@ _ACTED_ON = frozenset({
 """Kinds that something acts on, or that are plain data upstream, too."""
 
 _NO_RULES = "is stored, but not enforced yet"
+_NO_ROLES = "is stored, but not evaluated yet: administrators may do everything, service accounts all but Secrets in their own namespace"
 _NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
     ("apps", "StatefulSet"): _NO_PODS,
@@ -253,10 +261,10 @@ _STORED: Mapping[tuple[str, str], str] = {
     "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
-    ("rbac.authorization.k8s.io", "Role"): _NO_RULES,
-    ("rbac.authorization.k8s.io", "ClusterRole"): _NO_RULES,
-    ("rbac.authorization.k8s.io", "RoleBinding"): _NO_RULES,
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _NO_RULES,
+    ("rbac.authorization.k8s.io", "Role"): _NO_ROLES,
+    ("rbac.authorization.k8s.io", "ClusterRole"): _NO_ROLES,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _NO_ROLES,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _NO_ROLES,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,

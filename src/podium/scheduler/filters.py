@@ -134,12 +134,9 @@ def inter_pod_affinity(cluster: Cluster, demand: Demand, rows: Rows) -> list[Ver
     if demand.anti_affinity:
         failing = _near(cluster, [(t, cluster.pods.tally_terms((t,)).counts) for t in demand.anti_affinity])
         verdicts.append(Verdict(failing[rows], "node(s) didn't match pod anti-affinity rules", False))
-    if cluster.pods.objections:
-        own = cluster.pods.namespace_labels.get(demand.namespace)
-        objecting = [use for use in cluster.pods.objections.values() if use.term.matches(demand.namespace, own, demand.labels)]
-        if objecting:
-            failing = _near(cluster, [(use.term, use.weights) for use in objecting])
-            verdicts.append(Verdict(failing[rows], "node(s) didn't satisfy existing pods anti-affinity rules", False))
+    if objecting := cluster.pods.objecting(demand):
+        failing = _near(cluster, [(use.term, use.weights) for use in objecting])
+        verdicts.append(Verdict(failing[rows], "node(s) didn't satisfy existing pods anti-affinity rules", False))
     return verdicts
 
 

@@ -26,6 +26,9 @@ from podium.scheduler.demand import Demand, PodTerm
 TALLIES_MAX = 2_048
 """Past it the tally used longest ago is dropped, and counted again when asked for again."""
 
+MEANT_MAX = 1_024
+"""Demands for which is remembered which terms of placed pods speak of them; past it all is forgotten and asked again."""
+
 HARD_AFFINITY_WEIGHT = 1
 """What an existing pod's required affinity to the incoming pod weighs in scores."""
 
@@ -84,6 +87,7 @@ class Placements:
         self._by_node: dict[str, dict[str, None]] = {}
         self._kin: dict[tuple[bytes, bool], Kin] = {}
         self._tallies: dict[str, Tally] = {}
+        self._meant: dict[tuple[bytes, bool], tuple[int, list[TermUse]]] = {}
 
     # Nodes
 
@@ -171,6 +175,28 @@ class Placements:
         named = terms[0].namespaces
         only = next(iter(named)) if len(named) == 1 and terms[0].namespace_selector is None else ""
         return self._tally("\r".join(("", *(term.key for term in terms))), only, means, terminating=True)
+
+    def objecting(self, demand: Demand) -> list[TermUse]:
+        """Required anti-affinity of placed pods that speaks of such a pod."""
+        return self._meaning(self.objections, demand)
+
+    def wishing(self, demand: Demand) -> list[TermUse]:
+        """Weighted affinity of placed pods that speaks of such a pod."""
+        return self._meaning(self.wishes, demand)
+
+    def _meaning(self, uses: dict[str, TermUse], demand: Demand) -> list[TermUse]:
+        if not uses:
+            return []
+        key = (demand.key, uses is self.wishes)
+        known = self._meant.get(key)
+        if known is not None and known[0] == self.terms_version:
+            return known[1]
+        own = self.namespace_labels.get(demand.namespace)
+        found = [use for use in uses.values() if use.term.matches(demand.namespace, own, demand.labels)]
+        if len(self._meant) >= MEANT_MAX:
+            self._meant.clear()
+        self._meant[key] = (self.terms_version, found)
+        return found
 
     def set_namespace(self, name: str, labels: dict[str, str] | None) -> None:
         """None: it is gone. What depends on namespace labels is counted anew when asked for."""

@@ -207,8 +207,8 @@ class Scheduler:
         if spec.get("schedulingGates"):
             self.queue.remove(key)
             condition = messages.condition(pod, messages.GATED, messages.GATED_MESSAGE, self._world.clock.timestamp())
-            if condition is not None:
-                self._binder.report_soon(pod, condition)
+            if condition is not None and not self._binder.report_soon(pod, condition):
+                self.queue.overflowed = True  # said at the next rescan
             return
         priority = spec.get("priority") or 0
         if old is not None and key in self.queue and self.demands.of(old) is not self.demands.of(pod):

@@ -139,9 +139,7 @@ def inter_pod_affinity(cluster: Cluster, demand: Demand, feasible: Mask) -> Inte
     """Preferred (anti-)affinity of the pod to pods there, and of pods there to this pod; their required affinity counts a little too."""
     pods, nodes = cluster.pods, cluster.nodes
     wishes = [(term, pods.tally_terms((term,)).counts * term.weight) for term in demand.preferred]
-    if pods.wishes:
-        own = pods.namespace_labels.get(demand.namespace)
-        wishes += [(u.term, u.weights) for u in pods.wishes.values() if u.term.matches(demand.namespace, own, demand.labels)]
+    wishes += [(use.term, use.weights) for use in pods.wishing(demand)]
     if not wishes:
         return None
     total = np.zeros(nodes.size, np.int64)

@@ -1,9 +1,7 @@
 """A process runtime in a directory of its own, which must leave the machine as it was."""
 
 import os
-import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest_asyncio
@@ -11,19 +9,11 @@ import pytest_asyncio
 from podium.node.runtime.interface import ContainerSpec, SandboxSpec
 from podium.node.runtime.pod_network import LoopbackNetwork
 from podium.node.runtime.process import ProcessRuntime
-
-
-class PlainWorld:
-    """Only what the runtimes use."""
-
-    clock = type("Clock", (), {"now": staticmethod(lambda: datetime.now(UTC))})()
-
-    def uid(self) -> str:
-        return str(uuid.uuid4())
+from podium.world.real import RealWorld
 
 
 def process_runtime(directory: Path) -> ProcessRuntime:
-    return ProcessRuntime(directory / "pods", LoopbackNetwork(directory / "addresses"), PlainWorld())  # type: ignore[arg-type]
+    return ProcessRuntime(directory / "pods", LoopbackNetwork(directory / "addresses"), RealWorld())
 
 
 def pod(directory: Path, name: str = "p", **more: object) -> SandboxSpec:

@@ -12,7 +12,8 @@ from podium.network.fabric import Fabric, teardown
 from podium.node.runtime.interface import ContainerState, ContainerStatus, Mount, Resources, RuntimeFailure, SecurityContext
 from podium.node.runtime.pod_network import PodAddress
 from podium.node.runtime.process import ProcessRuntime
-from tests.node.runtime.conftest import PlainWorld, container, left_behind, pod, process_runtime
+from podium.world.real import RealWorld
+from tests.node.runtime.conftest import container, left_behind, pod, process_runtime
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -90,6 +91,19 @@ async def test_volumes_are_at_their_mount_paths_and_the_host_stays_as_it_was(run
     assert absent("/podium-test", "/etc/podium-test", "/tmp/podium-test-write")
 
 
+async def test_files_of_the_host_are_never_written(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("host\n")
+    beside = Path(f"/tmp/podium-test-file-{os.getpid()}")
+    beside.write_text("host\n")
+    script = f"for f in {tmp_path}/file {beside}; do cat $f; echo container > $f; done; echo x > {tmp_path}/new; exit 0"
+    await ended(runtime, await started(runtime, tmp_path, script))
+    texts = [(tmp_path / "file").read_text(), beside.read_text()]
+    beside.unlink()
+    assert texts == ["host\n", "host\n"]
+    assert [line.split(" ", 3)[3] for line in log(tmp_path) if " stdout " in line] == ["host", "host"]
+    assert absent(str(tmp_path / "new"))
+
+
 async def test_name_resolution_and_host_name_are_the_pods(runtime: ProcessRuntime, tmp_path: Path) -> None:
     spec = pod(tmp_path, dns_servers=("10.96.0.10",), dns_searches=("default.svc.cluster.local",), dns_options=("ndots:5",))
     sandbox = await runtime.run_sandbox(spec)
@@ -124,7 +138,7 @@ class BrokenNetwork:
 
 async def test_a_sandbox_without_network_is_not_kept(tmp_path: Path) -> None:
     network = BrokenNetwork(OSError("no bridge"))
-    runtime = ProcessRuntime(tmp_path, network, PlainWorld())  # type: ignore[arg-type]
+    runtime = ProcessRuntime(tmp_path, network, RealWorld())
     with pytest.raises(RuntimeFailure, match="the pod's network cannot be made: no bridge"):
         await runtime.run_sandbox(pod(tmp_path))
     assert network.attached == []
@@ -134,8 +148,8 @@ async def test_a_sandbox_without_network_is_not_kept(tmp_path: Path) -> None:
 async def test_an_agent_killed_while_it_made_a_sandbox_leaves_one_to_remove(tmp_path: Path) -> None:
     network = BrokenNetwork(asyncio.CancelledError())
     with pytest.raises(asyncio.CancelledError):
-        await ProcessRuntime(tmp_path, network, PlainWorld()).run_sandbox(pod(tmp_path))  # type: ignore[arg-type]
-    later = ProcessRuntime(tmp_path, network, PlainWorld())  # type: ignore[arg-type]
+        await ProcessRuntime(tmp_path, network, RealWorld()).run_sandbox(pod(tmp_path))  # type: ignore[arg-type]
+    later = ProcessRuntime(tmp_path, network, RealWorld())
     [sandbox] = await later.list_sandboxes()
     assert not sandbox.ready
     await later.remove_sandbox(sandbox.id)
@@ -148,10 +162,24 @@ async def test_without_command_is_refused(runtime: ProcessRuntime, tmp_path: Pat
 
 
 async def test_missing_program_is_a_start_error(runtime: ProcessRuntime, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeFailure, match="exec 'podium-no-such': No such file or directory"):
+    with pytest.raises(RuntimeFailure, match=r"exec 'podium-no-such': executable file not found in \$PATH"):
         await started(runtime, tmp_path, "", command=("podium-no-such",))
     [status] = await runtime.list_containers()
     assert (status.exit_code, status.reason) == (128, "StartError")
+
+
+async def test_a_working_directory_is_made_where_it_is_missing(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    await ended(runtime, await started(runtime, tmp_path, "pwd", working_dir="/tmp/podium-test-new/deep"))
+    assert log(tmp_path)[0].endswith(" F /tmp/podium-test-new/deep")
+    assert absent("/tmp/podium-test-new")
+
+
+async def test_a_container_that_cannot_be_made_leaves_nothing(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("not a directory")
+    with pytest.raises(RuntimeFailure, match=r"container 'c' cannot be made: .*Not a directory"):
+        await started(runtime, tmp_path, "true")
+    assert await runtime.list_containers() == []
+    assert os.listdir(tmp_path / "pods/containers") == []
 
 
 async def test_kin_that_left_the_session_ends_with_the_container(runtime: ProcessRuntime, tmp_path: Path) -> None:
@@ -196,7 +224,7 @@ async def test_a_killed_agent_loses_nothing(runtime: ProcessRuntime, tmp_path: P
 import asyncio, os, sys
 from pathlib import Path
 from podium.network.fabric import Fabric, teardown
-from tests.node.runtime.conftest import PlainWorld, container, left_behind, pod, process_runtime
+from tests.node.runtime.conftest import container, left_behind, pod, process_runtime
 async def main():
     directory = Path({str(tmp_path)!r})
     runtime, spec = process_runtime(directory), pod(directory)
@@ -245,7 +273,7 @@ async def test_exec_gives_streams_and_exit_code(runtime: ProcessRuntime, tmp_pat
     result = await runtime.exec_sync(container_id, ("sh", "-c", "pwd; echo $FROM_POD; echo bad >&2; exit 4"), 5)
     assert (result.exit_code, result.stdout, result.stderr) == (4, b"/usr\nyes\n", b"bad\n")
     missing = await runtime.exec_sync(container_id, ("podium-no-such",), 5)
-    assert (missing.exit_code, missing.stderr) == (127, b"exec 'podium-no-such': No such file or directory\n")
+    assert (missing.exit_code, missing.stderr) == (127, b"exec 'podium-no-such': executable file not found in $PATH\n")
     with pytest.raises(TimeoutError):
         await runtime.exec_sync(container_id, ("sleep", "60"), 0.1)
 
@@ -286,8 +314,8 @@ async def test_a_container_with_a_terminal_logs_what_it_prints(runtime: ProcessR
 
 async def test_read_only_root(runtime: ProcessRuntime, tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
-    script = "touch /tmp/x || echo no; touch /x || echo no; touch /v/x && echo yes"
-    mounts = (Mount(str(tmp_path / "v"), "/v"),)
+    script = "touch /tmp/podium-test-x || echo no; touch /podium-test-x || echo no; touch /etc/v/x && echo yes"
+    mounts = (Mount(str(tmp_path / "v"), "/etc/v"),)
     await ended(runtime, await started(runtime, tmp_path, script, mounts=mounts, security=SecurityContext(read_only_root=True)))
     assert [line.split(" ", 3)[3] for line in log(tmp_path) if "stdout" in line] == ["no", "no", "yes"]
 
@@ -325,7 +353,7 @@ async def test_pods_with_their_own_networks_reach_each_other(tmp_path: Path) -> 
     device = f"podium-{os.getpid() % 0xFFFFFF:06x}"
     fabric = Fabric(device, "10.203.0.0/20", "10.203.0.0/16", "10.204.0.0/16", tmp_path / "fabric")
     fabric.set_up()
-    runtime = ProcessRuntime(tmp_path / "pods", fabric, PlainWorld())  # type: ignore[arg-type]
+    runtime = ProcessRuntime(tmp_path / "pods", fabric, RealWorld())
     try:
         specs = [pod(tmp_path, "a"), pod(tmp_path, "b")]
         served, asking = [await runtime.run_sandbox(spec) for spec in specs]
@@ -354,15 +382,25 @@ async def test_pods_with_their_own_networks_reach_each_other(tmp_path: Path) -> 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "HOME=/tmp", "PYTHONDONTWRITEBYTECODE=1")
 
 
+def python_for_everybody() -> list[str]:
+    """A command that runs this Python, or the same version of the system's with these packages, as an ordinary user."""
+    system = f"/usr/bin/python3.{sys.version_info[1]}"
+    for command in ([sys.executable], ["env", f"PYTHONPATH={os.pathsep.join(path for path in sys.path if path)}", system]):
+        if subprocess.run([*NOBODY, *command, "-c", "import pytest, podium"], check=False, capture_output=True).returncode == 0:
+            return command
+    return []
+
+
 @pytest.mark.root
 @pytest.mark.slow
 @as_root
 def test_an_ordinary_user_can_do_the_same() -> None:
-    """Runs this file again as an ordinary user, where that user can read the interpreter and the sources."""
-    if subprocess.run([*NOBODY, sys.executable, "-c", "import pytest, podium"], check=False, capture_output=True).returncode:
-        pytest.skip("an ordinary user cannot run this interpreter")
+    """Runs this file again as an ordinary user."""
+    python = python_for_everybody()
+    if not python:
+        pytest.skip("an ordinary user cannot run this interpreter and read these sources")
     directory = f"/tmp/podium-test-{os.getpid()}"
-    command = [*NOBODY, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={directory}", __file__]
+    command = [*NOBODY, *python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={directory}", __file__]
     ran = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
     subprocess.run(["rm", "-rf", directory], check=True)
-    assert ran.returncode == 0, ran.stdout
+    assert ran.returncode == 0, ran.stdout[-2000:]

@@ -52,7 +52,7 @@ def sweep(socket: Path, directories: tuple[Path, ...], network: str) -> None:
     for point in sorted((point for point in _mount_points() if point.startswith(below)), key=len, reverse=True):
         _unmount(point)
     _release_networks(network)
-    _remove_cgroups()
+    remove_cgroups()
 
 
 def _descendants(pid: int) -> list[int]:
@@ -83,7 +83,7 @@ def _release_networks(network: str) -> None:
             other.unlink(missing_ok=True)
 
 
-def _remove_cgroups() -> None:
+def remove_cgroups() -> None:
     """Empty ones only: another containerd may be using the same parent."""
     for top in [Path("/sys/fs/cgroup"), *sorted(Path("/sys/fs/cgroup").glob("*/"))]:
         for child in [*sorted(top.glob(f"{CGROUP_PARENT}/*/")), top / CGROUP_PARENT]:

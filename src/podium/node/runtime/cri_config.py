@@ -103,7 +103,7 @@ def _set_security(target: Any, security: SecurityContext) -> None:
     target.supplemental_groups.extend(security.supplemental_groups)
     target.capabilities.add_capabilities.extend(security.add_capabilities)
     target.capabilities.drop_capabilities.extend(security.drop_capabilities)
-    target.seccomp.profile_type = 1  # Unconfined, as without the kubelet's seccompDefault
+    target.seccomp.profile_type = 0 if security.seccomp_default else 1  # RuntimeDefault, Unconfined
     if security.run_as_user is not None:
         target.run_as_user.value = security.run_as_user
     if security.run_as_group is not None:

@@ -94,6 +94,8 @@ class SecurityContext:
     add_capabilities: tuple[str, ...] = ()
     drop_capabilities: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    seccomp_default: bool = False
+    """The runtime's own system call filter; False: none. A runtime that has none leaves it to the agent to say so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ START_S_MAX = 30.0
 DEATH_S_MAX = 10.0
 """How long a killed container may take to be gone, before stop reports a failure."""
 
+APPARMOR_SWITCH = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+
 
 @dataclass(slots=True)
 class _Shim:
@@ -110,6 +112,8 @@ class ProcessRuntime:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=30, check=False
         )
         refusal = "" if probe.returncode == 0 else probe.stderr.decode(errors="replace").strip() or "the probe was killed"
+        if refusal and _reads_one(APPARMOR_SWITCH):
+            refusal += " (AppArmor restricts user namespaces: run Podium as root, or set kernel.apparmor_restrict_unprivileged_userns=0)"
         parents = process_cgroup.parents(self.cgroup_name) if uid == 0 else []
         process_cgroup.remove(parents)
         return process_launch.Rights(uid, os.getegid(), tuple(os.getgroups()), refusal, tuple(parents))
@@ -223,20 +227,26 @@ class ProcessRuntime:
             raise RuntimeFailure(f"sandbox {sandbox_id} is not running")
         process_launch.refuse(spec, rights)
         container_id = self._new_id()
+        try:
+            self._prepare(container_id, spec, pod, sandbox, rights)
+        except OSError as error:
+            self._discard(container_id)
+            raise RuntimeFailure(f"container {spec.name!r} cannot be made: {error}") from error
+        return container_id
+
+    def _prepare(
+        self, container_id: str, spec: ContainerSpec, pod: SandboxRecord, sandbox: SandboxSpec, rights: process_launch.Rights
+    ) -> None:
         directory = self._state.container_directory(container_id)
         (directory / "stage").mkdir(parents=True)
         os.makedirs(os.path.dirname(spec.log_path), exist_ok=True)
+        os.mkfifo(directory / "control", 0o600)
         cgroups = self._create_cgroups(container_id, spec, rights)
-        launch = process_launch.launch_record(
-            spec,
-            pod,
-            rights,
-            process_launch.Places(str(directory / "stage"), str(self._state.sandbox_directory(sandbox_id)), cgroups),
-            sandbox,
-        )
+        places = process_launch.Places(str(directory / "stage"), str(self._state.sandbox_directory(pod.id)), cgroups)
+        launch = process_launch.launch_record(spec, pod, rights, places, sandbox)
         record = ContainerRecord(
             id=container_id,
-            sandbox_id=sandbox_id,
+            sandbox_id=pod.id,
             pod_uid=pod.uid,
             name=spec.name,
             attempt=spec.attempt,
@@ -250,19 +260,21 @@ class ProcessRuntime:
             data_bytes=launch["data_bytes"],
             cpus=launch["cpus"],
         )
-        os.mkfifo(directory / "control", 0o600)
         self._state.save_container(record)
         self._watch(container_id, self._spawn_shim(directory, launch))
-        return container_id
+
+    def _discard(self, container_id: str) -> None:
+        """What a creation that failed half-way has left."""
+        record = self._state.containers.get(container_id)
+        if record is not None:
+            process_cgroup.remove(record.cgroups)
+        self._state.forget_container(container_id)
 
     def _create_cgroups(self, container_id: str, spec: ContainerSpec, rights: process_launch.Rights) -> list[str]:
         limits = spec.resources
-        # Made anew each time: they go when the last container does.
+        # The parents are made anew each time: they go when the last container does.
         parents = process_cgroup.parents(self.cgroup_name) if rights.cgroup_parents else []
-        try:
-            return process_cgroup.create(parents, container_id, limits.memory_limit_bytes, limits.cpu_limit_m, limits.cpu_request_m)
-        except OSError as error:
-            raise RuntimeFailure(f"the limits of container {spec.name!r} cannot be set: {error}") from error
+        return process_cgroup.create(parents, container_id, limits.memory_limit_bytes, limits.cpu_limit_m, limits.cpu_request_m)
 
     def _spawn_shim(self, directory: Path, launch: dict[str, Any]) -> _Shim:
         control = os.open(directory / "control", os.O_RDWR)
@@ -282,12 +294,16 @@ class ProcessRuntime:
         self._known(container_id)
         if not self._command(container_id, "start"):
             raise RuntimeFailure("the container's shim is gone")
-        async with asyncio.timeout(START_S_MAX):
-            while self._state.started(container_id) is None:
-                failure = self._state.exit(container_id)
-                if failure is not None:
-                    raise RuntimeFailure(failure.message or "the container's shim was killed")
-                await asyncio.sleep(POLL_S)
+        deadline = self._clock.monotonic() + START_S_MAX
+        while self._state.started(container_id) is None:
+            failure = self._state.exit(container_id)
+            if failure is not None:
+                if (shim := self._shims.get(container_id)) is not None:
+                    await shim.exited.wait()
+                raise RuntimeFailure(failure.message or "the container's shim was killed")
+            if self._clock.monotonic() > deadline:
+                raise RuntimeFailure(f"the container did not start within {START_S_MAX:g} s")
+            await asyncio.sleep(POLL_S)
         self._tell(self._known(container_id).pod_uid)
 
     async def stop_container(self, container_id: str, grace_s: float) -> None:
@@ -453,6 +469,13 @@ class ProcessRuntime:
 
     def _new_id(self) -> str:
         return self._uid().replace("-", "")
+
+
+def _reads_one(path: Path) -> bool:
+    try:
+        return path.read_text().strip() == "1"
+    except OSError:
+        return False
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:

@@ -51,12 +51,16 @@ def is_v2(path: str) -> bool:
 
 
 def create(parent_paths: list[str], name: str, memory_bytes: int, cpu_limit_m: int, cpu_request_m: int) -> list[str]:
-    """Raises OSError when a limit that was asked for cannot be set."""
+    """Raises OSError when a limit that was asked for cannot be set; nothing is left then."""
     paths = [f"{parent}/{name}" for parent in parent_paths]
-    for path in paths:
-        os.makedirs(path, exist_ok=True)
-        for file, value in _limits(path, memory_bytes, cpu_limit_m, cpu_request_m):
-            _write(f"{path}/{file}", value)
+    try:
+        for path in paths:
+            os.makedirs(path, exist_ok=True)
+            for file, value in _limits(path, memory_bytes, cpu_limit_m, cpu_request_m):
+                _write(f"{path}/{file}", value)
+    except OSError:
+        remove(paths)
+        raise
     return paths
 
 
@@ -65,7 +69,7 @@ def _limits(path: str, memory_bytes: int, cpu_limit_m: int, cpu_request_m: int) 
     shares = max(2, cpu_request_m * 1024 // 1000)
     if is_v2(path):
         limits = [("cpu.weight", str(1 + (shares - 2) * 9999 // 262142))] if cpu_request_m else []
-        limits += [("memory.max", str(memory_bytes))] if memory_bytes else []
+        limits += [("memory.max", str(memory_bytes)), *_swap_limits(path)] if memory_bytes else []
         return limits + ([("cpu.max", f"{quota} {CPU_PERIOD_US}")] if cpu_limit_m else [])
     controller = path[len(ROOT) + 1 :].split("/", 1)[0]
     if controller == "memory" and memory_bytes:
@@ -74,6 +78,11 @@ def _limits(path: str, memory_bytes: int, cpu_limit_m: int, cpu_request_m: int) 
         limits = [("cpu.shares", str(shares))] if cpu_request_m else []
         return limits + ([("cpu.cfs_period_us", str(CPU_PERIOD_US)), ("cpu.cfs_quota_us", str(quota))] if cpu_limit_m else [])
     return []
+
+
+def _swap_limits(path: str) -> list[tuple[str, str]]:
+    """No swap beside the memory limit, and out of memory ends the whole container, as the kubelet has it; kernels without either are fine."""
+    return [(name, value) for name, value in (("memory.swap.max", "0"), ("memory.oom.group", "1")) if os.path.exists(f"{path}/{name}")]
 
 
 def join(paths: list[str]) -> None:

@@ -30,7 +30,8 @@ def main(record_descriptor: str) -> None:
         environment = _join(record)
         process_isolation.prctl(process_isolation.PR_SET_PDEATHSIG, 9)
         code = 127
-        os.execvpe(record["argv"][0], record["argv"], environment)
+        program = process_isolation.find_program(record["argv"][0], os.fsdecode(environment.get(b"PATH", b"")))
+        os.execve(program, record["argv"], environment)
     except PermissionError as error:
         _end(record, error, 126 if code == 127 else code)
     except Exception as error:

@@ -216,9 +216,11 @@ def become(record: dict[str, Any], streams: list[int], result_write: int) -> Non
         process_isolation.assume_identity(record["identity"])
         process_isolation.prctl(process_isolation.PR_SET_PDEATHSIG, SIGKILL)
         what = f"working directory {record['cwd']!r}: "
+        if record["isolation"]["stage"]:
+            os.makedirs(record["cwd"], exist_ok=True)  # in the private root, as container runtimes do
         os.chdir(record["cwd"])
         what = f"exec {record['argv'][0]!r}: "
-        os.execvpe(record["argv"][0], record["argv"], record["env"])
+        os.execve(process_isolation.find_program(record["argv"][0], record["env"].get("PATH", "")), record["argv"], record["env"])
     except BaseException as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror and what else str(error)
         os.write(result_write, f"{what}{reason}".encode()[:4096])

@@ -9,7 +9,7 @@ Source: pkg/apis/core/v1/defaults.go and zz_generated.defaults.go; the account's
 from functools import lru_cache
 from typing import Any
 
-from podium.objects.defaulting.storage import default_claim_spec
+from podium.objects.defaulting.storage import default_claim_spec, default_volume_source
 
 Object = dict[str, Any]
 
@@ -20,8 +20,9 @@ TOKEN_EXPIRATION_S = 3600
 def default_pod(pod: Object) -> None:
     spec = pod.setdefault("spec", {})
     default_pod_spec(spec)
-    if spec.get("enableServiceLinks") is None:
-        spec["enableServiceLinks"] = True
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
+    spec.setdefault("enableServiceLinks", True)
     host_network = spec.get("hostNetwork")
     for container in (*spec.get("containers", ()), *spec.get("initContainers", ())):
         resources = container["resources"]
@@ -31,6 +32,17 @@ def default_pod(pod: Object) -> None:
             for port in container.get("ports", ()):
                 if not port.get("hostPort") and "containerPort" in port:
                     port["hostPort"] = port["containerPort"]
+    if status := pod.get("status"):
+        _align_addresses(status)
+
+
+def _align_addresses(status: Object) -> None:
+    """podIP and the first of podIPs are the same; podIP wins."""
+    address, addresses = status.get("podIP"), status.get("podIPs")
+    if not address and addresses:
+        status["podIP"] = addresses[0].get("ip", "")
+    elif address and (not addresses or addresses[0].get("ip") != address):
+        status["podIPs"] = [{"ip": address}]
 
 
 def default_template(template: Object) -> None:
@@ -73,7 +85,7 @@ def _default_container(container: Object) -> None:
             port["protocol"] = "TCP"
     for variable in container.get("env", ()):
         if source := variable.get("valueFrom"):
-            _default_field_reference(source)
+            _default_references(source)
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if (probe := container.get(name)) is not None:
             _default_probe(probe)
@@ -109,9 +121,11 @@ def _default_http_get(get: Object) -> None:
         get["scheme"] = "HTTP"
 
 
-def _default_field_reference(source: Object) -> None:
+def _default_references(source: Object) -> None:
     if (reference := source.get("fieldRef")) is not None and not reference.get("apiVersion"):
         reference["apiVersion"] = "v1"
+    if (file := source.get("fileKeyRef")) is not None:
+        file.setdefault("optional", False)
 
 
 _MODES = ("configMap", "secret", "downwardAPI", "projected")
@@ -125,11 +139,10 @@ def _default_volume(volume: Object) -> None:
         if (source := volume.get(name)) is not None:
             source.setdefault("defaultMode", MODE)
             for item in source.get("items", ()) if name == "downwardAPI" else ():
-                _default_field_reference(item)
+                _default_references(item)
             for projection in source.get("sources", ()):
                 _default_projection(projection)
-    if (source := volume.get("hostPath")) is not None:
-        source.setdefault("type", "")
+    default_volume_source(volume)
     if (source := volume.get("image")) is not None and not source.get("pullPolicy"):
         source["pullPolicy"] = _pull_policy(source.get("reference", ""))
     if claim := volume.get("ephemeral", {}).get("volumeClaimTemplate"):
@@ -140,4 +153,4 @@ def _default_projection(projection: Object) -> None:
     if (token := projection.get("serviceAccountToken")) is not None:
         token.setdefault("expirationSeconds", TOKEN_EXPIRATION_S)
     for item in projection.get("downwardAPI", {}).get("items", ()):
-        _default_field_reference(item)
+        _default_references(item)

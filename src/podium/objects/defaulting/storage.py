@@ -18,13 +18,28 @@ def default_claim(value: Object) -> None:
     _default_phase(value)
 
 
+_SOURCES: dict[str, dict[str, Any]] = {
+    "hostPath": {"type": ""},
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
+    "azureDisk": {"cachingMode": "ReadWrite", "fsType": "ext4", "readOnly": False, "kind": "Shared"},
+    "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
+}
+
+
+def default_volume_source(volume: Object) -> None:
+    """What a pod's volume and a PersistentVolume have in common."""
+    for name, defaults in _SOURCES.items():
+        if (source := volume.get(name)) is not None:
+            source |= {field: value for field, value in defaults.items() if source.get(field) in (None, "")}
+
+
 def default_volume(value: Object) -> None:
     spec = value.setdefault("spec", {})
     if not spec.get("persistentVolumeReclaimPolicy"):
         spec["persistentVolumeReclaimPolicy"] = "Retain"
     spec.setdefault("volumeMode", "Filesystem")
-    if (source := spec.get("hostPath")) is not None:
-        source.setdefault("type", "")
+    default_volume_source(spec)
     _default_phase(value)
 
 
@@ -48,3 +63,4 @@ def default_csi_driver(value: Object) -> None:
     if not spec.get("volumeLifecycleModes"):
         spec["volumeLifecycleModes"] = ["Persistent"]
     spec.setdefault("requiresRepublish", False)
+    spec.setdefault("seLinuxMount", False)
