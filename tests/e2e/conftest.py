@@ -108,7 +108,9 @@ def start_cluster(runtime: str, directory: Path, *options: str) -> LiveCluster:
 
 def end_cluster(live: LiveCluster) -> None:
     environment = {**os.environ, "KUBECONFIG": str(live.kubeconfig)}
-    ended = subprocess.run([PODIUM, "down", "--data-dir", live.cluster.data_dir], env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [PODIUM, "down", "--data-dir", live.cluster.data_dir], env=environment, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert not (left := remains(live.cluster)), f"left of the cluster: {left}"
 

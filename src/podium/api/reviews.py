@@ -17,7 +17,6 @@ from podium.objects.cause import invalid_error, required
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, Unauthorized
 
-_AUTHENTICATED = "system:authenticated"
 Answer = Callable[[Core, Request, Authenticator], Awaitable[Object]]
 
 
@@ -106,15 +105,18 @@ async def _what_may_i(core: Core, request: Request, authenticator: Authenticator
     namespace = (request.value.get("spec") or {}).get("namespace", "")
     if not namespace:
         raise BadRequest("no namespace on request")
-    rules, incomplete = [], False
-    anything = Resource("*", "*", "*", "", True, ())
-    if allowed(Request("*", anything, request.user, namespace)) and not request.user.name.startswith("system:serviceaccount:"):
-        rules.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
-    elif allowed(Request("*", anything, request.user, namespace)):
-        names = sorted({(r.group, r.plural) for r in core.catalog if allowed(Request("*", r, request.user, namespace))})
-        rules += [{"verbs": ["*"], "apiGroups": [group], "resources": [plural]} for group, plural in names]
+    verbs = ["*"]
+
+    def may(resource: Resource) -> bool:
+        return allowed(Request("*", resource, request.user, namespace))
+
+    if may(Resource("*", "*", "*", "", True, ())) and all(may(r) for r in core.catalog):
+        rules: list[Object] = [{"verbs": verbs, "apiGroups": ["*"], "resources": ["*"]}]
+    else:
+        mine = sorted({(r.group, r.plural) for r in core.catalog if r.namespaced and may(r)})
+        rules = [{"verbs": verbs, "apiGroups": [group], "resources": [plural]} for group, plural in mine]
     documents = [{"verbs": ["get"], "nonResourceURLs": ["*"]}]
-    return {"resourceRules": rules, "nonResourceRules": documents, "incomplete": incomplete}
+    return {"resourceRules": rules, "nonResourceRules": documents, "incomplete": False}
 
 
 _ANSWERS: Mapping[tuple[str, str], Answer] = {
@@ -125,4 +127,3 @@ _ANSWERS: Mapping[tuple[str, str], Answer] = {
     ("authorization.k8s.io", "LocalSubjectAccessReview"): _may_they_here,
     ("authorization.k8s.io", "SelfSubjectRulesReview"): _what_may_i,
 }
-SELF_REVIEWS = ("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview")
