@@ -158,9 +158,8 @@ class Fleet:
     async def _beat(self, node: SimulatedNode) -> None:
         try:
             await node.lease.renew(node.registration.owner)
-            await node.registration.refresh()
+            await node.registration.refresh(since_s=node.lease.returned_s)
         except (StatusError, OSError) as error:
-            node.lease = NodeLease(self._client, self._world, node.name)
             log.debug("heartbeat failed", node=node.name, error=str(error))
 
 
