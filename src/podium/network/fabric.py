@@ -228,11 +228,13 @@ def forward_from_uplink() -> None:
 
 
 def restore_uplink() -> None:
-    """Puts it back when no cluster's device is left. `all` comes first: to write it changes every device."""
+    """Puts it back when no cluster's device is left. `all` comes first: to write it changes every device. While others have bridges
+    (docker0, virbr0), they may rely on forwarding by now, and it stays."""
     if any(Path("/sys/class/net").glob("podium-*")):
         return
+    others = any(Path("/sys/class/net").glob("*/bridge"))
     with contextlib.suppress(OSError):
-        for line in UPLINK_FILE.read_text().splitlines():
+        for line in UPLINK_FILE.read_text().splitlines() if not others else ():
             device, value = line.split()
             setting = CONF / device / "forwarding"
             if setting.read_text().strip() != value:
