@@ -13,7 +13,7 @@ from podium.cli import addresses, identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
 from podium.network import services
-from podium.network.fabric import Fabric, FabricFailure
+from podium.network.fabric import Fabric, FabricFailure, uplink_mtu
 from podium.network.hosts_file import HostsFiles
 from podium.network.role import NetworkConfig, run_network
 from podium.node.role import FleetConfig, NodeConfig, run_fleet, run_node, stop_everything
@@ -156,7 +156,9 @@ def _network_config(cluster: Cluster, name: str, hosts: HostsFiles | None) -> Ne
 def _fabric(cluster: Cluster) -> Fabric | None:
     if cluster.network != "kernel":
         return None
-    return Fabric(cluster.network_device, cluster.node_cidr, cluster.pod_cidr, cluster.service_cidr, cluster.run_dir / "fabric")
+    return Fabric(
+        cluster.network_device, cluster.node_cidr, cluster.pod_cidr, cluster.service_cidr, cluster.run_dir / "fabric", uplink_mtu()
+    )
 
 
 async def _load_pause_image(cluster: Cluster) -> None:
