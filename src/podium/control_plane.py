@@ -21,6 +21,7 @@ from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
 from podium.api.core import Core
 from podium.api.expiry import expire_events
+from podium.api.measurements import Measurements
 from podium.api.node_proxy import NodeProxy
 from podium.api.request import User
 from podium.api.server import ApiServer
@@ -78,7 +79,8 @@ async def build(
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr))
-    server = ApiServer(core, Hubs(core), Authenticator(core, signing_key), NodeProxy(core, nodes_tls))
+    hubs = Hubs(core)
+    server = ApiServer(core, hubs, Authenticator(core, signing_key), NodeProxy(core, nodes_tls), Measurements(core, hubs))
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     plane = ControlPlane(server, world, Supervisor("control-plane"))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from podium.api.authority import Authority
-from podium.cli import identity
+from podium.cli import addresses, identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
 from podium.network import services
@@ -147,7 +147,7 @@ def _network_config(cluster: Cluster, name: str, hosts: HostsFiles | None) -> Ne
         dns_ip=cluster.dns_ip,
         cluster_domain=cluster.cluster_domain,
         api=services.Endpoint(cluster.api_host, cluster.api_port),
-        resolvers=cluster.upstream_dns,
+        resolvers=cluster.upstream_dns or addresses.machine_resolvers(),
         hosts=hosts,
     )
 

@@ -1,5 +1,6 @@
 """Whatever is killed comes back, once, and the living are adopted."""
 
+import json
 import os
 import signal
 import subprocess
@@ -103,6 +104,20 @@ def test_role_lock_is_held_once(cluster: Cluster) -> None:
     again = processes.take_lock(cluster, "node", patience_s=0.05)
     assert again is not None
     os.close(again)
+
+
+def test_holder_of_the_lock_is_found_when_the_run_file_names_a_loser(cluster: Cluster) -> None:
+    held = processes.take_lock(cluster, "node")
+    assert held is not None
+    processes.record(cluster, processes.Process("node", os.getpid(), 1, ("loser",), 0.0, restarts=3))
+    found = processes.find(cluster, "node")
+    assert found is not None
+    assert (found.pid, found.restarts, found.alive) == (os.getpid(), 3, True)
+    assert processes.read(cluster, "node") == found
+    os.close(held)
+    (cluster.run_dir / "node.lock").write_text(json.dumps({"pid": os.getpid(), "start_ticks": 1}))
+    processes.forget(cluster, "node")
+    assert processes.find(cluster, "node") is None
 
 
 @pytest.mark.slow

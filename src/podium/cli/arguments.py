@@ -1,6 +1,7 @@
 """The command line: what can be typed, and which code it leads to. Only argparse is imported before a command is chosen."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -84,6 +85,7 @@ def _count(text: str) -> int:
 def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
     """Parses and runs a command; returns its exit code: 0, 1 after a refusal, 2 after a usage error. `roles` are what `podium run` starts."""
     arguments = parser().parse_args(argv)
+    _find_system_programs()
     try:
         return roles[arguments.role](arguments) if arguments.command == "run" else _command(arguments)
     except Refusal as refusal:
@@ -94,6 +96,12 @@ def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _find_system_programs() -> None:
+    """Debian's `su` leaves `ip` and `nft` out of PATH."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*path, *(d for d in ("/usr/sbin", "/sbin") if d not in path)])
 
 
 def _command(arguments: argparse.Namespace) -> int:

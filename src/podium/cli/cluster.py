@@ -42,7 +42,7 @@ class Cluster:
     simulated_nodes: int = 0
     node_name: str = "podium"
     upstream_dns: tuple[str, ...] = ()
-    """Resolvers that names outside the cluster are forwarded to: the machine's own at creation; none means REFUSED."""
+    """Resolvers that names outside the cluster are forwarded to; empty: the machine's own, as they are when the node starts."""
 
     @property
     def api_host(self) -> str:
@@ -211,7 +211,6 @@ def _create(data_dir: Path, runtime: str, simulated_nodes: int) -> Cluster:
         runtime=decided,
         network=network,
         simulated_nodes=simulated_nodes,
-        upstream_dns=addresses.machine_resolvers(),
     )
     cluster.save()
     return cluster
