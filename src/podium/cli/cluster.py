@@ -108,6 +108,11 @@ class Cluster:
         return self.data_dir / "pods"
 
     @property
+    def processes_dir(self) -> Path:
+        """The process runtime's state."""
+        return self.data_dir / "processes"
+
+    @property
     def kubeconfig_path(self) -> Path:
         return self.data_dir / "kubeconfig"
 
