@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py)
 
-.PHONY: help venv system demo test check bench format lock
+.PHONY: help venv system demo test check bench conformance format lock
 help:
 	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
 	@echo "make test           all tests (ARGS='-k name' for some)"
 	@echo "make check          format, lint, types, architecture, lengths"
+	@echo "make conformance    docs/conformance.md: which certified behaviours our tests show"
 	@echo "make bench          what operations cost, as JSON"
 
 # Debian keeps venv in a package of its own: as root it is installed, otherwise venv itself says what to do.
@@ -38,6 +39,9 @@ check: $(VENV)/.ready
 	@$(BIN)/mypy
 	@$(BIN)/python tools/check_layers.py
 	@$(BIN)/python tools/check_lengths.py
+
+conformance: $(VENV)/.ready
+	@$(BIN)/python tools/conformance.py
 
 format: $(VENV)/.ready
 	@$(BIN)/ruff format --quiet
