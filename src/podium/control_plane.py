@@ -101,7 +101,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
-    from podium.controllers.replica_sets import ReplicaSetController
+    from podium.controllers.replica_sets import REPLICATION_CONTROLLERS, ReplicaSetController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
 
@@ -118,6 +118,10 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         ("root-ca", RootCaController(client, mirrors, recorder("root-ca-cert-publisher"), world, ca_pem)),
         ("namespaces", NamespaceController(client, mirrors, recorder("namespace-controller"), world, resources=plane.server.core.catalog)),
         ("replica-sets", ReplicaSetController(client, mirrors, recorder("replicaset-controller"), world)),
+        (
+            "replication-controllers",
+            ReplicaSetController(client, mirrors, recorder("replication-controller"), world, kind=REPLICATION_CONTROLLERS),
+        ),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
         ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
         ("endpoints", EndpointsController(client, mirrors, recorder("endpoint-controller"), world)),
