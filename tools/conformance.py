@@ -5,12 +5,12 @@
 The behaviours are listed in tests/conformance/behaviours.txt by what they need; those that need containers are not in the table. Tests name
 what they show: `@pytest.mark.conformance("NAME")`, NAME with or without its ending ` [Conformance]`, on a function or on one row of a table
 (`pytest.param(..., id="x", marks=pytest.mark.conformance("NAME"))`, the table in the decorator or in a variable of the module).
-The marks are read from the source: nothing is imported or run. --check fails when the file is not what it would be.
+`shows = pytest.mark.conformance` may stand for it. The marks are read from the source: nothing is imported or run. --check fails when the file is not what it would be.
 """
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -42,30 +42,32 @@ def behaviours(text: str) -> dict[str, list[str]]:
 def marked(path: Path) -> Iterator[tuple[str, str]]:
     """(name of a behaviour, id of the test that shows it) of one file."""
     source = path.read_text()
-    if "mark.conformance(" not in source:
+    if "mark.conformance" not in source:
         return
     tree = ast.parse(source)
     file = path.relative_to(ROOT).as_posix()
     tables = {t.id: s.value for s in tree.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)}
+    alias = {name for name, value in tables.items() if isinstance(value, ast.Attribute) and value.attr == "conformance"}
     for function in (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)):
         for decorator in function.decorator_list:
             used = [tables[n.id] for n in ast.walk(decorator) if isinstance(n, ast.Name) and n.id in tables]
-            for name, row in _marks([decorator, *used]):
+            for name, row in _marks([decorator, *used], alias):
                 yield name, f"{file}::{function.name}" + (f"[{row}]" if row else "")
 
 
-def _marks(nodes: list[ast.expr], row: str = "") -> Iterator[tuple[str, str]]:
+def _marks(nodes: Sequence[ast.AST], alias: set[str], row: str = "") -> Iterator[tuple[str, str]]:
+    """(name, id of the row or empty); `alias` are names that stand for the mark."""
     for node in nodes:
         inside = row
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "conformance":
-                for argument in node.args:
-                    yield str(ast.literal_eval(argument)).removesuffix(SUFFIX), row
+        if isinstance(node, ast.Call):
+            function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if function == "conformance" or function in alias:
+                yield from ((str(ast.literal_eval(a)).removesuffix(SUFFIX), row) for a in node.args)
                 continue
-            if node.func.attr == "param":
+            if function == "param":
                 ids = [k.value for k in node.keywords if k.arg == "id"]
                 inside = str(ast.literal_eval(ids[0])) if ids else ""
-        yield from _marks([n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr | ast.keyword)], inside)  # type: ignore[misc]
+        yield from _marks(list(ast.iter_child_nodes(node)), alias, inside)
 
 
 def collect(tests: Path = ROOT / "tests") -> dict[str, list[str]]:

@@ -24,7 +24,8 @@ def test_a_name_that_no_behaviour_has_is_refused() -> None:
 
 SOURCE = '''
 import pytest
-ROWS = [pytest.param(1, id="a", marks=pytest.mark.conformance("one [Conformance]")), pytest.param(2, id="b")]
+shows = pytest.mark.conformance
+ROWS = [pytest.param(1, id="a", marks=shows("one [Conformance]")), pytest.param(2, id="b")]
 @pytest.mark.parametrize("row", ROWS)
 def test_rows(row): ...
 @pytest.mark.conformance("two", "three")
