@@ -93,7 +93,10 @@ class Api:
         """Header names with underscores for dashes."""
         answer = await self._serve(method, target, body, peer, headers, Wire())
         assert answer is not None
-        return Answer(answer.status, answer.body, {k.decode().lower(): v.decode() for k, v in answer.headers})
+        joined: dict[str, str] = {}
+        for name, value in ((k.decode().lower(), v.decode()) for k, v in answer.headers):
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        return Answer(answer.status, answer.body, joined)
 
     def _serve(self, method: str, target: str, body: Any, peer: Peer | None, headers: dict[str, str], wire: Wire) -> Any:
         data = body if isinstance(body, bytes) else b"" if body is None else orjson.dumps(body)
