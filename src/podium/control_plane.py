@@ -95,6 +95,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
     from podium.controllers.deployments import DeploymentController
+    from podium.controllers.endpoint_slice_mirroring import EndpointSliceMirroringController
     from podium.controllers.endpoint_slices import EndpointSliceController
     from podium.controllers.endpoints import EndpointsController
     from podium.controllers.garbage_collection import GarbageCollector
@@ -124,6 +125,10 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         ),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
         ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
+        (
+            "endpoint-slice-mirroring",
+            EndpointSliceMirroringController(client, mirrors, recorder("endpoint-slice-mirroring-controller"), world),
+        ),
         ("endpoints", EndpointsController(client, mirrors, recorder("endpoint-controller"), world)),
         (
             "garbage-collection",

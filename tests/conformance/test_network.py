@@ -127,3 +127,41 @@ async def test_a_service_changes_its_type(api: Api, before: str, after: str) -> 
     assert changed["type"] == after
     assert bool(changed.get("clusterIP")) == (after != "ExternalName")
     assert bool(changed.get("ports", [{}])[0].get("nodePort")) == (after == "NodePort")
+
+
+@shows("[sig-network] EndpointSliceMirroring should mirror a custom Endpoints resource through create update and delete")
+def test_endpoints_written_by_hand_are_mirrored() -> None:
+    async def scenario(api: Api) -> None:
+        await api.post(SERVICES, {"metadata": {"name": "custom"}, "spec": {"ports": [{"port": 80, "protocol": "TCP"}]}})
+        subsets = [{"ports": [{"port": 80}], "addresses": [{"ip": "10.1.2.3"}]}]
+        await api.post(ENDPOINTS, {"metadata": {"name": "custom"}, "subsets": subsets})
+        chosen = f"{SLICES}?labelSelector=kubernetes.io%2Fservice-name%3Dcustom"
+        found = (await api.settled(chosen, lambda s: s["items"]))["items"]
+        assert len(found) == 1 and found[0]["metadata"]["ownerReferences"][0]["kind"] == "Endpoints"
+        assert [p["port"] for p in found[0]["ports"]] == [80] and [e["addresses"] for e in found[0]["endpoints"]] == [["10.1.2.3"]]
+        subsets = [{"ports": [{"name": "", "port": 81}], "addresses": [{"ip": "10.2.3.4"}], "notReadyAddresses": [{"ip": "10.2.3.5"}]}]
+        value = await api.get(f"{ENDPOINTS}/custom")
+        await api.put(f"{ENDPOINTS}/custom", {**value, "subsets": subsets})
+        changed = await api.settled(chosen, lambda s: [p["port"] for i in s["items"] for p in i["ports"]] == [81])
+        endpoints = [(e["addresses"][0], e["conditions"]["ready"]) for e in changed["items"][0]["endpoints"]]
+        assert endpoints == [("10.2.3.4", True), ("10.2.3.5", False)]
+        await api.delete(f"{ENDPOINTS}/custom")
+        await api.settled(chosen, lambda s: not s["items"])
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("metadata", [
+    {"labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}}, {"annotations": {"control-plane.alpha.kubernetes.io/leader": "{}"}},
+])  # fmt: skip
+def test_some_endpoints_are_not_mirrored(metadata: dict[str, Any]) -> None:
+    async def scenario(api: Api) -> None:
+        await api.post(SERVICES, {"metadata": {"name": "custom"}, "spec": {"ports": [{"port": 80, "protocol": "TCP"}]}})
+        subsets = [{"ports": [{"port": 80}], "addresses": [{"ip": "10.1.2.3"}]}]
+        await api.post(ENDPOINTS, {"metadata": {"name": "custom", **metadata}, "subsets": subsets})
+        await api.post(SERVICES, {"metadata": {"name": "other"}, "spec": {"ports": [{"port": 80, "protocol": "TCP"}]}})
+        await api.post(ENDPOINTS, {"metadata": {"name": "other"}, "subsets": subsets})
+        slices = (await api.settled(SLICES, lambda s: len(s["items"]) > 1))["items"]
+        assert {s["metadata"]["labels"]["kubernetes.io/service-name"] for s in slices} == {"kubernetes", "other"}
+
+    run(scenario)
