@@ -99,6 +99,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.endpoint_slices import EndpointSliceController
     from podium.controllers.endpoints import EndpointsController
     from podium.controllers.garbage_collection import GarbageCollector
+    from podium.controllers.jobs import JobController
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
@@ -123,6 +124,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
             "replication-controllers",
             ReplicaSetController(client, mirrors, recorder("replication-controller"), world, kind=REPLICATION_CONTROLLERS),
         ),
+        ("jobs", JobController(client, mirrors, recorder("job-controller"), world)),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
         ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
         (
