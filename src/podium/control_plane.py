@@ -94,6 +94,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     """Starts every control loop; they run until `plane.stop()`."""
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
+    from podium.controllers.cron_jobs import CronJobController
     from podium.controllers.deployments import DeploymentController
     from podium.controllers.endpoint_slice_mirroring import EndpointSliceMirroringController
     from podium.controllers.endpoint_slices import EndpointSliceController
@@ -125,6 +126,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
             ReplicaSetController(client, mirrors, recorder("replication-controller"), world, kind=REPLICATION_CONTROLLERS),
         ),
         ("jobs", JobController(client, mirrors, recorder("job-controller"), world)),
+        ("cron-jobs", CronJobController(client, mirrors, recorder("cronjob-controller"), world)),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
         ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
         (

@@ -158,11 +158,12 @@ class Api:
     async def settled(self, target: str, condition: Any, within_s: float = 60.0) -> Any:
         """The object at `target` (None while absent) once it meets `condition`; for controllers' work."""
         loop = asyncio.get_running_loop()
-        end, value = loop.time() + within_s, None
+        end, value, pause_s = loop.time() + within_s, None, 0.005
         while loop.time() < end:
             answer = await self.call("GET", target)
             value = answer.value if answer.status == 200 else None
             if condition(value):
                 return value
-            await asyncio.sleep(0.01)
+            pause_s = min(pause_s * 1.5, 0.5)
+            await asyncio.sleep(pause_s)
         raise AssertionError(f"{target} did not settle: {value}")

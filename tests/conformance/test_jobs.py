@@ -95,11 +95,17 @@ def test_an_exit_code_ends_the_job() -> None:
 def test_a_disrupted_pod_is_replaced_without_counting() -> None:
     async def scenario(api: Api) -> None:
         policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]}
-        slow = {"podium.dev/simulated-run-duration": "60s"}
-        await api.post(JOBS, job(annotations=slow, backoffLimit=0, podFailurePolicy=policy))
+        slow = {"podium.dev/simulated-run-duration": "60s", "podium.dev/simulated-stop-delay": "20s"}
+        value = job(annotations=slow, backoffLimit=0, podFailurePolicy=policy)
+        value["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 1
+        await api.post(JOBS, value)
         found = await api.settled(PODS, lambda f: f["items"] and f["items"][0]["status"]["phase"] == "Running")
         name = found["items"][0]["metadata"]["name"]
-        await api.post(f"{PODS}/{name}/eviction", {"metadata": {"name": name}})
+        async with api.watch(PODS, fields=f"metadata.name={name}") as watch:
+            await api.post(f"{PODS}/{name}/eviction", {"metadata": {"name": name}})
+            gone = await watch.until(lambda kind, _: kind == "DELETED")
+            reasons = {c["type"]: c.get("reason") for c in gone["status"]["conditions"]}
+            assert gone["status"]["phase"] == "Failed" and reasons["DisruptionTarget"] == "EvictionByEvictionAPI"
         status = await ended(api, "Complete")
         assert status["succeeded"] == 1 and not status.get("failed")
 

@@ -96,9 +96,22 @@ async def evict(core: Core, request: Request) -> ObjectResult:
         await _check_budgets(core, request, pod)
     options = {"kind": "DeleteOptions", "apiVersion": "v1", **(eviction.get("deleteOptions") or {})}
     options["dryRun"] = options.get("dryRun") or (["All"] if request.dry_run else [])
+    if not options["dryRun"]:
+        await _replace(core, request, lambda old: _disrupted(core, old), dry_run=False)
     one = Request("delete", request.resource, request.user, request.namespace, request.name, value=options)
     await deleting.delete(core, one)
     return ObjectResult(value={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, status=201)
+
+
+def _disrupted(core: Core, old: Object) -> Object:
+    """With the condition that says why it ends."""
+    status = old.get("status") or {}
+    others = [c for c in status.get("conditions") or () if c["type"] != "DisruptionTarget"]
+    condition = {
+        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+        "lastTransitionTime": core.world.clock.timestamp(),
+    }  # fmt: skip
+    return {**old, "status": {**status, "conditions": [*others, condition]}}
 
 
 async def _check_budgets(core: Core, request: Request, pod: Object) -> None:

@@ -229,7 +229,8 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 _ACTED_ON = frozenset({
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
-    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("batch", "Job"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
+    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("batch", "CronJob"),
+    ("batch", "Job"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
@@ -243,7 +244,6 @@ _NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
     ("apps", "StatefulSet"): _NO_PODS,
     ("apps", "DaemonSet"): _NO_PODS,
-    ("batch", "CronJob"): "is stored, but never started yet",
     ("autoscaling", "HorizontalPodAutoscaler"): "is stored, but nothing is scaled by it yet",
     (
         "networking.k8s.io",
