@@ -107,6 +107,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.replica_sets import REPLICATION_CONTROLLERS, ReplicaSetController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
+    from podium.controllers.stateful_sets import StatefulSetController
 
     client, world, owner = plane.client(CONTROLLER_MANAGER), plane.world, plane.controllers
     mirrors = Mirrors(client, world, owner)
@@ -127,6 +128,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         ),
         ("jobs", JobController(client, mirrors, recorder("job-controller"), world)),
         ("cron-jobs", CronJobController(client, mirrors, recorder("cronjob-controller"), world)),
+        ("stateful-sets", StatefulSetController(client, mirrors, recorder("statefulset-controller"), world)),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
         ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
         (

@@ -191,6 +191,16 @@ _SERVICE = (
     ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
 )
 
+_NO_CLAIMS = "no effect: Podium provides no volumes from claims yet"
+_STATEFUL_SET = (
+    ("spec.volumeClaimTemplates", _WARNED, _given, "the claims are made, but Podium provides no volumes yet, so pods with them are refused"),
+    ("spec.persistentVolumeClaimRetentionPolicy.whenDeleted", _WARNED, _is("Delete"), _NO_CLAIMS),
+    ("spec.persistentVolumeClaimRetentionPolicy.whenScaled", _WARNED, _is("Delete"), _NO_CLAIMS),
+)
+_DAEMON_SET = (
+    ("spec.updateStrategy.rollingUpdate.maxSurge", _REFUSED, _is_not(0, "0%"), "surging updates of DaemonSets yet; maxUnavailable works"),
+)
+
 _TEMPLATES = {
     ("", "PodTemplate"): "template.spec",
     ("", "ReplicationController"): "spec.template.spec",
@@ -203,8 +213,9 @@ _TEMPLATES = {
 }
 
 
-def _tree(rows: Any) -> _Node:
-    root = _Node()
+def _tree(rows: Any, root: _Node | None = None) -> _Node:
+    """The rules by their paths, added to `root` if that is given."""
+    root = root or _Node()
     for path, refuses, applies, text in rows:
         node = root
         for part in path.split("."):
@@ -224,12 +235,14 @@ _RULES: Mapping[tuple[str, str], _Node] = {
     ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
     **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
+    ("apps", "StatefulSet"): _tree(_STATEFUL_SET, _under("spec.template.spec", _POD_TREE)),
+    ("apps", "DaemonSet"): _tree(_DAEMON_SET, _under("spec.template.spec", _POD_TREE)),
 }
 
 _ACTED_ON = frozenset({
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
-    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("batch", "CronJob"),
+    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "StatefulSet"), ("batch", "CronJob"),
     ("batch", "Job"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
@@ -242,7 +255,6 @@ _NO_RULES = "is stored, but not enforced yet"
 _NO_ROLES = "is stored, but not evaluated yet: administrators may do everything, service accounts all but Secrets in their own namespace"
 _NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
-    ("apps", "StatefulSet"): _NO_PODS,
     ("apps", "DaemonSet"): _NO_PODS,
     ("autoscaling", "HorizontalPodAutoscaler"): "is stored, but nothing is scaled by it yet",
     (
