@@ -95,7 +95,9 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
     from podium.controllers.cron_jobs import CronJobController
+    from podium.controllers.daemon_sets import DaemonSetController
     from podium.controllers.deployments import DeploymentController
+    from podium.controllers.disruption import DisruptionController
     from podium.controllers.endpoint_slice_mirroring import EndpointSliceMirroringController
     from podium.controllers.endpoint_slices import EndpointSliceController
     from podium.controllers.endpoints import EndpointsController
@@ -129,6 +131,8 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         ("jobs", JobController(client, mirrors, recorder("job-controller"), world)),
         ("cron-jobs", CronJobController(client, mirrors, recorder("cronjob-controller"), world)),
         ("stateful-sets", StatefulSetController(client, mirrors, recorder("statefulset-controller"), world)),
+        ("daemon-sets", DaemonSetController(client, mirrors, recorder("daemonset-controller"), world)),
+        ("disruption", DisruptionController(client, mirrors, recorder("controllermanager"), world)),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
         ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
         (

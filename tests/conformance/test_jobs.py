@@ -85,7 +85,10 @@ def test_an_exit_code_ends_the_job() -> None:
         await api.post(JOBS, job(annotations=FAILS, backoffLimit=5, podFailurePolicy=FAILURE_POLICY))
         status = await ended(api, "Failed")
         condition = true({"status": status}, "Failed")
-        assert condition["reason"] == "PodFailurePolicy" and "failed with exit code 42 matching FailJob rule at index 0" in condition["message"]
+        assert (
+            condition["reason"] == "PodFailurePolicy"
+            and "failed with exit code 42 matching FailJob rule at index 0" in condition["message"]
+        )
         assert status["failed"] == 1
 
     run(scenario, nodes=1)
@@ -241,7 +244,9 @@ def test_the_status_of_a_job() -> None:
         await api.settled(f"{JOBS}/a", has("Suspended"))
         condition = {"type": "Custom", "status": "True", "reason": "E2E", "lastTransitionTime": "2026-01-01T00:00:00Z"}
         held = (await api.get(f"{JOBS}/a/status"))["status"]["conditions"]
-        patched = await api.patch(f"{JOBS}/a/status", {"metadata": {"annotations": {"p": "q"}}, "status": {"conditions": [*held, condition]}})
+        patched = await api.patch(
+            f"{JOBS}/a/status", {"metadata": {"annotations": {"p": "q"}}, "status": {"conditions": [*held, condition]}}
+        )
         assert patched["metadata"]["annotations"] == {"p": "q"} and condition in patched["status"]["conditions"]
         value = await api.get(f"{JOBS}/a")
         updated = await api.put(f"{JOBS}/a/status", {**value, "status": {**value["status"], "startTime": "2026-01-01T00:00:00Z"}})
@@ -250,7 +255,9 @@ def test_the_status_of_a_job() -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize(("spec", "reason"), [({"activeDeadlineSeconds": 5}, "DeadlineExceeded"), ({"backoffLimit": 0}, "BackoffLimitExceeded")])
+@pytest.mark.parametrize(
+    ("spec", "reason"), [({"activeDeadlineSeconds": 5}, "DeadlineExceeded"), ({"backoffLimit": 0}, "BackoffLimitExceeded")]
+)
 def test_what_else_fails_a_job(spec: dict[str, Any], reason: str) -> None:
     async def scenario(api: Api) -> None:
         await api.post(JOBS, job(annotations=FAILS if "backoffLimit" in spec else None, **spec))
@@ -270,6 +277,8 @@ def test_a_finished_job_goes_after_its_time() -> None:
     run(scenario, nodes=1)
 
 
-@pytest.mark.parametrize(("indexes", "text"), [((), ""), ((1,), "1"), ((1, 2), "1,2"), ((1, 2, 3, 7), "1-3,7"), ((0, 2, 4, 5, 6), "0,2,4-6")])
+@pytest.mark.parametrize(
+    ("indexes", "text"), [((), ""), ((1,), "1"), ((1, 2), "1,2"), ((1, 2, 3, 7), "1-3,7"), ((0, 2, 4, 5, 6), "0,2,4-6")]
+)
 def test_indexes_as_text(indexes: tuple[int, ...], text: str) -> None:
     assert job_indexes.text_of(indexes) == text and job_indexes.parse(text, 10) == set(indexes)

@@ -73,7 +73,9 @@ def test_scaling_goes_in_order_and_halts() -> None:
     run(scenario, nodes=1)
 
 
-@shows("[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] Burst scaling should run to completion even with unhealthy pods [Slow]")
+@shows(
+    "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] Burst scaling should run to completion even with unhealthy pods [Slow]"
+)
 def test_parallel_sets_do_not_wait() -> None:
     async def scenario(api: Api) -> None:
         await api.post(SETS, stateful_set(3, template=GATED, podManagementPolicy="Parallel"))
@@ -87,7 +89,9 @@ def test_parallel_sets_do_not_wait() -> None:
     run(scenario, nodes=1)
 
 
-@shows("[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of template modifications")
+@shows(
+    "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of template modifications"
+)
 def test_an_update_goes_from_the_highest_and_back_to_the_same_revision() -> None:
     async def scenario(api: Api) -> None:
         await api.post(SETS, stateful_set(3))
@@ -97,12 +101,12 @@ def test_an_update_goes_from_the_highest_and_back_to_the_same_revision() -> None
             await image(api, "new:1")
             gone = [(await watch.until(lambda kind, _: kind == "DELETED"))["metadata"]["name"] for _ in range(3)]
             assert gone == ["ss-2", "ss-1", "ss-0"]
-        second = (await api.settled(f"{SETS}/ss", lambda s: ready(3)(s) and s["status"]["currentRevision"] == s["status"]["updateRevision"]))["status"]
+        second = (
+            await api.settled(f"{SETS}/ss", lambda s: ready(3)(s) and s["status"]["currentRevision"] == s["status"]["updateRevision"])
+        )["status"]
         assert second["currentRevision"] != first["currentRevision"] and await images(api) == ["new:1"] * 3
         await image(api, POD_SPEC["containers"][0]["image"])
-        back = await api.settled(
-            f"{SETS}/ss", lambda s: ready(3)(s) and s["status"]["currentRevision"] == first["currentRevision"]
-        )
+        back = await api.settled(f"{SETS}/ss", lambda s: ready(3)(s) and s["status"]["currentRevision"] == first["currentRevision"])
         assert back["status"]["updateRevision"] == first["currentRevision"] and back["status"]["updatedReplicas"] == 3
         revisions = (await api.get("/apis/apps/v1/namespaces/default/controllerrevisions"))["items"]
         assert sorted(r["revision"] for r in revisions) == [2, 3]
@@ -160,12 +164,17 @@ def test_the_scale_of_a_set() -> None:
         await api.settled(f"{SETS}/ss", ready(2))
         pod = await api.get(f"{PODS}/ss-1")
         assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == ("ss-1", "test")
-        assert pod["metadata"]["labels"] | LABELS == pod["metadata"]["labels"] and pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"] == "1"
+        assert (
+            pod["metadata"]["labels"] | LABELS == pod["metadata"]["labels"]
+            and pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"] == "1"
+        )
 
     run(scenario, nodes=1)
 
 
-@shows("[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should list, patch and delete a collection of StatefulSets")
+@shows(
+    "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should list, patch and delete a collection of StatefulSets"
+)
 @shows("[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should validate Statefulset Status endpoints")
 def test_a_set_is_listed_patched_told_and_deleted() -> None:
     async def scenario(api: Api) -> None:

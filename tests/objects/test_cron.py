@@ -53,7 +53,9 @@ def test_the_latest_time_missed(schedule: str, after: str, until: str, expect: s
     assert cron.parse(schedule).latest(at(after), at(until), UTC) == (at(expect) if expect else None)
 
 
-@pytest.mark.parametrize("schedule", ["", "* * * *", "60 * * * *", "* * 0 * *", "* * * * 7", "*/0 * * * *", "5-1 * * * *", "a * * * *", "@soon", "@every x"])
+@pytest.mark.parametrize(
+    "schedule", ["", "* * * *", "60 * * * *", "* * 0 * *", "* * * * 7", "*/0 * * * *", "5-1 * * * *", "a * * * *", "@soon", "@every x"]
+)
 def test_what_is_no_schedule(schedule: str) -> None:
     with pytest.raises(ValueError):
         cron.parse(schedule)

@@ -193,7 +193,12 @@ _SERVICE = (
 
 _NO_CLAIMS = "no effect: Podium provides no volumes from claims yet"
 _STATEFUL_SET = (
-    ("spec.volumeClaimTemplates", _WARNED, _given, "the claims are made, but Podium provides no volumes yet, so pods with them are refused"),
+    (
+        "spec.volumeClaimTemplates",
+        _WARNED,
+        _given,
+        "the claims are made, but Podium provides no volumes yet, so pods with them are refused",
+    ),
     ("spec.persistentVolumeClaimRetentionPolicy.whenDeleted", _WARNED, _is("Delete"), _NO_CLAIMS),
     ("spec.persistentVolumeClaimRetentionPolicy.whenScaled", _WARNED, _is("Delete"), _NO_CLAIMS),
 )
@@ -242,7 +247,8 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 _ACTED_ON = frozenset({
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
-    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "StatefulSet"), ("batch", "CronJob"),
+    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
+    ("policy", "PodDisruptionBudget"), ("batch", "CronJob"),
     ("batch", "Job"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
@@ -253,9 +259,7 @@ _ACTED_ON = frozenset({
 
 _NO_RULES = "is stored, but not enforced yet"
 _NO_ROLES = "is stored, but not evaluated yet: administrators may do everything, service accounts all but Secrets in their own namespace"
-_NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
-    ("apps", "DaemonSet"): _NO_PODS,
     ("autoscaling", "HorizontalPodAutoscaler"): "is stored, but nothing is scaled by it yet",
     (
         "networking.k8s.io",
@@ -267,8 +271,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
     ("", "ResourceQuota"): _NO_RULES,
     ("", "LimitRange"): f"{_NO_RULES}: it neither fills in nor limits the resources of pods",
-    ("policy", "PodDisruptionBudget"): "is stored, but its status is not kept up yet: evictions (kubectl drain) of its pods are refused "
-    "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
     ("rbac.authorization.k8s.io", "Role"): _NO_ROLES,
