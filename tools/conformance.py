@@ -5,7 +5,8 @@
 The behaviours are listed in tests/conformance/behaviours.txt by what they need; those that need containers are not in the table. Tests name
 what they show: `@pytest.mark.conformance("NAME")`, NAME with or without its ending ` [Conformance]`, on a function or on one row of a table
 (`pytest.param(..., id="x", marks=pytest.mark.conformance("NAME"))`, the table in the decorator or in a variable of the module).
-`shows = pytest.mark.conformance` may stand for it. The marks are read from the source: nothing is imported or run. --check fails when the file is not what it would be.
+`shows = pytest.mark.conformance` may stand for it. The marks are read from the source: nothing is imported or run. --check fails when the
+file is not what it would be.
 """
 
 import ast

@@ -168,7 +168,8 @@ ROWS = [
         id="poddisruptionbudgets",
         marks=shows(
             "[sig-apps] DisruptionController should create a PodDisruptionBudget",
-            "[sig-apps] DisruptionController Listing PodDisruptionBudgets for all namespaces should list and delete a collection of PodDisruptionBudgets",
+            "[sig-apps] DisruptionController Listing PodDisruptionBudgets for all namespaces should list and delete a collection of "
+            "PodDisruptionBudgets",
             "[sig-apps] DisruptionController should update/patch PodDisruptionBudget status",
         ),
     ),

@@ -90,7 +90,8 @@ def test_parallel_sets_do_not_wait() -> None:
 
 
 @shows(
-    "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of template modifications"
+    "[sig-apps] StatefulSet Basic StatefulSet functionality [StatefulSetBasic] should perform rolling updates and roll backs of "
+    "template modifications"
 )
 def test_an_update_goes_from_the_highest_and_back_to_the_same_revision() -> None:
     async def scenario(api: Api) -> None:

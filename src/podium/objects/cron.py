@@ -15,8 +15,8 @@ _WORDS = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0", "@daily": "0 0 * * *",
     "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }  # fmt: skip
-_MONTHS = {name: n for n, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
-_DAYS = {name: n for n, name in enumerate("sun mon tue wed thu fri sat".split())}
+_MONTHS = {name: n for n, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
+_DAYS = {name: n for n, name in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
 _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = ((0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, _MONTHS), (0, 6, _DAYS))
 _DURATION = re.compile(r"(\d+)(h|m|s)")
 _UNITS_S = {"h": 3600, "m": 60, "s": 1}
@@ -26,7 +26,8 @@ _WINDOWS = tuple(timedelta(minutes=n) for n in (2, 60, 24 * 60, 31 * 24 * 60, 36
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """`every_s` for `@every 90s`; otherwise the allowed numbers of each field. `any_day` unless both days are restricted."""
+    """`every_s` for `@every 90s`; otherwise the allowed numbers of each field. `both_days` must fit
+    unless both are restricted: then either will do."""
 
     minutes: frozenset[int] = frozenset()
     hours: frozenset[int] = frozenset()
@@ -98,9 +99,9 @@ def parse(text: str) -> Schedule:
     fields = _WORDS.get(text, text).split()
     if len(fields) != 5:
         raise ValueError(f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]")
-    sets = [_field(field, *limits) for field, limits in zip(fields, _FIELDS, strict=True)]
+    minutes, hours, days, months, weekdays = (_field(field, *limits) for field, limits in zip(fields, _FIELDS, strict=True))
     starred = any(f[0] in "*?" for f in (fields[2], fields[4]))
-    return Schedule(*sets, both_days=starred)
+    return Schedule(minutes, hours, days, months, weekdays, both_days=starred)
 
 
 def _field(text: str, least: int, most: int, names: dict[str, int]) -> frozenset[int]:

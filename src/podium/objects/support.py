@@ -246,7 +246,8 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 
 _ACTED_ON = frozenset({
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
-    ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"),
+    ("apps", "ControllerRevision"),
     ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
     ("policy", "PodDisruptionBudget"), ("batch", "CronJob"),
     ("batch", "Job"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
