@@ -96,6 +96,11 @@ class Cluster:
         return self.data_dir / "store.db"
 
     @property
+    def encryption_keys_path(self) -> Path:
+        """The keys that seal Secrets in the store, the current one first."""
+        return self.pki_dir / "encryption.keys"
+
+    @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
 
