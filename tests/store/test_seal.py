@@ -72,7 +72,7 @@ def test_a_missing_key_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
     _write(tmp_path, SECRET)
     before = _on_disk(tmp_path)
     (tmp_path / "keys").unlink()
-    with pytest.raises(StoreDamaged, match="encrypted with key key1|was not encrypted with key key1"):
+    with pytest.raises(StoreDamaged, match=r"encrypted with key key1"):
         _read(tmp_path, SECRET)
     assert _on_disk(tmp_path) == before
 
