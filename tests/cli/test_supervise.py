@@ -13,7 +13,7 @@ import pytest
 
 from podium.cli import processes, supervise
 from podium.cli.cluster import Cluster
-from podium.cli.down import take_down, unmount_below
+from podium.cli.down import take_down
 from tests.cli.clusters import make_cluster
 
 PATIENCE_S = 10.0
@@ -132,8 +132,3 @@ def test_process_without_run_file_is_found_by_its_data_directory(cluster: Cluste
         for process in (stray, other):
             process.kill()
             process.wait()
-
-
-def test_unmount_below_takes_only_what_is_below(tmp_path: Path) -> None:
-    unmount_below(tmp_path)
-    assert os.path.ismount("/proc")

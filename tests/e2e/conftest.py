@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from podium.cli.cluster import Cluster, load
+from tests.e2e import leftovers
 
 ROOT = Path(__file__).parents[2]
 PODIUM = Path(sys.executable).with_name("podium")
@@ -112,26 +113,7 @@ def end_cluster(live: LiveCluster) -> None:
         [PODIUM, "down", "--data-dir", live.cluster.data_dir], env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert not (left := remains(live.cluster)), f"left of the cluster: {left}"
-
-
-def remains(cluster: Cluster) -> list[str]:
-    """What a cluster that was taken down has left on this machine."""
-    own = (str(cluster.data_dir), cluster.network_device)
-    left = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = process.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if own[0] in command:
-            left.append(f"process {process.parent.name}: {command}")
-    for what, command in (("link", ["ip", "-o", "link"]), ("namespace", ["ip", "netns"]), ("table", ["nft", "list", "tables"])):
-        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout if shutil.which(command[0]) else ""
-        left += [f"{what}: {line}" for line in said.splitlines() if own[1] in line]
-    left += [f"mount: {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if any(word in line for word in own)]
-    left += [f"control group: {path}" for path in Path("/sys/fs/cgroup").glob("**/*podium*") if cluster.cluster_id in path.name]
-    return left
+    assert not (left := leftovers.of(live.cluster)), f"left of the cluster: {left}"
 
 
 @pytest.fixture(scope="session")

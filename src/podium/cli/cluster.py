@@ -96,6 +96,11 @@ class Cluster:
         return self.data_dir / "store.db"
 
     @property
+    def encryption_keys_path(self) -> Path:
+        """The keys that seal Secrets in the store, the current one first."""
+        return self.pki_dir / "encryption.keys"
+
+    @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
 
@@ -106,6 +111,11 @@ class Cluster:
     @property
     def pods_dir(self) -> Path:
         return self.data_dir / "pods"
+
+    @property
+    def processes_dir(self) -> Path:
+        """The process runtime's state."""
+        return self.data_dir / "processes"
 
     @property
     def kubeconfig_path(self) -> Path:

@@ -23,7 +23,7 @@ from podium.cli.refusal import Refusal
 READY_PATIENCE_S = 60.0
 READY_PAUSE_S = 0.01
 MANIFEST_PAUSE_S = 1.0
-FIRST = (processes.CONTROL_PLANE, processes.CONTAINERD)
+FIRST = (processes.CONTROL_PLANE,)
 
 
 def up(arguments: Namespace) -> int:
