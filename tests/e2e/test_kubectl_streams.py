@@ -55,7 +55,16 @@ def streaming(kubectl: Kubectl, *arguments: str) -> Iterator["tuple[subprocess.P
 
 def test_watch_shows_each_change_as_it_happens(kubectl: Kubectl) -> None:
     kubectl("create", "configmap", "before", "--from-literal=a=b")
-    watch = ("get", "configmaps", "-l", "watched!=no", "--watch", "--output-watch-events", "-o", "custom-columns=T:.type,NAME:.object.metadata.name")
+    watch = (
+        "get",
+        "configmaps",
+        "-l",
+        "watched!=no",
+        "--watch",
+        "--output-watch-events",
+        "-o",
+        "custom-columns=T:.type,NAME:.object.metadata.name",
+    )
     with streaming(kubectl, *watch) as (_, output):
         seen = read_until(output, lambda text: "before" in text)
         kubectl("create", "configmap", "during", "--from-literal=a=b")
