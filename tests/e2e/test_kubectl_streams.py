@@ -123,15 +123,27 @@ def test_followed_logs_come_as_they_are_written_and_end_with_the_container(kubec
         assert process.wait(PATIENCE_S) == 0
 
 
+@contextmanager
+def terminal(kubectl: Kubectl, *arguments: str) -> Iterator["tuple[subprocess.Popen[bytes], int]"]:
+    """A kubectl on a terminal of WINDOW's size, and our end of it."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", *WINDOW, 0, 0))
+    process = kubectl.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        os.close(ours)
+
+
 @pytest.mark.runtime("process")
 def test_exec_with_a_terminal(kubectl: Kubectl) -> None:
     kubectl("apply", "-f", TALKER)
     kubectl("wait", "pod/talker", "--for=condition=Ready", "--timeout=30s")
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", *WINDOW, 0, 0))
-    process = kubectl.start("exec", "-it", "talker", "--", "sh", stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
-    os.close(theirs)
-    try:
+    with terminal(kubectl, "exec", "-it", "talker", "--", "sh") as (process, ours):
         os.write(ours, b"echo $((6 * 7)); test -t 0 && echo a terminal\n")
         read_until(ours, lambda text: "42\r\n" in text and "\na terminal" in text)
         os.write(ours, b"stty size\n")
@@ -144,11 +156,19 @@ def test_exec_with_a_terminal(kubectl: Kubectl) -> None:
         os.write(ours, b"exit 5\n")
         read_until(ours, lambda text: "exit code 5" in text)
         assert process.wait(PATIENCE_S) == 5
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        os.close(ours)
+
+
+@pytest.mark.runtime("process")
+def test_run_with_a_terminal_attaches_and_leaves_no_pod(kubectl: Kubectl) -> None:
+    shell = ("run", "shell", "-it", "--rm", "--image=busybox", "--restart=Never", "--command", "--", "sh")
+    with terminal(kubectl, *shell) as (process, ours):
+        read_until(ours, lambda text: "If you don't see a command prompt" in text)
+        os.write(ours, b"\necho $((6 * 7)); stty size\n")
+        read_until(ours, lambda text: "42\r\n" in text and "33 99" in text)
+        os.write(ours, b"exit 6\n")
+        read_until(ours, lambda text: "deleted" in text)
+        assert process.wait(PATIENCE_S) == 6
+    assert kubectl("get", "pods") == f"No resources found in {kubectl.namespace} namespace.\n"
 
 
 @pytest.mark.runtime("process")
