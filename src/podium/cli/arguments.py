@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     load = image.add_parser("load", help="load an image archive (docker save, or an OCI archive)")
     load.add_argument("file", metavar="FILE")
     _add_data_dir(load)
+    envtest = commands.add_parser("envtest", help="write kube-apiserver and etcd for controller-runtime's envtest into a directory")
+    envtest.add_argument("directory", metavar="DIR", help="what KUBEBUILDER_ASSETS is to name")
     rotate = commands.add_parser("rotate-encryption-key", help="a new key for Secrets on disk, from the next start on")
     _add_data_dir(rotate)
     commands.add_parser("version", help="print versions")
@@ -146,6 +148,10 @@ def _command(arguments: argparse.Namespace) -> int:
             from podium.cli.image import load
 
             return load(arguments)
+        case "envtest":
+            from podium.cli.envtest import write_programs
+
+            return write_programs(arguments)
         case "rotate-encryption-key":
             return _rotate_encryption_key(arguments)
         case _:
