@@ -75,12 +75,24 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _add_data_dir(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--data-dir", metavar="D", help="the cluster's directory (default: /var/lib/podium for root, ~/.local/share/podium otherwise)"
+        "--data-dir",
+        type=_path,
+        metavar="D",
+        help="the cluster's directory (default: /var/lib/podium for root, ~/.local/share/podium otherwise)",
     )
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number") from None
     if not 0 <= number <= 10_000:
         raise argparse.ArgumentTypeError("must be between 0 and 10000")
     return number
@@ -92,14 +104,22 @@ def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
     _find_system_programs()
     try:
         return roles[arguments.role](arguments) if arguments.command == "run" else _command(arguments)
-    except Refusal as refusal:
-        print(f"podium: {refusal.message}", file=sys.stderr)
-        return refusal.code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Refusal as refusal:
+        print(f"podium: {refusal.message}", file=sys.stderr)
+        return refusal.code
+    except OSError as error:
+        if arguments.command == "run":
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"podium: {place}{error.strerror or error}: check the data directory and its disk, or use another --data-dir", file=sys.stderr
+        )
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _find_system_programs() -> None:
