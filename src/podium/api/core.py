@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from podium.api.authorization import Authorizer
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
 from podium.objects.status import NotFound, not_found
@@ -85,6 +86,7 @@ class Core:
     world: World
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
+    authorizer: Authorizer = field(default_factory=Authorizer)
 
     def strategy(self, resource: Resource) -> Strategy:
         key = (resource.group, resource.plural)

@@ -1,6 +1,7 @@
 """The API server's front on HTTPS: bytes in, bytes out. The request path, in order:
 
-route (routing) -> authenticate (authentication) -> decode (objects.decoding) -> authorize (authorization) -> verb (dispatch) -> render (rendering)
+route (routing) -> authenticate (authentication, impersonation) -> authorize (authorization) -> decode (objects.decoding)
+-> verb (dispatch) -> render (rendering)
 
 Every refusal is a StatusError raised somewhere on the way; it becomes a response here and nowhere else. The same `ApiServer.execute`
 serves the in-process transport, which skips the bytes and keeps everything else.
@@ -12,9 +13,9 @@ from dataclasses import dataclass, field
 
 from podium.api import compression, documents, routing
 from podium.api.authentication import Authenticator
-from podium.api.authorization import authorize
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
+from podium.api.impersonation import impersonated
 from podium.api.measurements import Measurements, labels_of
 from podium.api.negotiation import Form, negotiate
 from podium.api.node_proxy import NodeProxy
@@ -47,6 +48,8 @@ _PATCH_TYPES = {
     "application/apply-patch+yaml": "apply",
 }
 _PUBLIC = ("/healthz", "/livez", "/readyz")
+_STREAMS = ("exec", "attach", "portforward")
+_CONNECT_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _CONNECT = ("log", "exec", "attach", "portforward", "proxy")
 
 
@@ -64,7 +67,10 @@ class ApiServer:
 
     async def execute(self, request: Request) -> Result:
         """Authorizes and runs one request that is not a watch or a connect. Raises StatusError."""
-        authorize(request)
+        self.core.authorizer.authorize(request)
+        return await self._run(request)
+
+    async def _run(self, request: Request) -> Result:
         try:
             return await dispatch(self.core, request, self.authenticator)
         except StoreError as error:
@@ -88,9 +94,10 @@ class ApiServer:
     async def _answer(self, http: HttpRequest, connection: Connection) -> Response | None:
         if http.path.startswith(_PUBLIC):
             return documents.health(http, ready=self.ready)
-        user = await self._authenticate(http)
+        user = impersonated(self.core.authorizer, await self._authenticate(http), http.headers)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
+            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
             return self._document(http)
         return await self._serve_target(http, connection, target, user)
 
@@ -141,15 +148,22 @@ class ApiServer:
 
     async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         if request.subresource in _CONNECT:
-            authorize(request)
+            self._authorize_connection(request, http.method)
             return await self.nodes.connect(request, http, connection)
+        self.core.authorizer.authorize(request)
         form = negotiate(http.headers.get("accept", ""))
         if request.verb == "watch":
-            authorize(request)
             return await serve_watch(self.core, self.hubs, request, form, connection)
         self._decode(http, request)
-        result = await self.execute(request)
+        result = await self._run(request)
         return self._render(request, result, form)
+
+    def _authorize_connection(self, request: Request, method: str) -> None:
+        """By what the connection does: a stream into a container needs `create` even where the protocol begins with a GET."""
+        verb = _CONNECT_VERBS.get(method, "get")
+        self.core.authorizer.authorize(request, verb)
+        if verb == "get" and request.subresource in _STREAMS:
+            self.core.authorizer.authorize(request, "create")
 
     def _render(self, request: Request, result: Result, form: Form) -> Response:
         now = self.core.world.clock.now()
