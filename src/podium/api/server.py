@@ -11,7 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import orjson
+
 from podium.api import compression, documents, routing
+from podium.api.account_tokens import DISCOVERY_PATH, JWKS_PATH
 from podium.api.authentication import Authenticator
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
@@ -113,6 +116,10 @@ class ApiServer:
             raise NotFound("the server could not find the requested resource")
         if http.path == "/metrics":
             return Response(200, self.measurements.registry.exposition(), ((b"content-type", METRICS_TYPE.encode()),))
+        if http.path == JWKS_PATH:
+            return Response(200, orjson.dumps(self.authenticator.accounts.jwks()), _JWKS)
+        if http.path == DISCOVERY_PATH:
+            return value_response(200, self.authenticator.accounts.discovery())
         if self._documents is None:
             self._documents = documents.Documents(self.core.catalog)
         return self._documents.serve(http)
@@ -202,6 +209,7 @@ class ApiServer:
         return error_response(TooLarge("Request entity too large: limit is 3145728"))
 
 
+_JWKS = ((b"content-type", b"application/jwk-set+json"), (b"cache-control", b"public, max-age=3600"))
 _NO_OPTIONS: Mapping[str, str] = {}
 
 

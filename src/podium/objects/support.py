@@ -191,6 +191,15 @@ _SERVICE = (
     ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
 )
 
+_SECRET = (
+    (
+        "type",
+        _REFUSED,
+        _is("kubernetes.io/service-account-token"),
+        "tokens that live in Secrets; pods get theirs by themselves, others come from kubectl create token (TokenRequest)",
+    ),
+)
+
 _TEMPLATES = {
     ("", "PodTemplate"): "template.spec",
     ("", "ReplicationController"): "spec.template.spec",
@@ -223,6 +232,7 @@ _POD_TREE = _tree(_POD)
 _RULES: Mapping[tuple[str, str], _Node] = {
     ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
+    ("", "Secret"): _tree(_SECRET),
     **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
 }
 
