@@ -6,7 +6,7 @@ from podium.api.impersonation import account_of, impersonated
 from podium.api.request import User
 from podium.control_plane import ControlPlane
 from podium.objects.resources import resource
-from podium.objects.status import Forbidden, ServerError
+from podium.objects.status import BadRequest, Forbidden
 from tests.api.objects import grant
 
 ADMIN = User("admin", ("system:masters", "system:authenticated"))
@@ -35,7 +35,7 @@ async def test_an_administrator_becomes(plane: ControlPlane, headers: dict[str, 
 
 
 async def test_headers_without_a_user_are_an_error(plane: ControlPlane) -> None:
-    with pytest.raises(ServerError, match="without impersonating a user"):
+    with pytest.raises(BadRequest, match="without impersonating a user"):
         impersonated(plane.server.core.authorizer, ADMIN, {"impersonate-group": "system:masters"})
 
 

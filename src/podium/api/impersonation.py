@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from podium.api.attributes import Attributes
 from podium.api.authorization import Authorizer
 from podium.api.request import User
-from podium.objects.status import ServerError
+from podium.objects.status import BadRequest
 
 _AUTHENTICATION = "authentication.k8s.io"
 _EXTRA = "impersonate-extra-"
@@ -21,14 +21,14 @@ _AUTHENTICATED, _UNAUTHENTICATED = "system:authenticated", "system:unauthenticat
 
 
 def impersonated(authorizer: Authorizer, user: User, headers: Mapping[str, str]) -> User:
-    """The user that the headers ask for; `user` itself without any. Raises Forbidden, and ServerError for headers without a user."""
+    """The user that the headers ask for; `user` itself without any. Raises Forbidden, and BadRequest for headers without a user."""
     name = headers.get("impersonate-user", "")
     groups = _values(headers.get("impersonate-group", ""))
     uid = headers.get("impersonate-uid", "")
     extra = [(unquote(k[len(_EXTRA) :]).lower(), _values(v)) for k, v in headers.items() if k.startswith(_EXTRA)]
     if not name:
         if groups or uid or extra:
-            raise ServerError("Internal error occurred: requested groups, uid or extra without impersonating a user")
+            raise BadRequest("requested groups, a uid or extra without impersonating a user")
         return user
     _check(authorizer, user, name, groups, uid, extra)
     return User(name, _all_groups(name, groups), uid, tuple(extra))

@@ -104,7 +104,7 @@ def _attributes(spec: Object, user: User) -> Attributes:
 
 
 def _created(value: Object, status: Object) -> ObjectResult:
-    value.setdefault("metadata", {}).setdefault("creationTimestamp", None)
+    value.setdefault("metadata", {})
     return ObjectResult(value={**value, "status": status}, status=201)
 
 
@@ -132,6 +132,7 @@ def _rule(rule: Object, *fields: str) -> Object:
 
 async def self_subject(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
     value = take(request, _AUTHENTICATION, "v1", "SelfSubjectReview")
+    value["metadata"] = {"creationTimestamp": core.world.clock.timestamp()}
     return _created(value, {"userInfo": user_info(request.user)})
 
 
@@ -151,7 +152,7 @@ async def token(core: Core, request: Request, authenticator: Authenticator) -> O
     try:
         found = await authenticator.holder(spec["token"], audiences)
     except StatusError as error:
-        return _created(value, {"user": {}, "error": error.message})
+        return _created(value, {"user": {}, "error": f"[{error.message}]"})
     return _created(value, {"authenticated": True, "user": user_info(found.user), "audiences": list(found.audiences)})
 
 

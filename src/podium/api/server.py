@@ -97,7 +97,7 @@ class ApiServer:
     async def _answer(self, http: HttpRequest, connection: Connection) -> Response | None:
         if http.path.startswith(_PUBLIC):
             return documents.health(http, ready=self.ready)
-        user = impersonated(self.core.authorizer, await self._authenticate(http), http.headers)
+        user = await self._authenticate(http)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
             self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
@@ -105,11 +105,14 @@ class ApiServer:
         return await self._serve_target(http, connection, target, user)
 
     async def _authenticate(self, http: HttpRequest) -> User:
+        """Who asks, or whom they act as. Raises Unauthorized, Forbidden."""
         if authorization := http.headers.get("authorization"):
-            return await self.authenticator.by_token(authorization)
-        if http.peer is not None:
-            return self.authenticator.by_certificate(http.peer)
-        raise Unauthorized("Unauthorized")
+            user = await self.authenticator.by_token(authorization)
+        elif http.peer is not None:
+            user = self.authenticator.by_certificate(http.peer)
+        else:
+            raise Unauthorized("Unauthorized")
+        return impersonated(self.core.authorizer, user, http.headers)
 
     def _document(self, http: HttpRequest) -> Response:
         if http.method not in ("GET", "HEAD"):
