@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from podium.api.authentication import Authenticator
+from podium.api import authentication_config
+from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
 from podium.api.core import Core
@@ -84,11 +85,12 @@ async def build(
     signing_key: bytes,
     api_endpoint: tuple[str, int] | None = None,
     nodes_tls: ssl.SSLContext | None = None,
+    identities: Sources | None = None,
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr))
     hubs = Hubs(core)
-    server = ApiServer(core, hubs, Authenticator(core, signing_key), NodeProxy(core, nodes_tls), Measurements(core, hubs))
+    server = ApiServer(core, hubs, Authenticator(core, signing_key, identities), NodeProxy(core, nodes_tls), Measurements(core, hubs))
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     await core.authorizer.load(store)
@@ -188,9 +190,15 @@ async def _run(cluster: Cluster) -> None:
         store = SqliteStore.open(cluster.store_path, seal=AesGcmSeal(keys, (resource("secrets").prefix,)))
     except StoreError as error:
         raise Refusal(str(error)) from error
+    world = RealWorld()
+    try:
+        identities = authentication_config.load(cluster.authentication_dir, world)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
     plane = await build(
-        store, RealWorld(), service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
+        store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
+        identities=identities,
     )  # fmt: skip
     server = plane.server
     http = HttpServer(server.handle, _server_tls(authority, cluster), on_crash=server.crashed, on_too_large=server.too_large)

@@ -84,10 +84,6 @@ class Authenticator:
                 return Holder(await provider.verify(text), _meant((ISSUER,), wanted))
         raise Unauthorized("invalid bearer token")
 
-    async def aclose(self) -> None:
-        for provider in self._sources.providers:
-            await provider.aclose()
-
 
 def _meant(given: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     common = tuple(a for a in wanted if a in given)
