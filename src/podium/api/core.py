@@ -85,6 +85,8 @@ class Core:
     world: World
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
+    disabled_plugins: frozenset[str] = frozenset()
+    """Admission plugins that are not asked, by upstream's names."""
 
     def strategy(self, resource: Resource) -> Strategy:
         key = (resource.group, resource.plural)
