@@ -1,5 +1,6 @@
 """Podium in the place of envtest's kube-apiserver and etcd: started with the flags that envtest passes, and under a Go operator's own suite."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -59,9 +60,7 @@ def wait_for(url: str) -> None:
         time.sleep(0.02)
 
 
-async def test_an_api_server_with_envtests_flags_serves_its_users(
-    assets: Path, tmp_path: Path, started: list["subprocess.Popen[bytes]"]
-) -> None:
+def test_an_api_server_with_envtests_flags_serves_its_users(assets: Path, tmp_path: Path, started: list["subprocess.Popen[bytes]"]) -> None:
     authority = Authority.load_or_create(tmp_path)
     certificate, key = authority.issue("kube-apiserver", hosts=["127.0.0.1", "localhost"])
     (tmp_path / "apiserver.crt").write_bytes(certificate)
@@ -84,6 +83,10 @@ async def test_an_api_server_with_envtests_flags_serves_its_users(
     started.append(subprocess.Popen([assets / "kube-apiserver", *(f"--{k}={v}" for k, v in flags.items())]))
     wait_for(f"https://127.0.0.1:{port}/healthz")
     endpoint = Endpoint(f"https://127.0.0.1:{port}", authority.ca_path, *authority.issue_files("admin", "admin", ["system:masters"]))
+    asyncio.run(use(endpoint))
+
+
+async def use(endpoint: Endpoint) -> None:
     client = HttpsClient(endpoint)
     pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [{"name": "c", "image": "x"}]}}
     created = await client.create(resource("pods"), pod)
@@ -104,6 +107,7 @@ def test_help_lists_the_flags_that_envtest_looks_for(assets: Path) -> None:
 
 
 @pytest.mark.golang
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(shutil.which("go") is None, reason="no Go here: an operator's suite cannot be built")
 def test_a_go_operators_suite_passes(assets: Path) -> None:

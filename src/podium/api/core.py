@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from podium.api.authorization import Authorizer
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
 from podium.objects.status import NotFound, not_found
@@ -87,6 +88,7 @@ class Core:
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
     disabled_plugins: frozenset[str] = frozenset()
     """Admission plugins that are not asked, by upstream's names."""
+    authorizer: Authorizer = field(default_factory=Authorizer)
 
     def strategy(self, resource: Resource) -> Strategy:
         key = (resource.group, resource.plural)
