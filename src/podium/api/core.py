@@ -86,6 +86,8 @@ class Core:
     world: World
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
+    disabled_plugins: frozenset[str] = frozenset()
+    """Admission plugins that are not asked, by upstream's names."""
     authorizer: Authorizer = field(default_factory=Authorizer)
 
     def strategy(self, resource: Resource) -> Strategy:
