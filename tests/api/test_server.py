@@ -310,3 +310,37 @@ async def test_warnings_come_with_refusals_too(live: Live) -> None:
     body = b'{"metadata":{"name":"a"},"dta":{},"data":{"not a key":"v"}}'
     response = await live.ask("POST", "/api/v1/namespaces/default/configmaps", body)
     assert response.status == 422 and "unknown field" in response.headers["warning"]
+
+
+async def test_admin_may_act_as_another_user_and_is_then_bound_by_their_rights(live: Live):
+    as_ann = {"impersonate_user": "ann", "impersonate_group": "dev"}
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    asked = await live.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, **as_ann)
+    assert orjson.loads(asked.body)["status"] == {"userInfo": {"username": "ann", "groups": ["dev", "system:authenticated"]}}
+    listed = await live.ask("GET", "/api/v1/namespaces/default/pods", **as_ann)
+    assert (listed.status, orjson.loads(listed.body)["message"]) == (
+        403, 'pods is forbidden: User "ann" cannot list resource "pods" in API group "" in the namespace "default"',
+    )  # fmt: skip
+
+
+async def test_impersonation_is_for_administrators_and_needs_a_user(live: Live):
+    assert (await live.ask("GET", "/api/v1/nodes", impersonate_group="dev")).status == 400
+    assert (await live.ask("GET", "/api/v1/nodes", impersonate_user="ann", impersonate_extra_a="b")).status == 400
+    token = await live.admin.create(resource("serviceaccounts"), {"spec": {}}, "default", subresource="token", name="default")
+    headers = {"authorization": f"Bearer {token['status']['token']}", "impersonate-user": "kubernetes-admin"}
+    refused = await live.raw.request("GET", "/api/v1/namespaces/default/pods", b"", headers)
+    assert (refused.status, orjson.loads(refused.body)["details"]["kind"]) == (403, "users")
+
+
+async def test_scale_is_printed_with_its_own_columns(live: Live):
+    spec = {
+        "replicas": 2,
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod("x")["spec"]},
+    }
+    await live.admin.create(resource("deployments", "apps"), {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    asked = await live.ask("GET", "/apis/apps/v1/namespaces/default/deployments/web/scale", accept=accept)
+    table = orjson.loads(asked.body)
+    assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert table["rows"][0]["cells"][:3] == ["web", 2, 0]

@@ -185,6 +185,8 @@ def test_two_clusters_live_side_by_side(terminal: Terminal, tmp_path: Path) -> N
         other.podium("up", "--detach", "--runtime", "simulated")
         until(lambda: len(terminal.status()["nodes"]) == 2)
         assert other.status()["nodes"] == []
+        other.podium("up", "--detach", "--simulated-nodes", "1")
+        until(lambda: len(other.status()["nodes"]) == 1)
     finally:
         other.podium("down")
     assert terminal.status()["ready"]

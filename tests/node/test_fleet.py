@@ -94,6 +94,20 @@ def test_pods_of_many_nodes_run_with_one_write_each_and_go_again() -> None:
     virtual.run(main)
 
 
+def test_more_nodes_than_ranges_share_one_without_giving_an_address_twice() -> None:
+    async def main(world: World) -> None:
+        client, supervisor = FakeClient(world), Supervisor("fleet")
+        await Fleet(FleetConfig(20, pod_cidr="10.9.0.0/22"), client, world, supervisor).start()
+        for number in range(100):
+            client.put(pod(f"web-{number}", node=f"simulated-{number % 20}"))
+        await asyncio.sleep(5)
+        assert len({p["status"]["podIP"] for p in client.all(PODS)}) == 100
+        assert all("podCIDR" not in n["spec"] for n in client.all(resource("nodes")))
+        await supervisor.stop()
+
+    virtual.run(main)
+
+
 def test_a_new_process_takes_over_the_simulated_pods() -> None:
     async def main(world: World) -> None:
         client = FakeClient(world)

@@ -101,7 +101,8 @@ def _row(value: Object, printer: tables.Printer, now: datetime, include: str) ->
 
 
 def _table(request: Request, items: Sequence[Object], metadata: Object, now: datetime, *, columns: bool = True) -> Object:
-    printer, include = tables.printer(request.resource), _include(request)
+    kind = "Scale" if request.subresource == "scale" else ""
+    printer, include = tables.printer(request.resource, kind), _include(request)
     shown = [conversion.from_storage(request.resource, v) for v in items] if request.resource.storage_api_version else items
     rows = [_row(value, printer, now, include) for value in shown]
     if not metadata and items:

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podium.api import compression, documents, routing
-from podium.api.authentication import Authenticator
-from podium.api.authorization import authorize
+from podium.api.authentication import Authenticator, impersonated
+from podium.api.authorization import authorize, check_impersonation
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
 from podium.api.measurements import Measurements, labels_of
@@ -95,11 +95,18 @@ class ApiServer:
         return await self._serve_target(http, connection, target, user)
 
     async def _authenticate(self, http: HttpRequest) -> User:
+        """Who asks, or whom they act as. Raises Unauthorized, Forbidden."""
         if authorization := http.headers.get("authorization"):
-            return await self.authenticator.by_token(authorization)
-        if http.peer is not None:
-            return self.authenticator.by_certificate(http.peer)
-        raise Unauthorized("Unauthorized")
+            user = await self.authenticator.by_token(authorization)
+        elif http.peer is not None:
+            user = self.authenticator.by_certificate(http.peer)
+        else:
+            raise Unauthorized("Unauthorized")
+        wanted = impersonated(http.headers)
+        if wanted is None:
+            return user
+        check_impersonation(user, wanted)
+        return wanted
 
     def _document(self, http: HttpRequest) -> Response:
         if http.method not in ("GET", "HEAD"):

@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     load = image.add_parser("load", help="load an image archive (docker save, or an OCI archive)")
     load.add_argument("file", metavar="FILE")
     _add_data_dir(load)
+    rotate = commands.add_parser("rotate-encryption-key", help="a new key for Secrets on disk, from the next start on")
+    _add_data_dir(rotate)
     commands.add_parser("version", help="print versions")
     _add_run(commands)
     return top
@@ -124,6 +126,8 @@ def _command(arguments: argparse.Namespace) -> int:
             from podium.cli.image import load
 
             return load(arguments)
+        case "rotate-encryption-key":
+            return _rotate_encryption_key(arguments)
         case _:
             print(f"podium {__version__}")
             return 0
@@ -139,4 +143,20 @@ def _kubeconfig(arguments: argparse.Namespace) -> int:
         raise Refusal(
             f"{cluster.kubeconfig_path} cannot be read: start the cluster with `podium up --data-dir {cluster.data_dir}`"
         ) from None
+    return 0
+
+
+def _rotate_encryption_key(arguments: argparse.Namespace) -> int:
+    from podium.cli.cluster import require, resolve_data_dir
+    from podium.store.errors import StoreError
+    from podium.store.seal import rotate
+
+    cluster = require(resolve_data_dir(arguments.data_dir))
+    try:
+        name = rotate(cluster.encryption_keys_path)
+    except (StoreError, OSError) as error:
+        raise Refusal(str(error)) from error
+    print(
+        f"{name} is the current key in {cluster.encryption_keys_path}: restart the cluster (podium down, podium up) to write Secrets anew with it"
+    )
     return 0

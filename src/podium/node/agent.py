@@ -166,7 +166,8 @@ class NodeAgent:
         assert self.workers is not None and self._registration is not None
         await self._check_runtime()
         try:
-            await self._registration.refresh(replace(self._registration.description, not_ready=self._runtime_problem))
+            description = replace(self._registration.description, not_ready=self._runtime_problem)
+            await self._registration.refresh(description, since_s=self._lease.returned_s)
         finally:
             if not self._runtime_problem:
                 await self.workers.collect()

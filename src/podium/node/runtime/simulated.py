@@ -103,8 +103,8 @@ class _Container:
     timer: asyncio.TimerHandle | None = None
 
 
-class _Addresses:
-    """The addresses of one node's range: lowest free first, the network and the gateway (first) never."""
+class Addresses:
+    """The addresses of a range: lowest free first, the network and the gateway (first) never. Nodes may share one."""
 
     def __init__(self, cidr: str) -> None:
         network = ipaddress.IPv4Network(cidr)
@@ -123,7 +123,7 @@ class _Addresses:
             while self._next in self._used:
                 self._next += 1
             if self._next > self._last:
-                raise RuntimeFailure("the node's range of pod addresses is used up")
+                raise RuntimeFailure("the range of pod addresses is used up")
             number = self._next
             self._next += 1
         self._used.add(number)
@@ -140,14 +140,20 @@ class _Addresses:
 
 
 class SimulatedRuntime:
-    """`on_change(uid)` takes the place of `changes()` when given: a fleet has one sink for all its nodes."""
+    """`addresses` is a range, or its CIDR. `on_change(uid)` takes the place of `changes()` when given: a fleet has one sink for all its nodes."""
 
     def __init__(
-        self, world: World, node: str, pod_cidr: str, *, delays: Delays | None = None, on_change: Callable[[str], None] | None = None
+        self,
+        world: World,
+        node: str,
+        addresses: Addresses | str,
+        *,
+        delays: Delays | None = None,
+        on_change: Callable[[str], None] | None = None,
     ) -> None:
         self._clock = world.clock
         self._random = world.random(f"simulated/{node}")
-        self._addresses = _Addresses(pod_cidr)
+        self._addresses = addresses if isinstance(addresses, Addresses) else Addresses(addresses)
         self._delays = delays or Delays()
         self._on_change = on_change or self._enqueue
         self._queue: asyncio.Queue[str] = asyncio.Queue(CHANGES_MAX)
