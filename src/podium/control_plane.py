@@ -68,6 +68,7 @@ class ControlPlane:
         self.server.hubs.close()
         await self.tasks.stop()
         await self.server.nodes.aclose()
+        await self.server.core.admission.aclose()
         await self.server.core.store.close()
 
 

@@ -191,6 +191,8 @@ _SERVICE = (
     ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
 )
 
+_WEBHOOKS = (("webhooks.*.matchConditions", _REFUSED, _given, "match conditions of webhooks yet; rules and selectors work"),)
+
 _TEMPLATES = {
     ("", "PodTemplate"): "template.spec",
     ("", "ReplicationController"): "spec.template.spec",
@@ -223,10 +225,13 @@ _POD_TREE = _tree(_POD)
 _RULES: Mapping[tuple[str, str], _Node] = {
     ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _tree(_WEBHOOKS),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _tree(_WEBHOOKS),
     **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
 }
 
 _ACTED_ON = frozenset({
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"), ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ResourceQuota"),
     ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
@@ -264,8 +269,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("rbac.authorization.k8s.io", "ClusterRole"): _NO_ROLES,
     ("rbac.authorization.k8s.io", "RoleBinding"): _NO_ROLES,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _NO_ROLES,
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",

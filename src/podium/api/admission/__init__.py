@@ -19,6 +19,7 @@ from podium.api.admission import (
     runtime_class,
     service_account,
     storage,
+    webhooks,
 )
 from podium.api.admission.namespace_lifecycle import PROTECTED_NAMESPACES, check_deletable
 from podium.api.admission.plugin import Hold, Mutate, Operation, Plugin, Validate, on, operation_of
@@ -53,7 +54,7 @@ ORDER: tuple[Plugin, ...] = (
     Plugin("RuntimeClass", on("CREATE", "pods"), mutate=runtime_class.set_overhead, validate=runtime_class.check),
     Plugin("DefaultIngressClass", on("CREATE", "ingresses.networking.k8s.io"), mutate=ingress_class.set_class),
 )
-"""Webhooks and policies come after these, quotas last."""
+"""Webhooks and policies come after these, quotas last. Two rows of one name are one plugin of upstream's that does two things."""
 
 _Plan = tuple[tuple[Mutate, ...], tuple[Validate, ...]]
 _plans: dict[tuple[Operation, Resource, str], _Plan] = {}
@@ -75,30 +76,50 @@ def _plan(operation: Operation, request: Request) -> _Plan:
 
 async def start(core: Core) -> None:
     """Loads what the plugins look up, and keeps it up to date. Before the first write."""
-    core.admission = AdmissionState(core.store)
+    core.admission = AdmissionState(core)
     await core.admission.start()
 
 
 async def admit(core: Core, request: Request, new: Object, old: Object | None) -> None:
-    """Asks every plugin that may change this write. Raises StatusError."""
-    for mutate in _plan(operation_of(new, old), request)[0]:
+    """Asks every plugin that may change this write, webhooks last; what those changed is shown to the others again. Raises StatusError."""
+    operation = operation_of(new, old)
+    plugins = _plan(operation, request)[0]
+    for mutate in plugins:
         await mutate(core, request, new, old)
+    hooks = core.admission.mutating.matching(core, operation, request)
+    if not hooks:
+        return
+    calls = await webhooks.mutate(core, hooks, request, operation, new, old)
+    if calls.changed:
+        for mutate in plugins:
+            await mutate(core, request, new, old)
+        await calls.again(new)
 
 
 async def approve(core: Core, request: Request, new: Object, old: Object | None) -> Hold | None:
     """Asks every plugin that may refuse the final object. What is returned is the caller's to undo or keep. Raises StatusError."""
-    for validate in _plan(operation_of(new, old), request)[1]:
-        await validate(core, request, new, old)
+    await _validate(core, request, operation_of(new, old), new, old)
     if request.subresource or not request.namespace:
         return None
     return await resource_quota.reserve(core, request, new, old)
 
 
+async def _validate(core: Core, request: Request, operation: Operation, new: Object | None, old: Object | None) -> None:
+    for validate in _plan(operation, request)[1]:
+        await validate(core, request, new, old)
+    if hooks := core.admission.validating.matching(core, operation, request):
+        await webhooks.validate(core, hooks, request, operation, new, old)
+
+
 async def approve_delete(core: Core, request: Request, old: Object) -> None:
-    for validate in _plan("DELETE", request)[1]:
-        await validate(core, request, None, old)
+    """Before an object is deleted or marked so."""
+    if hooks := core.admission.mutating.matching(core, "DELETE", request):
+        await webhooks.mutate(core, hooks, request, "DELETE", None, old)
+    await _validate(core, request, "DELETE", None, old)
 
 
-async def approve_connect(core: Core, request: Request) -> None:
-    for validate in _plan("CONNECT", request)[1]:
-        await validate(core, request, None, None)
+async def approve_connect(core: Core, request: Request, options: Object) -> None:
+    """Before a connection is made; `options` is what the caller asks of it (PodExecOptions...)."""
+    if hooks := core.admission.mutating.matching(core, "CONNECT", request):
+        await webhooks.mutate(core, hooks, request, "CONNECT", options, None)
+    await _validate(core, request, "CONNECT", options, None)
