@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from podium.api.authorization import Authorizer
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
 from podium.objects.status import NotFound, not_found
@@ -89,6 +90,7 @@ class Core:
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
     admission: "AdmissionState" = field(init=False)
+    authorizer: Authorizer = field(default_factory=Authorizer)
 
     def strategy(self, resource: Resource) -> Strategy:
         key = (resource.group, resource.plural)

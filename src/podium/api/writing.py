@@ -14,6 +14,8 @@ from podium.api import field_management
 from podium.api.admission import admit, approve
 from podium.api.core import Core, Object, Reservation, Strategy
 from podium.api.encoding import encode
+from podium.api.escalation import check_grant
+from podium.api.node_restriction import check_write
 from podium.api.request import ObjectResult, Request
 from podium.objects import conversion, defaults, patches, structure, support, validation, values
 from podium.objects.cause import Cause, invalid_error
@@ -68,6 +70,8 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
         field_management.track(request, new, None, metadata["creationTimestamp"])
     if request.missing:
         _judge(request, new, None, validation.validate_create(resource, new))
+    check_write(core.authorizer, request, new, None)
+    check_grant(core.authorizer, request, new, None)
     await admit(core, request, new, None)
     _judge(request, new, None, validation.validate_create(resource, new))
     taken = await _take(core, request, strategy, new, None)
@@ -260,6 +264,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
         field_management.track(request, new, old, core.world.clock.timestamp())
     if request.missing:
         _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
+    check_write(core.authorizer, request, new, old)
+    check_grant(core.authorizer, request, new, old)
     await admit(core, request, new, old)
     _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
     if new == old and not _finished(new):

@@ -109,6 +109,11 @@ class Cluster:
         return self.data_dir / "log"
 
     @property
+    def authentication_dir(self) -> Path:
+        """Identities from outside, written by the user: tokens.csv and config.yaml (api/authentication_config.py); read at start."""
+        return self.data_dir / "authentication"
+
+    @property
     def pods_dir(self) -> Path:
         return self.data_dir / "pods"
 

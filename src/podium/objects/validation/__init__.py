@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
-from podium.objects.validation import cluster, configuration, endpoints, limits, metadata, pods, services, webhooks, workloads
+from podium.objects.validation import access, cluster, configuration, endpoints, limits, metadata, pods, services, webhooks, workloads
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 
@@ -42,6 +42,10 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
+    (access.GROUP, "Role"): access.check_role,
+    (access.GROUP, "ClusterRole"): access.check_cluster_role,
+    (access.GROUP, "RoleBinding"): access.check_role_binding,
+    (access.GROUP, "ClusterRoleBinding"): access.check_cluster_role_binding,
 }
 """By (group, kind), of what is created: the body of a subresource has its own kind."""
 
@@ -61,6 +65,8 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("", "ResourceQuota", ""): limits.check_quota_update,
     ("scheduling.k8s.io", "PriorityClass", ""): limits.check_priority_class_update,
     ("node.k8s.io", "RuntimeClass", ""): limits.check_runtime_class_update,
+    (access.GROUP, "RoleBinding", ""): access.check_role_binding_update,
+    (access.GROUP, "ClusterRoleBinding", ""): access.check_cluster_role_binding_update,
     ("apps", "Deployment", "status"): workloads.check_counts,
     ("apps", "ReplicaSet", "status"): workloads.check_counts,
     ("", "ReplicationController", "status"): workloads.check_counts,
