@@ -103,10 +103,11 @@ async def build(
     return plane
 
 
-def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True) -> None:
-    """Starts every control loop; they run until `plane.stop()`."""
+def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True, sign: Callable[..., str] | None = None) -> None:
+    """Starts every control loop; they run until `plane.stop()`. `sign` signs approved certificate requests; without it nobody does."""
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
+    from podium.controllers.certificate_signing import CertificateSigningController
     from podium.controllers.cluster_role_aggregation import ClusterRoleAggregationController
     from podium.controllers.deployments import DeploymentController
     from podium.controllers.endpoint_slices import EndpointSliceController
@@ -119,6 +120,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
+    from podium.controllers.volume_protection import ClaimProtection, VolumeProtection
 
     world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
     mirrors = Mirrors(plane.client(CONTROLLER_MANAGER), world, owner)
@@ -139,6 +141,10 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     start("endpoint-controller", EndpointsController)
     start("generic-garbage-collector", GarbageCollector, "garbage-collector-controller", resources=catalog)
     start("resourcequota-controller", ResourceQuotaController, resources=catalog)
+    start("pvc-protection-controller", ClaimProtection)
+    start("pv-protection-controller", VolumeProtection)
+    if sign is not None:
+        start("certificate-controller", CertificateSigningController, sign=sign)
     start("pod-garbage-collector", PodGarbageCollector)
     start("node-controller", NodeLifecycleController)
     start("clusterrole-aggregation-controller", ClusterRoleAggregationController)
@@ -210,7 +216,7 @@ async def _run(cluster: Cluster) -> None:
     if len(keys) > 1:
         plane.tasks.start("seal anew", write_anew(store, resource("secrets").prefix))
     plane.tasks.start("compaction", compact_regularly(store))
-    start_controllers(plane, ca_pem=authority.ca_pem.decode())
+    start_controllers(plane, ca_pem=authority.ca_pem.decode(), sign=authority.sign_request)
     plane.tasks.start("controllers", plane.controllers.failed())
     try:
         await plane.tasks.until(stopping)

@@ -58,6 +58,10 @@ class Strategy:
             _restore(metadata, new["metadata"], field_name)
         new["metadata"] = metadata
 
+    def prepare_approval(self, core: "Core", new: Object, old: Object) -> None:
+        """A write to the approval subresource: only certificate requests have one."""
+        raise AssertionError("this kind has no approval")
+
     def reserve(self, core: "Core", new: Object, old: Object | None) -> "Reservation | None":
         return None
 

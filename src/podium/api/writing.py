@@ -28,6 +28,8 @@ RETRIES_MAX = 20
 GENERATE_NAME_RETRIES_MAX = 8
 WARNINGS_MAX = 50
 GENERATED_BASE_MAX = 58
+_PARTS = ("status", "approval")
+"""Subresources that are a part of the object: the rest may be missing from what is sent."""
 _SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 Change = Callable[[Object], Object]
@@ -110,7 +112,7 @@ async def update(core: Core, request: Request) -> ObjectResult:
     new = request.value
     resource = request.resource
     _check_kind(request, new, resource.api_version, resource.kind)
-    _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
+    _conform(request, new, resource.api_version, resource.kind, partial=request.subresource in _PARTS)
     metadata = _metadata(new)
     _check_namespace(request, metadata)
     if metadata.get("name", request.name) != request.name:
@@ -140,7 +142,7 @@ async def patch(core: Core, request: Request) -> ObjectResult:
             raise BadRequest("the patch does not leave an object")
         new = values.copy(new)  # the patch may share parts with the old object
         _check_kind(request, new, resource.api_version, resource.kind)
-        _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
+        _conform(request, new, resource.api_version, resource.kind, partial=request.subresource in _PARTS)
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
             del new["metadata"]["resourceVersion"]
@@ -257,6 +259,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if request.subresource == "status":
         strategy.prepare_status(core, new, old)
+    elif request.subresource == "approval":
+        strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
     defaults.apply(new, resource.api_version, resource.kind)

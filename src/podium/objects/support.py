@@ -241,6 +241,7 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 
 _ACTED_ON = frozenset({
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"), ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("certificates.k8s.io", "CertificateSigningRequest"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ResourceQuota"),
     ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
@@ -278,7 +279,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
     ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
-    ("certificates.k8s.io", "CertificateSigningRequest"): "is stored, but nothing signs it yet",
 }
 
 

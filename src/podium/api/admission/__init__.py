@@ -8,11 +8,13 @@ Source: k8s.io/kubernetes pkg/kubeapiserver/options/plugins.go (AllOrderedPlugin
 """
 
 from podium.api.admission import (
+    certificates,
     default_tolerations,
     ingress_class,
     limit_ranger,
     namespace_lifecycle,
     node_taints,
+    owner_references,
     pod_security,
     priority,
     resource_quota,
@@ -33,6 +35,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+_CSR = "certificatesigningrequests.certificates.k8s.io"
+
+
 def _created_in_namespaces(operation: Operation, resource: Resource, subresource: str) -> bool:
     return operation == "CREATE" and resource.namespaced and not subresource
 
@@ -50,8 +55,13 @@ ORDER: tuple[Plugin, ...] = (
     Plugin("Priority", on("CREATE UPDATE", "priorityclasses.scheduling.k8s.io"), validate=priority.check_class),
     Plugin("DefaultTolerationSeconds", on("CREATE", "pods"), mutate=default_tolerations.set_tolerations),
     Plugin("DefaultStorageClass", on("CREATE", "persistentvolumeclaims"), mutate=storage.set_default_class),
+    Plugin("StorageObjectInUseProtection", on("CREATE", "persistentvolumeclaims", "persistentvolumes"), mutate=storage.protect_in_use),
+    Plugin("OwnerReferencesPermissionEnforcement", owner_references.concerns, validate=owner_references.check),
     Plugin("PersistentVolumeClaimResize", on("UPDATE", "persistentvolumeclaims"), validate=storage.check_resize),
     Plugin("RuntimeClass", on("CREATE", "pods"), mutate=runtime_class.set_overhead, validate=runtime_class.check),
+    Plugin("CertificateApproval", on("UPDATE", _CSR, subresources=("approval",)), validate=certificates.check_approval),
+    Plugin("CertificateSigning", on("UPDATE", _CSR, subresources=("status",)), validate=certificates.check_signing),
+    Plugin("CertificateSubjectRestriction", on("CREATE", _CSR), mutate=certificates.set_requester, validate=certificates.check_subject),
     Plugin("DefaultIngressClass", on("CREATE", "ingresses.networking.k8s.io"), mutate=ingress_class.set_class),
 )
 """Webhooks and policies come after these, quotas last. Two rows of one name are one plugin of upstream's that does two things."""

@@ -182,6 +182,8 @@ def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Obj
         strategy.prepare_create(core, new)
     elif request.subresource == "status":
         strategy.prepare_status(core, new, old)
+    elif request.subresource == "approval":
+        strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
     defaults.apply(new, stored.api_version, stored.kind)

@@ -11,7 +11,19 @@ from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
-from podium.objects.validation import access, cluster, configuration, endpoints, limits, metadata, pods, services, webhooks, workloads
+from podium.objects.validation import (
+    access,
+    certificates,
+    cluster,
+    configuration,
+    endpoints,
+    limits,
+    metadata,
+    pods,
+    services,
+    webhooks,
+    workloads,
+)
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 
@@ -36,6 +48,7 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "LimitRange"): limits.check_limit_range,
     ("", "ResourceQuota"): limits.check_quota,
     ("scheduling.k8s.io", "PriorityClass"): limits.check_priority_class,
+    ("certificates.k8s.io", "CertificateSigningRequest"): certificates.check_request,
     ("node.k8s.io", "RuntimeClass"): limits.check_runtime_class,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_mutating,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_validating,
@@ -64,6 +77,9 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("", "Node", "status"): cluster.check_node_update,
     ("", "ResourceQuota", ""): limits.check_quota_update,
     ("scheduling.k8s.io", "PriorityClass", ""): limits.check_priority_class_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", ""): certificates.check_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", "status"): certificates.check_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", "approval"): certificates.check_update,
     ("node.k8s.io", "RuntimeClass", ""): limits.check_runtime_class_update,
     (access.GROUP, "RoleBinding", ""): access.check_role_binding_update,
     (access.GROUP, "ClusterRoleBinding", ""): access.check_cluster_role_binding_update,
