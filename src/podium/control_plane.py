@@ -87,9 +87,10 @@ async def build(
     api_endpoint: tuple[str, int] | None = None,
     nodes_tls: ssl.SSLContext | None = None,
     identities: Sources | None = None,
+    disabled_plugins: frozenset[str] = frozenset(),
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
-    core = Core(store, world, Catalog(builtin()), strategies(service_cidr))
+    core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)
     hubs = Hubs(core)
     server = ApiServer(core, hubs, Authenticator(core, signing_key, identities), NodeProxy(core, nodes_tls), Measurements(core, hubs))
     services = cast(ServiceStrategy, core.strategies["", "services"])

@@ -93,6 +93,8 @@ class Core:
     world: World
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
+    disabled_plugins: frozenset[str] = frozenset()
+    """Admission plugins that are not asked, by upstream's names."""
     admission: "AdmissionState" = field(init=False)
     authorizer: Authorizer = field(default_factory=Authorizer)
 

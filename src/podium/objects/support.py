@@ -135,7 +135,6 @@ _CONTAINER = (
     ("livenessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("readinessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("startupProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
-    ("stdinOnce", _WARNED, _given, "has no effect yet: the input stays open after the first client has gone"),
     ("resizePolicy", _WARNED, _given, "no effect yet: the resources of a running pod cannot be changed"),
     ("env.*.valueFrom.fileKeyRef", _REFUSED, lambda value: True, "variables from files of a volume yet"),
 )

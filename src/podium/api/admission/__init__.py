@@ -24,7 +24,7 @@ from podium.api.admission import (
     webhooks,
 )
 from podium.api.admission.namespace_lifecycle import PROTECTED_NAMESPACES, check_deletable
-from podium.api.admission.plugin import Hold, Mutate, Operation, Plugin, Validate, on, operation_of
+from podium.api.admission.plugin import Hold, Operation, Plan, Plugin, on, operation_of
 from podium.api.admission.state import AdmissionState
 from podium.api.core import Core, Object
 from podium.api.request import Request
@@ -66,21 +66,20 @@ ORDER: tuple[Plugin, ...] = (
 )
 """Webhooks and policies come after these, quotas last. Two rows of one name are one plugin of upstream's that does two things."""
 
-_Plan = tuple[tuple[Mutate, ...], tuple[Validate, ...]]
-_plans: dict[tuple[Operation, Resource, str], _Plan] = {}
 PLANS_MAX = 4096
 """Remembered plans: custom resources that come and go must not fill memory."""
 
 
-def _plan(operation: Operation, request: Request) -> _Plan:
+def _plan(core: Core, operation: Operation, request: Request) -> Plan:
+    plans = core.admission.plans
     key = (operation, request.resource, request.subresource)
-    plan = _plans.get(key)
+    plan = plans.get(key)
     if plan is None:
-        if len(_plans) >= PLANS_MAX:
-            _plans.clear()
-        asked = [plugin for plugin in ORDER if plugin.concerns(*key)]
+        if len(plans) >= PLANS_MAX:
+            plans.clear()
+        asked = [plugin for plugin in ORDER if plugin.name not in core.disabled_plugins and plugin.concerns(*key)]
         mutating = tuple(plugin.mutate for plugin in asked if plugin.mutate is not None)
-        plan = _plans[key] = (mutating, tuple(plugin.validate for plugin in asked if plugin.validate is not None))
+        plan = plans[key] = (mutating, tuple(plugin.validate for plugin in asked if plugin.validate is not None))
     return plan
 
 
@@ -93,11 +92,11 @@ async def start(core: Core) -> None:
 async def admit(core: Core, request: Request, new: Object, old: Object | None) -> None:
     """Asks every plugin that may change this write, webhooks last; what those changed is shown to the others again. Raises StatusError."""
     operation = operation_of(new, old)
-    plugins = _plan(operation, request)[0]
+    plugins = _plan(core, operation, request)[0]
     for mutate in plugins:
         await mutate(core, request, new, old)
     hooks = core.admission.mutating.matching(core, operation, request)
-    if not hooks:
+    if not hooks or "MutatingAdmissionWebhook" in core.disabled_plugins:
         return
     calls = await webhooks.mutate(core, hooks, request, operation, new, old)
     if calls.changed:
@@ -109,15 +108,16 @@ async def admit(core: Core, request: Request, new: Object, old: Object | None) -
 async def approve(core: Core, request: Request, new: Object, old: Object | None) -> Hold | None:
     """Asks every plugin that may refuse the final object. What is returned is the caller's to undo or keep. Raises StatusError."""
     await _validate(core, request, operation_of(new, old), new, old)
-    if request.subresource or not request.namespace:
+    if request.subresource or not request.namespace or "ResourceQuota" in core.disabled_plugins:
         return None
     return await resource_quota.reserve(core, request, new, old)
 
 
 async def _validate(core: Core, request: Request, operation: Operation, new: Object | None, old: Object | None) -> None:
-    for validate in _plan(operation, request)[1]:
+    for validate in _plan(core, operation, request)[1]:
         await validate(core, request, new, old)
-    if hooks := core.admission.validating.matching(core, operation, request):
+    hooks = core.admission.validating.matching(core, operation, request)
+    if hooks and "ValidatingAdmissionWebhook" not in core.disabled_plugins:
         await webhooks.validate(core, hooks, request, operation, new, old)
 
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from podium.api.admission.limit_ranger import Limit, compile_limits
+from podium.api.admission.plugin import Operation, Plan
 from podium.api.admission.pod_security import Policy, policy_of
 from podium.api.admission.resource_quota import Ledger
 from podium.api.admission.webhooks import WebhookTable, compile_webhooks
 from podium.api.core import Core
 from podium.api.live_objects import LiveObjects
 from podium.api.webhook_client import WebhookClient
-from podium.objects.resources import resource
+from podium.objects.resources import Resource, resource
 from podium.objects.values import Object
 
 
@@ -34,6 +35,7 @@ class AdmissionState:
 
     def __init__(self, core: Core) -> None:
         store = core.store
+        self.plans: dict[tuple[Operation, Resource, str], Plan] = {}
         self.namespaces: LiveObjects[NamespaceFacts] = LiveObjects(store, resource("namespaces"), _facts)
         self.limit_ranges: LiveObjects[list[Limit]] = LiveObjects(store, resource("limitranges"), compile_limits)
         self.priority_classes = LiveObjects(store, resource("priorityclasses", "scheduling.k8s.io"), _itself)
