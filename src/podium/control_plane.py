@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from podium.api import admission, authentication_config
@@ -75,6 +76,8 @@ class ControlPlane:
         await self.tasks.stop()
         await self.server.nodes.aclose()
         await self.server.core.admission.aclose()
+        if self.server.audit is not None:
+            await self.server.audit.aclose()
         await self.server.core.store.close()
 
 
@@ -212,6 +215,7 @@ async def _run(cluster: Cluster) -> None:
         identities=identities,
     )  # fmt: skip
     server = plane.server
+    _start_audit(plane, cluster)
     http = HttpServer(server.handle, _server_tls(authority, cluster), on_crash=server.crashed, on_too_large=server.too_large)
     await http.listen(cluster.api_host, cluster.api_port)
     if len(keys) > 1:
@@ -225,6 +229,20 @@ async def _run(cluster: Cluster) -> None:
         await plane.controllers.stop()
         await http.close()
         await plane.stop()
+
+
+def _start_audit(plane: ControlPlane, cluster: Cluster) -> None:
+    if not cluster.audit_policy_file:
+        return
+    from podium.api import audit_policy
+    from podium.api.audit_log import AuditLog
+
+    try:
+        policy = audit_policy.parse(Path(cluster.audit_policy_file).read_text())
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"audit policy {cluster.audit_policy_file}: {error}") from error
+    plane.server.audit = AuditLog(policy, cluster.audit_log_path, plane.world)
+    plane.tasks.start("audit", plane.server.audit.run())
 
 
 def _server_tls(authority: Authority, cluster: Cluster) -> ssl.SSLContext:
