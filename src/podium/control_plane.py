@@ -89,8 +89,8 @@ async def build(
     signing_key: bytes,
     api_endpoint: tuple[str, int] | None = None,
     nodes_tls: ssl.SSLContext | None = None,
-    identities: Sources | None = None,
     disabled_plugins: frozenset[str] = frozenset(),
+    identities: Sources | None = None,
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)

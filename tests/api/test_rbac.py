@@ -1,5 +1,6 @@
 """RBAC through the request path: roles and bindings decide at once, nobody grants what they do not have, refusals read as upstream's."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from podium.api.attributes import Attributes
 from podium.api.bootstrap_policy import write_policy
 from podium.api.bootstrap_roles import rule
 from podium.api.rbac import GROUP
-from podium.api.request import User
+from podium.api.request import Request, User
 from podium.client.in_process import InProcessClient
 from podium.control_plane import ControlPlane
 from podium.objects.resources import resource
@@ -234,3 +235,18 @@ async def test_every_decision_has_its_reason(plane: ControlPlane, client: InProc
     with pytest.raises(Forbidden) as refused:
         authorizer.authorize_path(JANE, "get", "/metrics")
     assert refused.value.message == 'forbidden: User "jane" cannot get path "/metrics"'
+
+
+async def test_an_apply_that_creates_needs_create_too(plane: ControlPlane, client: InProcessClient) -> None:
+    await client.create(ROLES, role("patcher", ("patch get", "core", "configmaps"), namespace="default"))
+    await client.create(BINDINGS, binding("patcher", "Role", "patcher", USER, namespace="default"))
+    value = {**configmap("a"), "apiVersion": "v1", "kind": "ConfigMap"}
+
+    def apply() -> Request:
+        options = {"fieldManager": "jane"}
+        return Request("patch", CONFIGMAPS, JANE, "default", "a", value=deepcopy(value), options=options, patch_type="apply")
+
+    with pytest.raises(Forbidden, match='"a" is forbidden: User "jane" cannot create resource "configmaps"'):
+        await plane.server.execute(apply())
+    await client.create(CONFIGMAPS, configmap("a"))
+    await plane.server.execute(apply())

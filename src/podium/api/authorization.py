@@ -33,6 +33,10 @@ class Authorizer:
         if not self.allows(attributes):
             raise forbidden(attributes, self.decide(attributes).reason)
 
+    def authorize_creation(self, request: Request) -> None:
+        """For a request of another verb that turns out to create its object (apply). Raises Forbidden."""
+        self.require(attributes_of(request, "create")._replace(name=request.name))
+
     def authorize_path(self, user: User, verb: str, path: str) -> None:
         """Raises Forbidden."""
         self.require(Attributes(user, verb, path=path))

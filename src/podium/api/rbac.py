@@ -109,7 +109,7 @@ class Rbac:
     # -- questions
 
     def allows(self, a: Attributes) -> bool:
-        key = (a.user, a.verb, a.group, a.resource, a.subresource, a.namespace, a.path)
+        key = (a.user.name, a.user.groups, a.verb, a.group, a.resource, a.subresource, a.namespace, a.path)
         found = self._remembered.get(key)
         if found is None:
             found = self._find(a)

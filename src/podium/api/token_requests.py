@@ -26,6 +26,8 @@ async def create_token(core: Core, request: Request, authenticator: Authenticato
     """Raises Invalid, BadRequest, NotFound, Conflict."""
     account = (await core.fetch(request)).value
     value = take(request, _GROUP, "v1", "TokenRequest")
+    if value.setdefault("metadata", {}).setdefault("name", request.name) != request.name:
+        raise BadRequest(f"name in URL does not match name in TokenRequest object: {request.name} != {value['metadata']['name']}")
     spec = value.get("spec") or {}
     seconds = spec.get("expirationSeconds") or SECONDS_DEFAULT
     if causes := _check_seconds(seconds):

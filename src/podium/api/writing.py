@@ -189,6 +189,7 @@ async def _apply_new(core: Core, request: Request, applied: Object, now: str) ->
             request.name,
             "uid mismatch: the provided object specified uid, and no existing object was found",
         )
+    core.authorizer.authorize_creation(request)
     new = values.copy(field_management.apply(request, None, applied, now))
     new["metadata"].pop("resourceVersion", None)
     _conform(request, new, new["apiVersion"], request.resource.kind)
