@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from podium.objects.cel import costs, list_types
 from podium.objects.cel.costs import Cost
 from podium.objects.cel.errors import CelRuntimeError, CostExceeded, no_such_overload
+from podium.objects.cel.operators import index
 from podium.objects.cel.overloads import Overload
 from podium.objects.cel.syntax import Call, ListLiteral, Literal
 from podium.objects.cel.types import SCALARS
@@ -66,6 +67,10 @@ def _overload(compiler: Compiler, node: Call, operands: list[Run]) -> Run:
     if only is not None and _known(only, node):
         function = _adding(node) or only.run
         return _direct(function, operands, only.cost)
+    if node.function == "_[_]":
+        if only is None:
+            compiler.charge(1)
+        return _direct(index, operands, costs.ORDINARY)
     return _chosen(node.overloads, operands, only is None)
 
 

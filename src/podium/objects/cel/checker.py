@@ -162,7 +162,7 @@ class Checker:
                 node.at, f"found no matching overload for '{node.function}' applied to '{_signature(given, node.target is not None)}'"
             )
             return ERROR
-        return result
+        return _kept_order(given[0], result) if node.function == "_+_" else result
 
     def _logical(self, node: Logical) -> Type:
         for operand in node.operands:
@@ -346,6 +346,13 @@ def _structs_in(node: Node) -> list[Struct]:
     if isinstance(node, Conditional):
         return _structs_in(node.yes) + _structs_in(node.no)
     return []
+
+
+def _kept_order(first: Type, result: Type) -> Type:
+    """A set to which a list is added stays a set, and a list by keys one by keys."""
+    if not first.list_type or result.kind != "list":
+        return result
+    return list_of(result.parameters[0], list_type=first.list_type, map_keys=first.map_keys)
 
 
 def _resolve(overload: Overload, given: list[Type]) -> Type | None:

@@ -4,7 +4,6 @@ Source: k8s.io/apiserver pkg/cel/library/lists.go; cel-go ext/lists.go, ext/sets
 """
 
 from collections.abc import Callable
-from functools import cmp_to_key
 from typing import Any
 
 from podium.objects.cel import costs
@@ -87,8 +86,8 @@ def _sorted(items: list[Any]) -> list[Any]:
 def sort_by(items: list[Any], keys: list[Any]) -> list[Any]:
     """Items in the order of their keys; stable."""
     _same_kind(keys)
-    places = sorted(range(len(items)), key=cmp_to_key(lambda i, j: -1 if keys[i] < keys[j] else int(keys[j] < keys[i])))
-    return [items[i] for i in places]
+    pairs = sorted(zip(keys, items, strict=True), key=lambda pair: pair[0])
+    return [item for _, item in pairs]
 
 
 def _index_of(items: list[Any], wanted: Any) -> int:

@@ -84,6 +84,15 @@ def index_map(entries: dict[Any, Any], key: Any) -> Any:
         raise no_such_overload() from None
 
 
+def index(container: Any, key: Any) -> Any:
+    """When the checker does not know what is indexed or by what."""
+    if type(container) is list:
+        return index_list(container, key)
+    if isinstance(container, dict):
+        return index_map(container, key)
+    raise no_such_overload()
+
+
 def optional_index(container: Any, key: Any) -> Optional:
     """`container[?key]`; an optional container is looked into."""
     if type(container) is Optional:

@@ -25,7 +25,12 @@ from podium.objects.cel.values import INT_MAX
 DEPTH_MAX = 100
 """Half of what cel-go allows: Python's own stack is the limit."""
 
-_LEVELS: tuple[frozenset[str], ...] = (frozenset({"<", "<=", ">", ">=", "==", "!=", "in"}), frozenset("+-"), frozenset("*/%"))
+_LOGICAL_LEVEL = 2
+_LEVELS = {
+    "||": 1, "&&": 2, "<": 3, "<=": 3, ">": 3, ">=": 3, "==": 3, "!=": 3, "in": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5,
+}  # fmt: skip
+"""Operator -> how tight it binds."""
+
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _TOO_DEEP = f"expression recursion limit exceeded: {DEPTH_MAX}"
 _SINGLE = {"all": (2, 2), "exists": (2, 2), "exists_one": (2, 2), "existsOne": (2, 2), "map": (2, 3), "filter": (2, 2)}
@@ -59,35 +64,33 @@ class _Parser:
         self._nested += 1
         if self._nested > DEPTH_MAX:
             raise SyntaxFault(self._next.at, _TOO_DEEP)
-        node = self._logical("||", "_||_")
+        node = self._climb(1)
         if self._is("?"):
             mark = self._take().at
-            yes = self._logical("||", "_||_")
+            yes = self._climb(1)
             self._expect(":")
             node = self._kept(Conditional(mark, node, yes, self._expression()))
         self._nested -= 1
         return node
 
-    def _logical(self, symbol: str, operator: str) -> Node:
-        operands, marks = [self._operand_of(symbol)], []
-        while self._is(symbol):
-            marks.append(self._take().at)
-            operands.append(self._operand_of(symbol))
-        return self._kept(Logical(operator, operands, marks)) if marks else operands[0]
-
-    def _operand_of(self, symbol: str) -> Node:
-        return self._logical("&&", "_&&_") if symbol == "||" else self._binary(0)
-
-    def _binary(self, level: int) -> Node:
-        if level == len(_LEVELS):
-            return self._unary()
-        node = self._binary(level + 1)
-        while (token := self._next).text in _LEVELS[level] and token.kind in ("symbol", "name"):
+    def _climb(self, loosest: int) -> Node:
+        """Operators that bind at least as tight as `loosest`."""
+        node = self._unary()
+        while True:
+            token = self._next
+            level = _LEVELS.get(token.text, 0) if token.kind in ("symbol", "name") else 0
+            if level < loosest:
+                return node
             self._take()
-            right = self._binary(level + 1)
+            right = self._climb(level + 1)
             operator = "@in" if token.text == "in" else f"_{token.text}_"
-            node = self._kept(Call(token.at, operator, [node, right]))
-        return node
+            if level > _LOGICAL_LEVEL:
+                node = Call(token.at, operator, [node, right])
+            elif isinstance(node, Logical) and node.operator == operator:
+                node.add(token.at, right)
+            else:
+                node = Logical(operator, [node, right], [token.at])
+            self._kept(node)
 
     def _unary(self) -> Node:
         token = self._next

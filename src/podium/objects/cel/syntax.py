@@ -82,6 +82,11 @@ class Logical(Node):
         self.operands = operands
         self.marks = marks
 
+    def add(self, at: int, operand: Node) -> None:
+        self.marks.append(at)
+        self.operands.append(operand)
+        self.depth = max(self.depth, operand.depth + 1)
+
 
 class Conditional(Node):
     __slots__ = ("condition", "no", "yes")
