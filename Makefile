@@ -1,13 +1,57 @@
-# Targets do their own set-up: a virtual environment first, then what each needs.
+# Targets do their own set-up: a virtual environment with the locked versions first, then what each needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py)
 
-$(VENV)/.ready: pyproject.toml $(wildcard tools/*.py)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --group dev -e .
-	touch $@
+.PHONY: help venv system demo test check chaos bench format lock
+help:
+	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
+	@echo "make test           all tests (ARGS='-k name' for some)"
+	@echo "make check          format, lint, types, architecture, lengths"
+	@echo "make chaos          kill -9 of 20 processes of a cluster under load (KILLS=n, SEED=n to repeat), with processes, with containers"
+	@echo "make bench          what operations cost, as JSON"
 
-.PHONY: venv
+# Debian keeps venv in a package of its own: as root it is installed, otherwise venv itself says what to do.
+$(VENV)/.ready: pyproject.toml requirements.lock $(BUILD_TOOLS)
+	@$(PYTHON) -m venv $(VENV) || { \
+	  test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq && apt-get install -qq -y python3-venv \
+	  && $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
 venv: $(VENV)/.ready
+
+system: $(VENV)/.ready
+	@$(BIN)/python tools/setup_system.py $(if $(NEWEST),--newest)
+
+demo: system
+	@$(BIN)/python examples/shop/demo.py $(if $(filter-out 0,$(CHECK)),--check)
+
+test: NEWEST := 1
+test: system
+	@PATH="$$PATH:$(CURDIR)/.tools" $(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/.ready
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet || { echo "not formatted: make format"; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/python tools/check_layers.py
+	@$(BIN)/python tools/check_lengths.py
+
+format: $(VENV)/.ready
+	@$(BIN)/ruff format --quiet
+	@$(BIN)/ruff check --fix --quiet
+
+chaos: system
+	@for runtime in process $$(test "$$(id -u)" = 0 && command -v containerd >/dev/null && echo cri); do \
+	  RUNTIME=$$runtime KILLS=$${KILLS:-20} $(BIN)/python -m pytest -q -s tests/e2e/test_processes_killed.py || exit 1; done
+
+bench: $(VENV)/.ready
+	@for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done
+
+# Needs uv (https://docs.astral.sh/uv/) on PATH.
+lock:
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --python-version 3.11 --quiet --upgrade --output-file requirements.lock

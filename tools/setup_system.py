@@ -22,6 +22,9 @@ PACKAGES = {"containerd": "containerd", "runc": "runc", "containernetworking-plu
 """Package -> a program by which it is recognised; empty: CNI plugins, by their directory."""
 
 CNI_DIRECTORIES = ("/opt/cni/bin", "/usr/lib/cni")
+SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+"""Debian's `su` leaves the system programs out of PATH."""
+
 KUBECTL_SUITE = "trixie"
 NEWEST_SUITES = ("sid", "forky")
 PATIENCE_S = 300
@@ -48,26 +51,28 @@ def run(command: list[str], cwd: Path | None = None) -> str | None:
 
 def missing_packages() -> list[str]:
     def there(program: str) -> bool:
-        return bool(shutil.which(program)) if program else any(Path(d, "ptp").exists() for d in CNI_DIRECTORIES)
+        return bool(shutil.which(program, path=SEARCHED)) if program else any(Path(d, "ptp").exists() for d in CNI_DIRECTORIES)
 
     return [package for package, program in PACKAGES.items() if not there(program)]
 
 
 def install_packages() -> None:
     missing = missing_packages()
-    if not missing:
-        return
     what = f"packages {' '.join(missing)}"
-    if not sys.platform.startswith("linux"):
-        return skipped(what, "not Linux; pods are simulated")
-    if os.geteuid() != 0:
-        return skipped(what, "not root; pods run as processes of this user")
-    if not shutil.which("apt-get"):
-        return skipped(what, "no apt-get here; install them with this system's own tool")
-    problem = run(["apt-get", "install", "--yes", "--no-install-recommends", *missing])
-    if problem is not None:
-        problem = run(["apt-get", "update"]) or run(["apt-get", "install", "--yes", "--no-install-recommends", *missing])
-    return skipped(what, problem) if problem else print(f"installed: {' '.join(missing)}")
+    if not missing:
+        pass
+    elif not sys.platform.startswith("linux"):
+        skipped(what, "not Linux; pods are simulated")
+    elif os.geteuid() != 0:
+        skipped(what, "not root; pods run as processes of this user")
+    elif not shutil.which("apt-get"):
+        skipped(what, "no apt-get here; install them with this system's own tool")
+    else:
+        install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+        problem = run(install)
+        if problem is not None:  # its package lists may be old
+            problem = run(["apt-get", "update"]) or run(install)
+        skipped(what, problem) if problem else print(f"installed: {' '.join(missing)}")
 
 
 def sources_for(suite: str, codename: str) -> tuple[str, str]:

@@ -75,7 +75,12 @@ class Demo:
         self.kubectl("apply", "-f", "-", stdin=code)
         if "shop-payment" not in self.kubectl("-n", "shop", "get", "secrets", "-o", "name"):
             key = base64.b64encode(secrets.token_bytes(18)).decode()
-            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-payment", "namespace": "shop"}, "stringData": {"api-key": key}}
+            secret = {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "shop-payment", "namespace": "shop"},
+                "stringData": {"api-key": key},
+            }
             self.kubectl("create", "-f", "-", stdin=json.dumps(secret))
         self.kubectl("apply", "-f", str(SHOP / "manifests"))
 

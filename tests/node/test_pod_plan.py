@@ -7,6 +7,7 @@ from podium.node.pod_plan import (
     KillContainer,
     Now,
     RemoveContainer,
+    RemoveSandbox,
     RunSandbox,
     StartContainer,
     StopSandbox,
@@ -48,6 +49,8 @@ def short(action) -> str:
             return f"kill {action.container.id} {action.grace_s:g}"
         case RemoveContainer():
             return f"remove {action.container_id}"
+        case RemoveSandbox():
+            return f"remove {action.sandbox_id}"
 
 
 def made(value):
@@ -83,6 +86,13 @@ CASES = [
     ("an unknown one is killed first", PLAIN, view(box(), run("app", 0, UNKNOWN)), ["kill app0 2"]),
     ("attempts go on from the status when the runtime lost them", LOST, view(box()), ["start app 5"]),
     ("old dead containers are removed", PLAIN, view(box(), run("app", 3), run("app", 2, EXITED), run("app", 1, EXITED)), ["remove app1"]),
+    ("and sandboxes that nothing is left of", PLAIN, view(box(0, False), box(1), run("app", 1, sandbox="s1")), ["remove s0"]),
+    (
+        "but not while an ended container is theirs",
+        PLAIN,
+        view(box(0, False), box(1), run("app", 1, sandbox="s1"), run("app", 0, EXITED)),
+        [],
+    ),
     ("init containers begin alone", INIT, view(box()), ["start i 0"]),
     ("one after the other", INIT, view(box(), run("i", 0, EXITED, 0)), ["start j 0"]),
     ("the next waits while one runs", INIT, view(box(), run("i")), []),

@@ -4,7 +4,7 @@ import base64
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podium.objects import protobuf, schema
@@ -228,7 +228,7 @@ def test_nesting_is_limited() -> None:
         read_protobuf(inner, depth_max=DEPTH_MAX)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted(BODIES)), st.integers(4, 400), st.binary(min_size=1, max_size=3))
 def test_no_damage_makes_decode_fail_otherwise_than_with_a_status(name: str, at: int, damage: bytes) -> None:
     content = body(name)

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from podium.objects import schema
@@ -63,7 +63,7 @@ def _objects() -> st.SearchStrategy[tuple[tuple[str, str], Object]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(_objects())
 def test_the_first_reading_passes_exactly_what_the_second_leaves_alone(generated: tuple[tuple[str, str], Object]) -> None:
     kind, value = generated
@@ -80,7 +80,7 @@ def test_the_first_reading_passes_exactly_what_the_second_leaves_alone(generated
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(_objects())
 def test_conforming_is_idempotent_and_leaves_no_unknown_field(generated: tuple[tuple[str, str], Object]) -> None:
     kind, value = generated
@@ -91,14 +91,14 @@ def test_conforming_is_idempotent_and_leaves_no_unknown_field(generated: tuple[t
     assert second.causes == first.causes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(["metadata", "spec", "status", "data", "kind", "x"]), _ANYTHING, max_size=4))
 def test_no_object_makes_conform_fail(value: Object) -> None:
     for kind in KINDS:
         conform(copy(value), *kind)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=40), st.sampled_from(["application/json", "application/yaml"]))
 def test_no_bytes_make_decode_fail_otherwise_than_with_a_status(body: bytes, media: str) -> None:
     try:
@@ -107,7 +107,7 @@ def test_no_bytes_make_decode_fail_otherwise_than_with_a_status(body: bytes, med
         assert error.code == 400
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.text(alphabet="ab:{}[],&*!<>-|?\"' \n#1.~", max_size=25))
 def test_no_text_like_yaml_makes_decode_fail_otherwise_than_with_a_status(text: str) -> None:
     try:

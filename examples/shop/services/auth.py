@@ -6,7 +6,7 @@ import service
 
 PAYMENT_URL = os.environ.get("PAYMENT_URL", "http://payment:8080")
 USERS = tuple(name for name in os.environ.get("USERS", "ada,grace,linus").split(",") if name)
-API_KEY = os.environ.get("PAYMENT_API_KEY", "")
+API_KEY = os.environ.get("PAYMENT_API_KEY", "").strip()
 
 
 def authorize(order, trace, headers):

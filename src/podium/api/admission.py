@@ -104,6 +104,15 @@ async def priority(core: Core, request: Request, new: Object, old: Object | None
     spec.setdefault("preemptionPolicy", policy)
 
 
+async def taint_new_node(core: Core, request: Request, new: Object, old: Object | None) -> None:
+    """A new node takes no pods until it is known to be ready; the node lifecycle controller removes the taint."""
+    taint = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    spec = new.setdefault("spec", {})
+    taints = spec.get("taints") or []
+    if not any(t.get("key") == taint["key"] and t.get("effect") == taint["effect"] for t in taints):
+        spec["taints"] = [*taints, taint]
+
+
 _SYSTEM_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
 
@@ -116,6 +125,7 @@ def _forbidden(request: Request, why: str) -> Forbidden:
 _EVERY_CREATE: tuple[Plugin, ...] = (namespace_lifecycle,)
 _BY_WRITE: dict[tuple[str, str, str], tuple[Plugin, ...]] = {
     ("create", "", "pods"): (namespace_lifecycle, service_account, default_tolerations, priority),
+    ("create", "", "nodes"): (taint_new_node,),
 }
 
 

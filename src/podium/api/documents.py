@@ -1,26 +1,21 @@
 """What is served beside resources: health, version, discovery, OpenAPI. Documents are made once per catalogue and kept as bytes."""
 
-from typing import TYPE_CHECKING
-
 from podium.api import discovery, openapi
 from podium.objects.resources import Catalog
 from podium.objects.status import NotFound
 from podium.world.http_server import HttpRequest, Response
 
-if TYPE_CHECKING:
-    from podium.api.server import ApiServer
-
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff"))
 _JSON = b"application/json"
 
 
-def health(server: "ApiServer", http: HttpRequest) -> Response:
+def health(http: HttpRequest, *, ready: bool) -> Response:
     """/healthz, /livez, /readyz and their single checks, with ?verbose."""
     root, _, check = http.path.strip("/").partition("/")
     checks = {"ping": True, "log": True, "etcd": True}
     if root == "readyz":
-        checks["informer-sync"] = server.ready
-        checks["poststarthook/start-service-pools"] = server.ready
+        checks["informer-sync"] = ready
+        checks["poststarthook/start-service-pools"] = ready
     if check:
         if check not in checks:
             return Response(404, b"404 page not found\n", _TEXT)

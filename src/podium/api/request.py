@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest
 from podium.store.record import Record
@@ -29,8 +30,9 @@ ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 @dataclass(slots=True)
 class Request:
-    """`verb` is the API's (get, list, watch, create, update, patch, delete, deletecollection, connect). `value` is the decoded body, owned by the
-    request: stages may change it. `options` are the query parameters, last value of each. `patch_type` only for patch."""
+    """`verb` is the API's (get, list, watch, create, update, patch, delete, deletecollection, connect). `value` is the decoded body, owned by
+    the request: stages may change it. `options` are the query parameters, the last value of each. `patch_type` only for patch. `missing`
+    are required fields that the object lacks, kept until validation has found the rest."""
 
     verb: str
     resource: Resource
@@ -43,6 +45,7 @@ class Request:
     patch_type: str = ""
     duplicates: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    missing: list[Cause] = field(default_factory=list)
     user_agent: str = ""
 
     def warn(self, text: str) -> None:

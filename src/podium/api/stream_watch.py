@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
+from podium.api.core import Core
 from podium.api.negotiation import Form
 from podium.api.rendering import change_renderer, form_key
 from podium.api.request import Request
-from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Change, plan
+from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Change, Hubs, plan
 from podium.objects.status import Expired
 from podium.store.record import Record
 from podium.world.http_server import Connection, Response, Stream
-
-if TYPE_CHECKING:
-    from podium.api.server import ApiServer
 
 _HEADERS = ((b"cache-control", b"no-cache, private"), (b"content-type", b"application/json"))
 INITIAL_BATCH = 500
@@ -47,11 +45,10 @@ class StreamWatcher:
         self.ended.set()
 
 
-async def serve_watch(server: "ApiServer", request: Request, form: Form, connection: Connection) -> Response | None:
+async def serve_watch(core: Core, hubs: Hubs, request: Request, form: Form, connection: Connection) -> Response | None:
     """Raises StatusError before the stream starts; a revision that is too old is said in the stream, as upstream does."""
-    core = server.core
     todo = await plan(core, request)
-    hub = server.hubs.of(request.resource)
+    hub = hubs.of(request.resource)
     stream = connection.start_stream(200, _HEADERS)
     render = change_renderer(request, form, core.world.clock.now)
     watcher = StreamWatcher(stream, form_key(request, form), render, todo.bookmarks and form.as_kind != "Table")

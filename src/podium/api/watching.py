@@ -104,8 +104,9 @@ class Hub:
 
     def __init__(self, core: Core, resource: Resource) -> None:
         self._core = core
-        self._resource = resource
+        self.resource = resource
         self._groups: dict[View, _Group] = {}
+        self.events_sent = 0
         self._pending: list[Event] = []
         self._loop = asyncio.get_running_loop()
         self._flushing = False
@@ -130,6 +131,7 @@ class Hub:
                 self._send(view, group, Batch(changes))
 
     def _send(self, view: View, group: _Group, batch: Batch) -> None:
+        self.events_sent += len(batch.changes) * len(group.watchers)
         for watcher in [w for w in group.watchers if not w.send(batch)]:
             self.leave(view, watcher)
             watcher.end()
@@ -145,7 +147,7 @@ class Hub:
 
     def bookmark(self, revision: int = 0, *, initial_end: bool = False) -> tuple[dict[str, Any], bytes]:
         """A bookmark at `revision`, by default the newest: (its object, the encoded object)."""
-        resource, revision = self._resource, revision or self._core.store.revision
+        resource, revision = self.resource, revision or self._core.store.revision
         metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
         extra = b""
         if initial_end:
@@ -164,7 +166,7 @@ class Hub:
         if group is None:
             group = self._groups[view] = _Group(view, matches)
         try:
-            events = self._core.store.history(self._resource.prefix, after_revision) if after_revision < self._core.store.revision else []
+            events = self._core.store.history(self.resource.prefix, after_revision) if after_revision < self._core.store.revision else []
         except Compacted as error:
             self._forget(group)
             raise Expired(f"too old resource version: {after_revision} ({error.oldest})") from error
@@ -211,6 +213,10 @@ class Hubs:
         if hub is None:
             hub = self._hubs[resource.prefix] = Hub(self._core, resource)
         return hub
+
+    def events_sent(self) -> list[tuple[Resource, int]]:
+        """How many events each resource's watchers were sent, initial states not counted."""
+        return [(hub.resource, hub.events_sent) for hub in self._hubs.values()]
 
     def close(self) -> None:
         for hub in self._hubs.values():

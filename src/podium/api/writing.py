@@ -66,6 +66,8 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
     defaults.apply(new, resource.api_version, resource.kind)
     if not applied:
         field_management.track(request, new, None, metadata["creationTimestamp"])
+    if request.missing:
+        _judge(request, new, None, validation.validate_create(resource, new))
     await admit(core, request, new, None)
     _judge(request, new, None, validation.validate_create(resource, new))
     reservation = strategy.reserve(core, new, None)
@@ -241,6 +243,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     defaults.apply(new, resource.api_version, resource.kind)
     if not applied:
         field_management.track(request, new, old, core.world.clock.timestamp())
+    if request.missing:
+        _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
     await admit(core, request, new, old)
     _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
     if new == old and not _finished(new):
@@ -326,8 +330,10 @@ def _conform(request: Request, value: Object, api_version: str, kind: str, *, pa
     """Type errors refuse the request; unknown and duplicate fields do what fieldValidation says (Warn by default, as upstream).
     A `partial` object may lack required fields."""
     findings = structure.conform(value, api_version, kind)
-    if partial:
+    missing = [c for c in findings.causes if c.reason == "FieldValueRequired"]
+    if partial or len(missing) == len(findings.causes):
         findings.causes = [c for c in findings.causes if c.reason != "FieldValueRequired"]
+        request.missing = [] if partial else missing
     mode = request.options.get("fieldValidation", "Warn") or "Warn"
     if mode not in ("Strict", "Warn", "Ignore"):
         raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"')
@@ -348,7 +354,8 @@ def _judge(request: Request, new: Object, old: Object | None, causes: list[Cause
     review = support.review(request.resource, new, old)
     for text in review.warnings:
         request.warn(text)
-    causes = [*causes, *review.causes]
+    found = {c.field for c in causes}
+    causes = [*causes, *(c for c in request.missing if c.field not in found), *review.causes]
     if causes:
         raise _invalid(request, new["metadata"].get("name", ""), causes)
 

@@ -31,11 +31,12 @@ Send = Callable[[bytes], None]
 class DnsServer:
     """`listen` once; then it answers until the supervisor stops it."""
 
-    def __init__(self, zone: Zone, world: World, supervisor: Supervisor, resolvers: Sequence[str] = ()) -> None:
+    def __init__(self, zone: Zone, world: World, supervisor: Supervisor, resolvers: Sequence[str] = (), *, resolver_port: int = 53) -> None:
         self._zone = zone
         self._random = world.random("dns")
         self._supervisor = supervisor
         self._resolvers = tuple(resolvers)
+        self._resolver_port = resolver_port
         self._waiting = 0
 
     async def run(self, host: str, port: int = 53) -> None:
@@ -117,16 +118,16 @@ class DnsServer:
             for resolver in self._resolvers:
                 with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(RESOLVER_PATIENCE_S):
-                        return await _exchange(resolver, message)
+                        return await _exchange(resolver, self._resolver_port, message)
             return None
         finally:
             self._waiting -= 1
 
 
-async def _exchange(resolver: str, message: bytes) -> bytes:
+async def _exchange(resolver: str, port: int, message: bytes) -> bytes:
     loop = asyncio.get_running_loop()
     reply: asyncio.Future[bytes] = loop.create_future()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Question(message[:2], reply), remote_addr=(resolver, 53))
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Question(message[:2], reply), remote_addr=(resolver, port))
     try:
         transport.sendto(message)
         return await reply

@@ -29,8 +29,10 @@ from podium.node.runtime.interface import RuntimeFailure
 
 PAUSE_IMAGE = "podium.dev/pause:1"
 CRI_NAMESPACE = "k8s.io"
-TOOLS = ("sh", "cat", "env", "hostname", "id", "kill", "ls", "sleep")
-"""Programs put beside Python, for `kubectl exec`."""
+TOOLS = tuple(
+    "sh cat cp date echo env false grep head hostname id kill ls mkdir mv rm sleep stty tail tar touch true tty uname wc".split()  # noqa: SIM905  a list of words
+)
+"""Programs put beside Python, for `kubectl exec` and `kubectl cp`."""
 
 STDLIB_LEFT_OUT = frozenset(
     (

@@ -42,6 +42,12 @@ async def rotate(runtime: object, containers: list[ContainerStatus], stamp: str,
     return rotated
 
 
+def remove(path: Path) -> None:
+    """A log that nobody can ask for any more, with what was rotated away."""
+    for file in [path, *path.parent.glob(f"{path.name}.*")]:
+        file.unlink(missing_ok=True)
+
+
 def _copy_and_cut(path: Path, away: Path) -> None:
     shutil.copyfile(path, away)
     os.truncate(path, 0)

@@ -6,12 +6,14 @@ Source: kubelet/kuberuntime startContainer, killContainer; kubelet/images (pull 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from podium.instrument.log import logger
+from podium.node import log_rotation
 from podium.node.hooks import HookFailure, Hooks
 from podium.node.pod_memory import CRASH_BACKOFF_FIRST_S, CRASH_BACKOFF_MAX_S, Doom, Health, Waiting, next_crash_backoff
-from podium.node.pod_plan import Action, KillContainer, RemoveContainer, RunSandbox, StartContainer, StopSandbox
+from podium.node.pod_plan import Action, KillContainer, RemoveContainer, RemoveSandbox, RunSandbox, StartContainer, StopSandbox
 from podium.node.pod_spec import display
 from podium.node.pod_status import NodeFacts
 from podium.node.pod_worker import PodWorker
@@ -28,7 +30,7 @@ ERR_IMAGE_PULL_SHOWN_S = 1.0
 CONFIG_RETRY_S = 5.0
 CREATE_RETRY_S = 10.0
 MOUNT_RETRY_FIRST_S = 0.25
-MOUNT_RETRY_MAX_S = 30.0
+MOUNT_RETRY_MAX_S = 10.0
 IMAGE_PRESENT_WITHIN_S = 0.25
 """A runtime that answers sooner than this for IfNotPresent had the image already: the interface does not say."""
 TERM_AFTER_HOOK_MIN_S = 2.0
@@ -80,8 +82,13 @@ class PodActions:
                 await self._start(worker, action)
             case StopSandbox():
                 await self._runtime.stop_sandbox(action.sandbox_id)
+            case RemoveSandbox():
+                await self._runtime.remove_sandbox(action.sandbox_id)
             case RemoveContainer():
                 await self._runtime.remove_container(action.container_id)
+                for container in worker.view.containers:
+                    if container.id == action.container_id and container.log_path:
+                        log_rotation.remove(Path(container.log_path))
         return True
 
     # Sandbox

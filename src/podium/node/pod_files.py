@@ -148,7 +148,7 @@ class PodFiles:
             path.write_text(hosts_file(pod, address, self._node.cluster_domain))
             mounts.append(Mount(str(path), "/etc/hosts"))
         termination = container.get("terminationMessagePath") or TERMINATION_PATH
-        if self._node.own_hosts and termination not in taken:
+        if (self._node.own_hosts or mounts) and termination not in taken:
             path = self._termination_file(pod, container, attempt)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()

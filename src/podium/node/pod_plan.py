@@ -59,7 +59,12 @@ class RemoveContainer:
     container_id: str
 
 
-Action = RunSandbox | StopSandbox | StartContainer | KillContainer | RemoveContainer
+@dataclass(frozen=True, slots=True)
+class RemoveSandbox:
+    sandbox_id: str
+
+
+Action = RunSandbox | StopSandbox | StartContainer | KillContainer | RemoveContainer | RemoveSandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +267,11 @@ class _Planner:
             self._start(container["name"], exited)
 
     def _plan_removals(self) -> None:
-        """Exited containers beyond the newest and the one before it."""
+        """Exited containers beyond the newest and the one before it; dead sandboxes that no container is left of."""
         seen: dict[str, int] = {}
         for container in self._view.containers:
             seen[container.name] = count = seen.get(container.name, 0) + 1
             if count > 1 + DEAD_KEPT and container.state is ContainerState.EXITED:
                 self._actions.append(RemoveContainer(container.id))
+        used = {c.sandbox_id for c in self._view.containers}
+        self._actions += [RemoveSandbox(s.id) for s in self._view.sandboxes[1:] if not s.ready and s.id not in used]

@@ -38,6 +38,7 @@ class ServiceStrategy(Strategy):
         super().prepare_update(core, new, old)
         spec, before = new.get("spec") or {}, old["spec"]
         _drop_type_dependent(spec, before)
+        _normalize_addresses(spec, before)
         if spec.get("type", "ClusterIP") != "ExternalName" and before.get("type") != "ExternalName":
             for name in ("clusterIP", "clusterIPs"):
                 if not spec.get(name) and before.get(name):
@@ -170,21 +171,38 @@ def _keep_node_ports(spec: Object, before: Object) -> None:
             port["nodePort"] = old
 
 
+_EXTERNAL = ("NodePort", "LoadBalancer")
+_ONLY_OF_TYPE = (
+    (_EXTERNAL, ("externalTrafficPolicy",)),
+    (("LoadBalancer",), ("healthCheckNodePort", "allocateLoadBalancerNodePorts", "loadBalancerClass")),
+    (("ClusterIP", *_EXTERNAL), ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")),
+)
+"""(types, fields that only these have)."""
+
+
 def _drop_type_dependent(spec: Object, before: Object) -> None:
     """A change of type takes along what only the old type had, where the writer left it as it was (upstream's dropTypeDependentFields)."""
-    external = ("NodePort", "LoadBalancer")
-    if before.get("type") in external and spec.get("type", "ClusterIP") not in external:
-        for name in ("externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts", "loadBalancerClass"):
-            if name in spec and spec[name] == before.get(name):
-                del spec[name]
+    old_type, new_type = before.get("type", "ClusterIP"), spec.get("type", "ClusterIP")
+    for types, names in _ONLY_OF_TYPE:
+        if old_type in types and new_type not in types:
+            for name in names:
+                if name in spec and spec[name] == before.get(name):
+                    del spec[name]
+    if old_type in _EXTERNAL and new_type not in _EXTERNAL:
         kept = {p.get("nodePort") for p in before.get("ports", ())}
         for port in spec.get("ports", ()):
             if port.get("nodePort") in kept:
                 port.pop("nodePort", None)
-    if spec.get("type") == "ExternalName" and before.get("type") != "ExternalName":
-        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
-            if name in spec and spec[name] == before.get(name):
-                del spec[name]
+
+
+def _normalize_addresses(spec: Object, before: Object) -> None:
+    """Who changes only one of clusterIP and clusterIPs means both (upstream's NormalizeClusterIPs)."""
+    one, many = spec.get("clusterIP"), spec.get("clusterIPs")
+    if one != before.get("clusterIP") and many == before.get("clusterIPs"):
+        if one:
+            spec["clusterIPs"] = [one]
+        else:
+            spec.pop("clusterIPs", None)
 
 
 def _owner(service: Object) -> str:

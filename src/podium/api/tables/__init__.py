@@ -29,6 +29,8 @@ _TABLES: dict[tuple[str, str], Table] = {
 
 
 @cache
-def printer(resource: Resource) -> Printer:
-    """The one printer of this resource."""
+def printer(resource: Resource, kind: str = "") -> Printer:
+    """The one printer of this resource; of what its subresource answers when `kind` is another one (Scale)."""
+    if kind == "Scale":
+        return Printer(workloads.SCALE)
     return Printer(_TABLES.get((resource.group, resource.plural), DEFAULT))

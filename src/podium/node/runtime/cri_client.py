@@ -4,6 +4,7 @@ grpc and protobuf are imported when the first client is made (70 ms of CPU that 
 errors of the runtime interface; NotFound is its own, because stopping and removing are idempotent.
 """
 
+import os
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
@@ -49,6 +50,8 @@ def message(name: str) -> Any:
 
 class CriClient:
     def __init__(self, socket: str) -> None:
+        # Commands are started without fork handlers (vfork): gRPC's would only complain of other threads.
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
         import grpc.aio
 
         self.socket = socket
