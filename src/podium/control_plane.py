@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from podium.api import admission
 from podium.api.authentication import Authenticator
 from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
@@ -67,6 +68,7 @@ class ControlPlane:
         self.server.hubs.close()
         await self.tasks.stop()
         await self.server.nodes.aclose()
+        await self.server.core.admission.aclose()
         await self.server.core.store.close()
 
 
@@ -86,6 +88,7 @@ async def build(
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     plane = ControlPlane(server, world, Supervisor("control-plane"))
+    await admission.start(core)
     await bootstrap(core, service_cidr, api_endpoint)
     plane.tasks.start("event-expiry", expire_events(core))
     server.ready = True
@@ -104,6 +107,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
     from podium.controllers.replica_sets import ReplicaSetController
+    from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
 
@@ -126,6 +130,10 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         (
             "garbage-collection",
             GarbageCollector(client, mirrors, recorder("garbage-collector-controller"), world, resources=plane.server.core.catalog),
+        ),
+        (
+            "resource-quotas",
+            ResourceQuotaController(client, mirrors, recorder("resourcequota-controller"), world, plane.server.core.catalog),
         ),
         ("pod-garbage-collection", PodGarbageCollector(client, mirrors, recorder("pod-garbage-collector"), world)),
         ("node-lifecycle", NodeLifecycleController(client, mirrors, recorder("node-controller"), world)),

@@ -1,7 +1,7 @@
 """What the verbs share: the store, the world, the catalogue, and one strategy per resource."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
@@ -9,6 +9,9 @@ from podium.objects.status import NotFound, not_found
 from podium.store.interface import Store
 from podium.store.record import Record
 from podium.world.interface import World
+
+if TYPE_CHECKING:
+    from podium.api.admission.state import AdmissionState
 
 Object = dict[str, Any]
 
@@ -85,6 +88,7 @@ class Core:
     world: World
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
+    admission: "AdmissionState" = field(init=False)
 
     def strategy(self, resource: Resource) -> Strategy:
         key = (resource.group, resource.plural)

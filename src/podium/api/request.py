@@ -46,7 +46,12 @@ class Request:
     duplicates: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     missing: list[Cause] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
     user_agent: str = ""
+
+    def annotate(self, key: str, text: str) -> None:
+        """Something that the audit log tells of this request; the first word stays."""
+        self.annotations.setdefault(key, text)
 
     def warn(self, text: str) -> None:
         """Goes back to the client in a Warning header, once."""

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podium.api import compression, documents, routing
+from podium.api.admission import approve_connect
+from podium.api.admission.connections import connect_options
 from podium.api.authentication import Authenticator, impersonated
 from podium.api.authorization import authorize, check_impersonation
 from podium.api.core import Core
@@ -149,6 +151,8 @@ class ApiServer:
     async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         if request.subresource in _CONNECT:
             authorize(request)
+            if request.subresource != "log":
+                await approve_connect(self.core, request, connect_options(request, http.query))
             return await self.nodes.connect(request, http, connection)
         form = negotiate(http.headers.get("accept", ""))
         if request.verb == "watch":

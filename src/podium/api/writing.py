@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from podium.api import field_management
-from podium.api.admission import admit
-from podium.api.core import Core, Object
+from podium.api.admission import admit, approve
+from podium.api.core import Core, Object, Reservation, Strategy
 from podium.api.encoding import encode
 from podium.api.request import ObjectResult, Request
 from podium.objects import conversion, defaults, patches, structure, support, validation, values
@@ -70,21 +70,36 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
         _judge(request, new, None, validation.validate_create(resource, new))
     await admit(core, request, new, None)
     _judge(request, new, None, validation.validate_create(resource, new))
-    reservation = strategy.reserve(core, new, None)
+    taken = await _take(core, request, strategy, new, None)
     try:
         if request.dry_run:
-            if reservation is not None:
-                reservation.undo()
+            _give_back(taken)
             return ObjectResult(value=new, status=201)
         key = resource.key(request.namespace, request.name)
         record = await core.store.put(key, encode(new), expected=ABSENT, value=new)
     except BaseException:
-        if reservation is not None:
-            reservation.undo()
+        _give_back(taken)
         raise
-    if reservation is not None:
-        reservation.keep()
+    for hold in taken:
+        hold.keep()
     return ObjectResult(record, status=201)
+
+
+async def _take(core: Core, request: Request, strategy: Strategy, new: Object, old: Object | None) -> list[Reservation]:
+    """The last word of admission, and what the write takes of what is shared. The put follows without an await."""
+    share = await approve(core, request, new, old)
+    taken: list[Reservation] = [] if share is None else [share]
+    try:
+        reservation = strategy.reserve(core, new, old)
+    except BaseException:
+        _give_back(taken)
+        raise
+    return taken if reservation is None else [*taken, reservation]
+
+
+def _give_back(taken: list[Reservation]) -> None:
+    for hold in taken:
+        hold.undo()
 
 
 async def update(core: Core, request: Request) -> ObjectResult:
@@ -249,22 +264,23 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
     if new == old and not _finished(new):
         return ObjectResult(record)
-    if request.dry_run:
-        return ObjectResult(value=new)
-    key = record.key
     if _finished(new):
-        gone = await core.store.delete(key, expected=record.revision)
+        if request.dry_run:
+            return ObjectResult(value=new)
+        gone = await core.store.delete(record.key, expected=record.revision)
         strategy.released(core, old)
         return ObjectResult(gone)
-    reservation = strategy.reserve(core, new, old)
+    taken = await _take(core, request, strategy, new, old)
     try:
-        stored = await core.store.put(key, encode(new), expected=record.revision, value=new)
+        if request.dry_run:
+            _give_back(taken)
+            return ObjectResult(value=new)
+        stored = await core.store.put(record.key, encode(new), expected=record.revision, value=new)
     except BaseException:
-        if reservation is not None:
-            reservation.undo()
+        _give_back(taken)
         raise
-    if reservation is not None:
-        reservation.keep()
+    for hold in taken:
+        hold.keep()
     return ObjectResult(stored)
 
 

@@ -191,6 +191,8 @@ _SERVICE = (
     ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
 )
 
+_WEBHOOKS = (("webhooks.*.matchConditions", _REFUSED, _given, "match conditions of webhooks yet; rules and selectors work"),)
+
 _TEMPLATES = {
     ("", "PodTemplate"): "template.spec",
     ("", "ReplicationController"): "spec.template.spec",
@@ -223,12 +225,16 @@ _POD_TREE = _tree(_POD)
 _RULES: Mapping[tuple[str, str], _Node] = {
     ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _tree(_WEBHOOKS),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _tree(_WEBHOOKS),
     **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
 }
 
 _ACTED_ON = frozenset({
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"), ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
-    ("", "Pod"), ("", "PodTemplate"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ResourceQuota"),
+    ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
     ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
@@ -255,8 +261,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
     ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
-    ("", "ResourceQuota"): _NO_RULES,
-    ("", "LimitRange"): f"{_NO_RULES}: it neither fills in nor limits the resources of pods",
     ("policy", "PodDisruptionBudget"): "is stored, but its status is not kept up yet: evictions (kubectl drain) of its pods are refused "
     "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
@@ -265,8 +269,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("rbac.authorization.k8s.io", "ClusterRole"): _NO_ROLES,
     ("rbac.authorization.k8s.io", "RoleBinding"): _NO_ROLES,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _NO_ROLES,
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
-from podium.objects.validation import cluster, configuration, endpoints, metadata, pods, services, workloads
+from podium.objects.validation import cluster, configuration, endpoints, limits, metadata, pods, services, webhooks, workloads
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 
@@ -33,6 +33,12 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "Secret"): configuration.check_secret,
     ("", "Namespace"): cluster.check_namespace,
     ("", "Node"): cluster.check_node,
+    ("", "LimitRange"): limits.check_limit_range,
+    ("", "ResourceQuota"): limits.check_quota,
+    ("scheduling.k8s.io", "PriorityClass"): limits.check_priority_class,
+    ("node.k8s.io", "RuntimeClass"): limits.check_runtime_class,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_mutating,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_validating,
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
@@ -52,6 +58,9 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("", "Namespace", "finalize"): cluster.check_namespace_finalize,
     ("", "Node", ""): cluster.check_node_update,
     ("", "Node", "status"): cluster.check_node_update,
+    ("", "ResourceQuota", ""): limits.check_quota_update,
+    ("scheduling.k8s.io", "PriorityClass", ""): limits.check_priority_class_update,
+    ("node.k8s.io", "RuntimeClass", ""): limits.check_runtime_class_update,
     ("apps", "Deployment", "status"): workloads.check_counts,
     ("apps", "ReplicaSet", "status"): workloads.check_counts,
     ("", "ReplicationController", "status"): workloads.check_counts,
