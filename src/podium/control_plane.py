@@ -106,6 +106,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
+    from podium.controllers.policy_status import PolicyStatusController
     from podium.controllers.replica_sets import ReplicaSetController
     from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
@@ -134,6 +135,10 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         (
             "resource-quotas",
             ResourceQuotaController(client, mirrors, recorder("resourcequota-controller"), world, plane.server.core.catalog),
+        ),
+        (
+            "policy-status",
+            PolicyStatusController(client, mirrors, recorder("policy-status-controller"), world, plane.server.core.catalog),
         ),
         ("pod-garbage-collection", PodGarbageCollector(client, mirrors, recorder("pod-garbage-collector"), world)),
         ("node-lifecycle", NodeLifecycleController(client, mirrors, recorder("node-controller"), world)),

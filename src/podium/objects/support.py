@@ -232,6 +232,8 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 
 _ACTED_ON = frozenset({
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"), ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"), ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"), ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ResourceQuota"),
     ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
@@ -269,8 +271,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("rbac.authorization.k8s.io", "ClusterRole"): _NO_ROLES,
     ("rbac.authorization.k8s.io", "RoleBinding"): _NO_ROLES,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _NO_ROLES,
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
     ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
     ("certificates.k8s.io", "CertificateSigningRequest"): "is stored, but nothing signs it yet",

@@ -11,6 +11,7 @@ from podium.api.admission import (
     default_tolerations,
     ingress_class,
     limit_ranger,
+    mutating_policies,
     namespace_lifecycle,
     node_taints,
     pod_security,
@@ -19,6 +20,7 @@ from podium.api.admission import (
     runtime_class,
     service_account,
     storage,
+    validating_policies,
     webhooks,
 )
 from podium.api.admission.namespace_lifecycle import PROTECTED_NAMESPACES, check_deletable
@@ -81,18 +83,23 @@ async def start(core: Core) -> None:
 
 
 async def admit(core: Core, request: Request, new: Object, old: Object | None) -> None:
-    """Asks every plugin that may change this write, webhooks last; what those changed is shown to the others again. Raises StatusError."""
+    """Asks every plugin that may change this write, policies and then webhooks last; what those changed is shown to all again. Raises
+    StatusError."""
     operation = operation_of(new, old)
     plugins = _plan(operation, request)[0]
     for mutate in plugins:
         await mutate(core, request, new, old)
+    policies = core.admission.mutating_policies.matching(core, operation, request)
     hooks = core.admission.mutating.matching(core, operation, request)
-    if not hooks:
+    if not policies and not hooks:
         return
+    round_ = mutating_policies.PolicyRound(core, request, operation, new, old)
+    await round_.first(policies)
     calls = await webhooks.mutate(core, hooks, request, operation, new, old)
-    if calls.changed:
+    if round_.changed or calls.changed:
         for mutate in plugins:
             await mutate(core, request, new, old)
+        await round_.again()
         await calls.again(new)
 
 
@@ -107,6 +114,8 @@ async def approve(core: Core, request: Request, new: Object, old: Object | None)
 async def _validate(core: Core, request: Request, operation: Operation, new: Object | None, old: Object | None) -> None:
     for validate in _plan(operation, request)[1]:
         await validate(core, request, new, old)
+    if policies := core.admission.validating_policies.matching(core, operation, request):
+        await validating_policies.validate(core, policies, request, operation, new, old)
     if hooks := core.admission.validating.matching(core, operation, request):
         await webhooks.validate(core, hooks, request, operation, new, old)
 

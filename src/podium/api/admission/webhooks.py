@@ -150,15 +150,20 @@ class Round:
 
 def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patch: list[Object]) -> bool:
     """Changes `new` in place, as far as a webhook may; then it is what a client could have sent. Whether anything changed."""
-    before = copy(new)
     shown = _shown(request, form, new)
     assert shown is not None
     try:
-        patched = copy(patches.apply_json(shown, patch))
+        patched = patches.apply_json(shown, patch)
     except StatusError as error:
         raise _internal(error.message) from error
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
         raise _internal("the patch of a webhook does not leave an object")
+    return replace(core, request, form, new, old, patched)
+
+
+def replace(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patched: Object) -> bool:
+    """Makes `new`, in place, what `patched` (the caller's to give away) says in the version of `form`. Whether anything changed."""
+    before, patched = copy(new), copy(patched)
     if request.subresource == "scale":
         new["spec"]["replicas"] = (patched.get("spec") or {}).get("replicas", 0)
         return new != before
