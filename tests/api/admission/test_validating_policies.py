@@ -79,7 +79,7 @@ async def test_expressions_refer_to_variables(client: InProcessClient) -> None:
     )  # fmt: skip
     value["spec"]["matchConstraints"]["resourceRules"] = [rule("deployments", group="apps")]
     await install(client, value)
-    with pytest.raises(Invalid, match="failed expression: variables.replicas > 1"):
+    with pytest.raises(Invalid, match=r"failed expression: variables\.replicas > 1"):
         await client.create(DEPLOYMENTS, deployment("one", 1))
     with pytest.raises(Invalid, match="denied request: replicas must be odd, got 4"):
         await client.create(DEPLOYMENTS, deployment("four", 4))
@@ -307,7 +307,7 @@ async def test_audit_annotations_are_kept(plane: ControlPlane, client: InProcess
         {"key": "size", "valueExpression": "'k has ' + string(size(object.data.k))"},
         {"key": "nothing", "valueExpression": "object.data.k == 'v' ? null : 'x'"},
     ]
-    with pytest.raises(Invalid, match="must not be empty|found no matching overload|must evaluate"):
+    with pytest.raises(Invalid, match="must evaluate to one of"):
         await client.create(POLICIES, policy("q", auditAnnotations=[{"key": "k", "valueExpression": "1"}]))
     await install(client, policy("p", auditAnnotations=annotations[:1]), "Audit")
     assert (await ask(plane, configmap("x", k="v"))).annotations == {"p/size": "k has 1"}
