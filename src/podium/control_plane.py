@@ -120,6 +120,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
+    from podium.controllers.policy_status import PolicyStatusController
     from podium.controllers.replica_sets import ReplicaSetController
     from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
@@ -149,6 +150,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     start("pv-protection-controller", VolumeProtection)
     if sign is not None:
         start("certificate-controller", CertificateSigningController, sign=sign)
+    start("validatingadmissionpolicy-status-controller", PolicyStatusController, resources=catalog)
     start("pod-garbage-collector", PodGarbageCollector)
     start("node-controller", NodeLifecycleController)
     start("clusterrole-aggregation-controller", ClusterRoleAggregationController)

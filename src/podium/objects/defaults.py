@@ -46,6 +46,10 @@ _DEFAULTS: dict[tuple[str, str], Callable[[dict[str, Any]], None]] = {
     ("scheduling.k8s.io/v1", "PriorityClass"): cluster.default_priority_class,
     ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): admission.default_webhooks,
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): admission.default_mutating_webhooks,
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): admission.default_policy,
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"): admission.default_policy_binding,
+    ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): admission.default_policy,
+    ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): admission.default_policy_binding,
     ("authentication.k8s.io/v1", "TokenRequest"): cluster.default_token_request,
 }
 

@@ -190,7 +190,6 @@ _SERVICE = (
     ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
 )
 
-_WEBHOOKS = (("webhooks.*.matchConditions", _REFUSED, _given, "match conditions of webhooks yet; rules and selectors work"),)
 _SECRET = (
     (
         "type",
@@ -232,8 +231,6 @@ _POD_TREE = _tree(_POD)
 _RULES: Mapping[tuple[str, str], _Node] = {
     ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _tree(_WEBHOOKS),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _tree(_WEBHOOKS),
     ("", "Secret"): _tree(_SECRET),
     **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
 }
@@ -241,6 +238,8 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 _ACTED_ON = frozenset({
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"), ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
     ("certificates.k8s.io", "CertificateSigningRequest"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"), ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"), ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ResourceQuota"),
     ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
@@ -274,8 +273,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
     ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
 }

@@ -12,6 +12,7 @@ from podium.api.admission import (
     default_tolerations,
     ingress_class,
     limit_ranger,
+    mutating_policies,
     namespace_lifecycle,
     node_taints,
     owner_references,
@@ -21,6 +22,7 @@ from podium.api.admission import (
     runtime_class,
     service_account,
     storage,
+    validating_policies,
     webhooks,
 )
 from podium.api.admission.namespace_lifecycle import PROTECTED_NAMESPACES, check_deletable
@@ -90,18 +92,25 @@ async def start(core: Core) -> None:
 
 
 async def admit(core: Core, request: Request, new: Object, old: Object | None) -> None:
-    """Asks every plugin that may change this write, webhooks last; what those changed is shown to the others again. Raises StatusError."""
+    """Asks every plugin that may change this write, policies and then webhooks last; what those changed is shown to all again. Raises
+    StatusError."""
     operation = operation_of(new, old)
     plugins = _plan(core, operation, request)[0]
     for mutate in plugins:
         await mutate(core, request, new, old)
+    policies = core.admission.mutating_policies.matching(core, operation, request)
     hooks = core.admission.mutating.matching(core, operation, request)
-    if not hooks or "MutatingAdmissionWebhook" in core.disabled_plugins:
+    if "MutatingAdmissionWebhook" in core.disabled_plugins:
+        hooks = []
+    if not policies and not hooks:
         return
+    round_ = mutating_policies.PolicyRound(core, request, operation, new, old)
+    await round_.first(policies)
     calls = await webhooks.mutate(core, hooks, request, operation, new, old)
-    if calls.changed:
+    if round_.changed or calls.changed:
         for mutate in plugins:
             await mutate(core, request, new, old)
+        await round_.again()
         await calls.again(new)
 
 
@@ -116,6 +125,9 @@ async def approve(core: Core, request: Request, new: Object, old: Object | None)
 async def _validate(core: Core, request: Request, operation: Operation, new: Object | None, old: Object | None) -> None:
     for validate in _plan(core, operation, request)[1]:
         await validate(core, request, new, old)
+    policies = core.admission.validating_policies.matching(core, operation, request)
+    if policies and "ValidatingAdmissionPolicy" not in core.disabled_plugins:
+        await validating_policies.validate(core, policies, request, operation, new, old)
     hooks = core.admission.validating.matching(core, operation, request)
     if hooks and "ValidatingAdmissionWebhook" not in core.disabled_plugins:
         await webhooks.validate(core, hooks, request, operation, new, old)

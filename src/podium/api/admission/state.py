@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from podium.api.admission.limit_ranger import Limit, compile_limits
 from podium.api.admission.plugin import Operation, Plan
 from podium.api.admission.pod_security import Policy, policy_of
+from podium.api.admission.policies import PolicyTable
 from podium.api.admission.resource_quota import Ledger
 from podium.api.admission.webhooks import WebhookTable, compile_webhooks
 from podium.api.core import Core
 from podium.api.live_objects import LiveObjects
 from podium.api.webhook_client import WebhookClient
+from podium.objects.admission_policies import compile_mutating, compile_validating
 from podium.objects.resources import Resource, resource
 from podium.objects.values import Object
 
@@ -48,6 +50,8 @@ class AdmissionState:
         self._validating = LiveObjects(store, resource("validatingwebhookconfigurations", group), compile_webhooks)
         self.mutating, self.validating = WebhookTable(self._mutating), WebhookTable(self._validating)
         self.webhook_client = WebhookClient(core)
+        self.mutating_policies = PolicyTable(store, "mutating", compile_mutating)
+        self.validating_policies = PolicyTable(store, "validating", compile_validating)
 
     async def start(self) -> None:
         await self.namespaces.start()
@@ -56,6 +60,8 @@ class AdmissionState:
             await classes.start()
         await self._mutating.start()
         await self._validating.start()
+        await self.mutating_policies.start()
+        await self.validating_policies.start()
         await self.quotas.start()
 
     async def aclose(self) -> None:

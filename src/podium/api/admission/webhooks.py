@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from podium.api.admission import review
-from podium.api.admission.plugin import Operation
+from podium.api.admission.plugin import Operation, forbidden
+from podium.api.admission.policies import BoundPolicy
+from podium.api.admission.policy_evaluation import Evaluation, ExpressionFault, namespace_of
 from podium.api.admission.review import Answer, BadAnswer
 from podium.api.admission_matching import Criteria, compile_criteria, equivalents
 from podium.api.live_objects import LiveObjects
@@ -23,6 +25,7 @@ from podium.api.request import Request
 from podium.api.webhook_client import CallFailed, Place, compile_place
 from podium.instrument.log import logger
 from podium.objects import conversion, defaults, patches, structure
+from podium.objects.admission_policies import Policy, compile_conditions
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, ServerError, StatusError
 from podium.objects.values import Object, copy
@@ -54,6 +57,8 @@ class Webhook:
     timeout_s: int
     has_side_effects: bool
     reinvoked: bool
+    conditions: Policy | None = None
+    """Its match conditions, in the form of a policy that has nothing else."""
 
 
 def compile_webhooks(value: Object) -> list[Webhook]:
@@ -62,6 +67,7 @@ def compile_webhooks(value: Object) -> list[Webhook]:
             value["metadata"]["name"], hook["name"], compile_criteria(hook), compile_place(hook.get("clientConfig") or {}),
             hook.get("failurePolicy") == "Ignore", hook.get("timeoutSeconds") or 10,
             hook.get("sideEffects") not in ("None", "NoneOnDryRun"), hook.get("reinvocationPolicy") == "IfNeeded",
+            compile_conditions(hook["name"], hook) if hook.get("matchConditions") else None,
         ) for hook in value.get("webhooks") or ()
     ]  # fmt: skip
 
@@ -102,19 +108,39 @@ class WebhookTable:
         return found
 
 
-def _selected(core: "Core", hooks: Matches, request: Request, new: Object | None, old: Object | None) -> Matches:
+def _selects(core: "Core", hook: Webhook, request: Request, new: Object | None, old: Object | None) -> bool:
     labels = None
     if request.namespace:
         facts = core.admission.namespaces.get(request.namespace)
         labels = facts.labels if facts is not None else {}
-    return [(hook, form) for hook, form in hooks if hook.criteria.selects(request.resource, labels, new, old)]
+    return hook.criteria.selects(request.resource, labels, new, old)
+
+
+async def _wanted(
+    core: "Core", hook: Webhook, form: Resource, request: Request, operation: Operation, new: Object | None, old: Object | None
+) -> bool:
+    """Whether the webhook is asked about this object. Raises Forbidden for a condition that fails, unless failures are passed over."""
+    if not _selects(core, hook, request, new, old):
+        return False
+    if hook.conditions is None:
+        return True
+    bound = BoundPolicy(hook.conditions, hook.criteria, form, ())
+    evaluation = Evaluation(core, bound, request, operation, await namespace_of(core, request, [bound]))
+    evaluation.show(new, old, None)
+    try:
+        return evaluation.conditions_met(hook.conditions)
+    except ExpressionFault as fault:
+        if hook.ignores_failure:
+            return False
+        raise forbidden(request, str(fault)) from None
 
 
 async def mutate(core: "Core", hooks: Matches, request: Request, operation: Operation, new: Object | None, old: Object | None) -> "Round":
-    """The first round: every webhook once, in order. Raises StatusError."""
+    """The first round: every webhook once, in order, each if it wants the object as the ones before left it. Raises StatusError."""
     round_ = Round(core, request, operation, old)
-    for place, (hook, form) in enumerate(_selected(core, hooks, request, new, old)):
-        await round_.call(hook, form, new, 0, place)
+    for place, (hook, form) in enumerate(hooks):
+        if await _wanted(core, hook, form, request, operation, new, old):
+            await round_.call(hook, form, new, 0, place)
     return round_
 
 
@@ -150,15 +176,20 @@ class Round:
 
 def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patch: list[Object]) -> bool:
     """Changes `new` in place, as far as a webhook may; then it is what a client could have sent. Whether anything changed."""
-    before = copy(new)
     shown = _shown(request, form, new)
     assert shown is not None
     try:
-        patched = copy(patches.apply_json(shown, patch))
+        patched = patches.apply_json(shown, patch)
     except StatusError as error:
         raise _internal(error.message) from error
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
         raise _internal("the patch of a webhook does not leave an object")
+    return replace(core, request, form, new, old, patched)
+
+
+def replace(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patched: Object) -> bool:
+    """Makes `new`, in place, what `patched` (the caller's to give away) says in the version of `form`. Whether anything changed."""
+    before, patched = copy(new), copy(patched)
     if request.subresource == "scale":
         new["spec"]["replicas"] = (patched.get("spec") or {}).get("replicas", 0)
         return new != before
@@ -196,7 +227,7 @@ def _internal(why: str) -> ServerError:
 
 async def validate(core: "Core", hooks: Matches, request: Request, operation: Operation, new: Object | None, old: Object | None) -> None:
     """Raises the refusal of the first webhook, in their order, that refuses."""
-    selected = _selected(core, hooks, request, new, old)
+    selected = [(hook, form) for hook, form in hooks if await _wanted(core, hook, form, request, operation, new, old)]
     if not selected:
         return
     if len(selected) == 1:

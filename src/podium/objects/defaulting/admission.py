@@ -1,4 +1,4 @@
-"""Defaults of webhook configurations.
+"""Defaults of webhook configurations and of admission policies.
 
 Source: pkg/apis/admissionregistration/v1/defaults.go.
 """
@@ -29,3 +29,27 @@ def default_mutating_webhooks(value: Object) -> None:
     default_webhooks(value)
     for hook in value.get("webhooks") or ():
         hook.setdefault("reinvocationPolicy", "Never")
+
+
+def default_policy(value: Object) -> None:
+    """ValidatingAdmissionPolicy and MutatingAdmissionPolicy."""
+    spec = value.setdefault("spec", {})
+    if spec.get("failurePolicy") is None:
+        spec["failurePolicy"] = "Fail"
+    if (constraints := spec.get("matchConstraints")) is not None:
+        _default_match(constraints)
+
+
+def default_policy_binding(value: Object) -> None:
+    if (resources := (value.get("spec") or {}).get("matchResources")) is not None:
+        _default_match(resources)
+
+
+def _default_match(resources: Object) -> None:
+    if resources.get("matchPolicy") is None:
+        resources["matchPolicy"] = "Equivalent"
+    for field in ("namespaceSelector", "objectSelector"):
+        resources.setdefault(field, {})
+    for field in ("resourceRules", "excludeResourceRules"):
+        for rule in resources.get(field) or ():
+            rule.setdefault("scope", "*")

@@ -13,6 +13,7 @@ from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.validation import (
     access,
+    admission_policies,
     certificates,
     cluster,
     configuration,
@@ -52,6 +53,10 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("node.k8s.io", "RuntimeClass"): limits.check_runtime_class,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_mutating,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_validating,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): admission_policies.check_validating,
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): admission_policies.check_mutating,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): admission_policies.check_validating_binding,
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): admission_policies.check_mutating_binding,
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
