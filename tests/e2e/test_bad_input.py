@@ -224,7 +224,10 @@ def test_several_ups_make_one_cluster_and_several_downs_end_it(place: Place) -> 
     assert [said.code for said in ups] == [0, 0, 0]
     assert place.up().out.startswith("already running")
     deadline = time.monotonic() + 10
-    while leftovers.roles(require(place.data_dir)) != {"control-plane": 1, "supervisor": 1}:  # a second supervisor sees the first, and leaves
+    while leftovers.roles(require(place.data_dir)) != {
+        "control-plane": 1,
+        "supervisor": 1,
+    }:  # a second supervisor sees the first, and leaves
         assert time.monotonic() < deadline
     downs = [finished(down) for down in [place.start("down") for _ in range(3)]]
     assert [said.code for said in downs] == [0, 0, 0]
