@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py)
 
-.PHONY: help venv system demo test check bench conformance format lock
+.PHONY: help venv system demo test test-go check chaos bench conformance format lock
 help:
 	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
 	@echo "make test           all tests (ARGS='-k name' for some)"
 	@echo "make check          format, lint, types, architecture, lengths"
 	@echo "make conformance    docs/conformance.md: which certified behaviours our tests show"
+	@echo "make chaos          kill -9 of 20 processes of a cluster under load (KILLS=n, SEED=n to repeat), with processes, with containers"
 	@echo "make bench          what operations cost, as JSON"
 
 # Debian keeps venv in a package of its own: as root it is installed, otherwise venv itself says what to do.
@@ -33,6 +34,10 @@ test: NEWEST := 1
 test: system
 	@PATH="$$PATH:$(CURDIR)/.tools" $(BIN)/python -m pytest -q $(ARGS)
 
+# A Go operator's own suite on `podium envtest`: downloads and builds controller-runtime at first. Skipped where there is no Go.
+test-go: $(VENV)/.ready
+	@$(BIN)/python -m pytest -q -m golang tests/e2e/test_envtest.py
+
 check: $(VENV)/.ready
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check --quiet || { echo "not formatted: make format"; exit 1; }
@@ -46,6 +51,10 @@ conformance: $(VENV)/.ready
 format: $(VENV)/.ready
 	@$(BIN)/ruff format --quiet
 	@$(BIN)/ruff check --fix --quiet
+
+chaos: system
+	@for runtime in process $$(test "$$(id -u)" = 0 && command -v containerd >/dev/null && echo cri); do \
+	  RUNTIME=$$runtime KILLS=$${KILLS:-20} $(BIN)/python -m pytest -q -s tests/e2e/test_processes_killed.py || exit 1; done
 
 bench: $(VENV)/.ready
 	@for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done

@@ -17,10 +17,13 @@ from pathlib import Path
 import pytest
 
 from podium.cli.cluster import Cluster, load
+from podium.node import images
+from tests.e2e import leftovers
 
 ROOT = Path(__file__).parents[2]
 PODIUM = Path(sys.executable).with_name("podium")
 SIMULATED_NODES = 3
+CONTAINER_IMAGE = "podium.test/python:1"
 
 
 def programs() -> dict[str, Path]:
@@ -106,32 +109,23 @@ def start_cluster(runtime: str, directory: Path, *options: str) -> LiveCluster:
     return LiveCluster(runtime, directory, cluster)
 
 
+def load_image(live: LiveCluster) -> None:
+    """An image with this machine's Python and a shell, for the tests with containers."""
+    archive = live.directory / "image.tar"
+    archive.write_bytes(images.python_image(CONTAINER_IMAGE, {}))
+    loaded = subprocess.run(
+        [PODIUM, "image", "load", archive, "--data-dir", live.cluster.data_dir], capture_output=True, text=True, check=False
+    )
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+
+
 def end_cluster(live: LiveCluster) -> None:
     environment = {**os.environ, "KUBECONFIG": str(live.kubeconfig)}
     ended = subprocess.run(
         [PODIUM, "down", "--data-dir", live.cluster.data_dir], env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert not (left := remains(live.cluster)), f"left of the cluster: {left}"
-
-
-def remains(cluster: Cluster) -> list[str]:
-    """What a cluster that was taken down has left on this machine."""
-    own = (str(cluster.data_dir), cluster.network_device)
-    left = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = process.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue
-        if own[0] in command:
-            left.append(f"process {process.parent.name}: {command}")
-    for what, command in (("link", ["ip", "-o", "link"]), ("namespace", ["ip", "netns"]), ("table", ["nft", "list", "tables"])):
-        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout if shutil.which(command[0]) else ""
-        left += [f"{what}: {line}" for line in said.splitlines() if own[1] in line]
-    left += [f"mount: {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if any(word in line for word in own)]
-    left += [f"control group: {path}" for path in Path("/sys/fs/cgroup").glob("**/*podium*") if cluster.cluster_id in path.name]
-    return left
+    assert not (left := leftovers.of(live.cluster)), f"left of the cluster: {left}"
 
 
 @pytest.fixture(scope="session")
@@ -143,6 +137,8 @@ def live_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         if runtime not in running:
             options = ("--simulated-nodes", str(SIMULATED_NODES)) if runtime == "simulated" else ()
             running[runtime] = start_cluster(runtime, tmp_path_factory.mktemp(runtime), *options)
+            if runtime == "cri":
+                load_image(running[runtime])
         return running[runtime]
 
     yield get
