@@ -97,8 +97,7 @@ class DaemonSetController:
         digest = update["metadata"]["labels"][revisions.HASH]
         plan = plan_daemon_set(daemon_set, self._nodes.all(), pods, digest, now_s(self._clock), may_plan=may_plan)
         if plan.status != (daemon_set.get("status") or {}):
-            current = self._sets.by_key(key) or daemon_set
-            await self._client.update(self._set, {**current, "status": plan.status}, subresource="status")
+            await self._client.update(self._set, {**daemon_set, "status": plan.status}, subresource="status")
         if not is_deleting(daemon_set):
             used = {(p["metadata"].get("labels") or {}).get(revisions.HASH, "") for p in pods}
             live = [name_of(r) for r in [*history, update] if r["metadata"]["labels"].get(revisions.HASH) in used or r is update]

@@ -73,7 +73,8 @@ class StatefulSetController:
         current = (stateful_set.get("status") or {}).get("currentRevision", "")
         current = current if current in held else name_of(update)
         plan = plan_stateful_set(stateful_set, pods, current, name_of(update), self._clock.timestamp())
-        await self._write_status(key, stateful_set, plan.status)
+        if plan.status != (stateful_set.get("status") or {}):
+            await self._client.update(self._set, {**stateful_set, "status": plan.status}, subresource="status")
         if not is_deleting(stateful_set):
             await self._apply(stateful_set, plan, held)
             used = [(p["metadata"].get("labels") or {}).get(revisions.HASH, "") for p in pods]
@@ -90,11 +91,6 @@ class StatefulSetController:
         if not claims.adopt and not claims.release:
             return claims.held
         return await apply_claims(self._client, self._set, stateful_set, self._pod, claims)
-
-    async def _write_status(self, key: str, stateful_set: Object, status: Object) -> None:
-        if status != (stateful_set.get("status") or {}):
-            current = self._sets.by_key(key) or stateful_set
-            await self._client.update(self._set, {**current, "status": status}, subresource="status")
 
     async def _apply(self, stateful_set: Object, plan: Plan, held: dict[str, Object]) -> None:
         for kind, reason, message in plan.events:
