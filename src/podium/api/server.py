@@ -15,6 +15,7 @@ import orjson
 
 from podium.api import compression, documents, routing
 from podium.api.account_tokens import DISCOVERY_PATH, JWKS_PATH
+from podium.api.attributes import attributes_of_path
 from podium.api.authentication import Authenticator
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
@@ -101,7 +102,7 @@ class ApiServer:
         user = await self._authenticate(http)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
-            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
+            self.core.authorizer.require(attributes_of_path(user, http.method, http.path, watch="watch" in http.query))
             return self._document(http)
         return await self._serve_target(http, connection, target, user)
 
