@@ -14,9 +14,10 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
-from podium.api import authentication_config
+from podium.api import admission, authentication_config
 from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
@@ -74,6 +75,9 @@ class ControlPlane:
         self.server.hubs.close()
         await self.tasks.stop()
         await self.server.nodes.aclose()
+        await self.server.core.admission.aclose()
+        if self.server.audit is not None:
+            await self.server.audit.aclose()
         await self.server.core.store.close()
 
 
@@ -87,6 +91,7 @@ async def build(
     nodes_tls: ssl.SSLContext | None = None,
     disabled_plugins: frozenset[str] = frozenset(),
     identities: Sources | None = None,
+    client_ca: str = "",
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)
@@ -96,16 +101,18 @@ async def build(
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     await core.authorizer.load(store)
     plane = ControlPlane(server, world, Supervisor("control-plane"))
-    await bootstrap(core, service_cidr, api_endpoint)
+    await admission.start(core)
+    await bootstrap(core, service_cidr, api_endpoint, client_ca)
     plane.tasks.start("event-expiry", expire_events(core))
     server.ready = True
     return plane
 
 
-def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True) -> None:
-    """Starts every control loop; they run until `plane.stop()`."""
+def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True, sign: Callable[..., str] | None = None) -> None:
+    """Starts every control loop; they run until `plane.stop()`. `sign` signs approved certificate requests; without it nobody does."""
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
+    from podium.controllers.certificate_signing import CertificateSigningController
     from podium.controllers.cluster_role_aggregation import ClusterRoleAggregationController
     from podium.controllers.deployments import DeploymentController
     from podium.controllers.endpoint_slices import EndpointSliceController
@@ -114,9 +121,12 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
+    from podium.controllers.policy_status import PolicyStatusController
     from podium.controllers.replica_sets import ReplicaSetController
+    from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
+    from podium.controllers.volume_protection import ClaimProtection, VolumeProtection
 
     world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
     mirrors = Mirrors(plane.client(CONTROLLER_MANAGER), world, owner)
@@ -136,6 +146,12 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     start("endpointslice-controller", EndpointSliceController, "endpoint-slice-controller")
     start("endpoint-controller", EndpointsController)
     start("generic-garbage-collector", GarbageCollector, "garbage-collector-controller", resources=catalog)
+    start("resourcequota-controller", ResourceQuotaController, resources=catalog)
+    start("pvc-protection-controller", ClaimProtection)
+    start("pv-protection-controller", VolumeProtection)
+    if sign is not None:
+        start("certificate-controller", CertificateSigningController, sign=sign)
+    start("validatingadmissionpolicy-status-controller", PolicyStatusController, resources=catalog)
     start("pod-garbage-collector", PodGarbageCollector)
     start("node-controller", NodeLifecycleController)
     start("clusterrole-aggregation-controller", ClusterRoleAggregationController)
@@ -199,15 +215,16 @@ async def _run(cluster: Cluster) -> None:
     plane = await build(
         store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
-        identities=identities,
+        identities=identities, client_ca=authority.ca_pem.decode(),
     )  # fmt: skip
     server = plane.server
+    _start_audit(plane, cluster)
     http = HttpServer(server.handle, _server_tls(authority, cluster), on_crash=server.crashed, on_too_large=server.too_large)
     await http.listen(cluster.api_host, cluster.api_port)
     if len(keys) > 1:
         plane.tasks.start("seal anew", write_anew(store, resource("secrets").prefix))
     plane.tasks.start("compaction", compact_regularly(store))
-    start_controllers(plane, ca_pem=authority.ca_pem.decode())
+    start_controllers(plane, ca_pem=authority.ca_pem.decode(), sign=authority.sign_request)
     plane.tasks.start("controllers", plane.controllers.failed())
     try:
         await plane.tasks.until(stopping)
@@ -215,6 +232,20 @@ async def _run(cluster: Cluster) -> None:
         await plane.controllers.stop()
         await http.close()
         await plane.stop()
+
+
+def _start_audit(plane: ControlPlane, cluster: Cluster) -> None:
+    if not cluster.audit_policy_file:
+        return
+    from podium.api import audit_policy
+    from podium.api.audit_log import AuditLog
+
+    try:
+        policy = audit_policy.parse(Path(cluster.audit_policy_file).read_text())
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"audit policy {cluster.audit_policy_file}: {error}") from error
+    plane.server.audit = AuditLog(policy, cluster.audit_log_path, plane.world)
+    plane.tasks.start("audit", plane.server.audit.run())
 
 
 def _server_tls(authority: Authority, cluster: Cluster) -> ssl.SSLContext:
