@@ -12,7 +12,6 @@ from podium.api.admission import (
     default_tolerations,
     ingress_class,
     limit_ranger,
-    mutating_policies,
     namespace_lifecycle,
     node_taints,
     owner_references,
@@ -22,7 +21,6 @@ from podium.api.admission import (
     runtime_class,
     service_account,
     storage,
-    validating_policies,
     webhooks,
 )
 from podium.api.admission.namespace_lifecycle import PROTECTED_NAMESPACES, check_deletable
@@ -102,15 +100,20 @@ async def admit(core: Core, request: Request, new: Object, old: Object | None) -
     hooks = core.admission.mutating.matching(core, operation, request)
     if "MutatingAdmissionWebhook" in core.disabled_plugins:
         hooks = []
-    if not policies and not hooks:
+    round_ = None
+    if policies and "MutatingAdmissionPolicy" not in core.disabled_plugins:
+        from podium.api.admission import mutating_policies  # loads the expression language: only with policies
+
+        round_ = mutating_policies.PolicyRound(core, request, operation, new, old)
+        await round_.first(policies)
+    elif not hooks:
         return
-    round_ = mutating_policies.PolicyRound(core, request, operation, new, old)
-    await round_.first(policies)
     calls = await webhooks.mutate(core, hooks, request, operation, new, old)
-    if round_.changed or calls.changed:
+    if calls.changed or (round_ is not None and round_.changed):
         for mutate in plugins:
             await mutate(core, request, new, old)
-        await round_.again()
+        if round_ is not None:
+            await round_.again()
         await calls.again(new)
 
 
@@ -127,6 +130,8 @@ async def _validate(core: Core, request: Request, operation: Operation, new: Obj
         await validate(core, request, new, old)
     policies = core.admission.validating_policies.matching(core, operation, request)
     if policies and "ValidatingAdmissionPolicy" not in core.disabled_plugins:
+        from podium.api.admission import validating_policies
+
         await validating_policies.validate(core, policies, request, operation, new, old)
     hooks = core.admission.validating.matching(core, operation, request)
     if hooks and "ValidatingAdmissionWebhook" not in core.disabled_plugins:

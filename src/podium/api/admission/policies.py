@@ -16,12 +16,12 @@ from podium.api.admission.plugin import Operation
 from podium.api.admission_matching import Criteria, compile_criteria, equivalents
 from podium.api.live_objects import LiveObjects
 from podium.api.request import Request
-from podium.objects.admission_policies import Binding, Policy, compile_binding
 from podium.objects.resources import Resource, resource
 from podium.objects.values import Object
 
 if TYPE_CHECKING:
     from podium.api.core import Core
+    from podium.objects.admission_policies import Binding, Policy
     from podium.store.interface import Store
 
 CACHED_MAX = 4096
@@ -47,6 +47,8 @@ def _compile_with_criteria(compile_policy: Callable[[Object], Policy]) -> Callab
 
 
 def _compile_binding(value: Object) -> tuple[Binding, Criteria | None]:
+    from podium.objects.admission_policies import compile_binding
+
     resources = (value.get("spec") or {}).get("matchResources")
     return compile_binding(value), compile_criteria(resources, "resourceRules") if resources is not None else None
 

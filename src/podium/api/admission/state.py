@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from podium.api.admission.limit_ranger import Limit, compile_limits
 from podium.api.admission.plugin import Operation, Plan
@@ -12,9 +13,11 @@ from podium.api.admission.webhooks import WebhookTable, compile_webhooks
 from podium.api.core import Core
 from podium.api.live_objects import LiveObjects
 from podium.api.webhook_client import WebhookClient
-from podium.objects.admission_policies import compile_mutating, compile_validating
 from podium.objects.resources import Resource, resource
 from podium.objects.values import Object
+
+if TYPE_CHECKING:
+    from podium.objects.admission_policies import Policy as AdmissionPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,18 @@ class NamespaceFacts:
 def _facts(value: Object) -> NamespaceFacts:
     labels = value["metadata"].get("labels") or {}
     return NamespaceFacts(labels, policy_of(labels))
+
+
+def _compile_mutating(value: Object) -> "AdmissionPolicy":
+    from podium.objects.admission_policies import compile_mutating  # the expression language is loaded with the first policy
+
+    return compile_mutating(value)
+
+
+def _compile_validating(value: Object) -> "AdmissionPolicy":
+    from podium.objects.admission_policies import compile_validating
+
+    return compile_validating(value)
 
 
 def _itself(value: Object) -> Object:
@@ -50,8 +65,8 @@ class AdmissionState:
         self._validating = LiveObjects(store, resource("validatingwebhookconfigurations", group), compile_webhooks)
         self.mutating, self.validating = WebhookTable(self._mutating), WebhookTable(self._validating)
         self.webhook_client = WebhookClient(core)
-        self.mutating_policies = PolicyTable(store, "mutating", compile_mutating)
-        self.validating_policies = PolicyTable(store, "validating", compile_validating)
+        self.mutating_policies = PolicyTable(store, "mutating", _compile_mutating)
+        self.validating_policies = PolicyTable(store, "validating", _compile_validating)
 
     async def start(self) -> None:
         await self.namespaces.start()

@@ -17,7 +17,6 @@ import orjson
 from podium.api.admission import review
 from podium.api.admission.plugin import Operation, forbidden
 from podium.api.admission.policies import BoundPolicy
-from podium.api.admission.policy_evaluation import Evaluation, ExpressionFault, namespace_of
 from podium.api.admission.review import Answer, BadAnswer
 from podium.api.admission_matching import Criteria, compile_criteria, equivalents
 from podium.api.live_objects import LiveObjects
@@ -25,13 +24,13 @@ from podium.api.request import Request
 from podium.api.webhook_client import CallFailed, Place, compile_place
 from podium.instrument.log import logger
 from podium.objects import conversion, defaults, patches, structure
-from podium.objects.admission_policies import Policy, compile_conditions
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, ServerError, StatusError
 from podium.objects.values import Object, copy
 
 if TYPE_CHECKING:
     from podium.api.core import Core
+    from podium.objects.admission_policies import Policy
 
 log = logger("api.admission.webhooks")
 CACHED_MAX = 4096
@@ -57,7 +56,7 @@ class Webhook:
     timeout_s: int
     has_side_effects: bool
     reinvoked: bool
-    conditions: Policy | None = None
+    conditions: "Policy | None" = None
     """Its match conditions, in the form of a policy that has nothing else."""
 
 
@@ -67,9 +66,17 @@ def compile_webhooks(value: Object) -> list[Webhook]:
             value["metadata"]["name"], hook["name"], compile_criteria(hook), compile_place(hook.get("clientConfig") or {}),
             hook.get("failurePolicy") == "Ignore", hook.get("timeoutSeconds") or 10,
             hook.get("sideEffects") not in ("None", "NoneOnDryRun"), hook.get("reinvocationPolicy") == "IfNeeded",
-            compile_conditions(hook["name"], hook) if hook.get("matchConditions") else None,
+            _compile_conditions(hook),
         ) for hook in value.get("webhooks") or ()
     ]  # fmt: skip
+
+
+def _compile_conditions(hook: Object) -> "Policy | None":
+    if not hook.get("matchConditions"):
+        return None
+    from podium.objects.admission_policies import compile_conditions  # loads the expression language: only who has conditions
+
+    return compile_conditions(hook["name"], hook)
 
 
 Matches = list[tuple[Webhook, Resource]]
@@ -124,6 +131,8 @@ async def _wanted(
         return False
     if hook.conditions is None:
         return True
+    from podium.api.admission.policy_evaluation import Evaluation, ExpressionFault, namespace_of
+
     bound = BoundPolicy(hook.conditions, hook.criteria, form, ())
     evaluation = Evaluation(core, bound, request, operation, await namespace_of(core, request, [bound]))
     evaluation.show(new, old, None)

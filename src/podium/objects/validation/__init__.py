@@ -13,7 +13,6 @@ from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.validation import (
     access,
-    admission_policies,
     certificates,
     cluster,
     configuration,
@@ -30,6 +29,18 @@ from podium.objects.values import Object
 
 _CreateCheck = Callable[[Faults, Object], None]
 _UpdateCheck = Callable[[Faults, Object, Object], None]
+
+
+def _of_policy(name: str) -> _CreateCheck:
+    """A check of admission policies: the expression language is loaded by the first, not at every start."""
+
+    def check(faults: Faults, value: Object) -> None:
+        from podium.objects.validation import admission_policies
+
+        getattr(admission_policies, name)(faults, value)
+
+    return check
+
 
 _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "Pod"): pods.check_create,
@@ -53,10 +64,10 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("node.k8s.io", "RuntimeClass"): limits.check_runtime_class,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_mutating,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_validating,
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): admission_policies.check_validating,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): admission_policies.check_mutating,
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): admission_policies.check_validating_binding,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): admission_policies.check_mutating_binding,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _of_policy("check_validating"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _of_policy("check_mutating"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): _of_policy("check_validating_binding"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): _of_policy("check_mutating_binding"),
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
