@@ -7,11 +7,12 @@ Which plugins a (operation, resource, subresource) concerns is worked out once a
 Source: k8s.io/kubernetes pkg/kubeapiserver/options/plugins.go (AllOrderedPlugins), k8s.io/apiserver pkg/admission.
 """
 
+from typing import TYPE_CHECKING
+
 from podium.api.admission import (
     default_tolerations,
     ingress_class,
     limit_ranger,
-    mutating_policies,
     namespace_lifecycle,
     node_taints,
     pod_security,
@@ -20,15 +21,18 @@ from podium.api.admission import (
     runtime_class,
     service_account,
     storage,
-    validating_policies,
     webhooks,
 )
 from podium.api.admission.namespace_lifecycle import PROTECTED_NAMESPACES, check_deletable
 from podium.api.admission.plugin import Hold, Mutate, Operation, Plugin, Validate, on, operation_of
+from podium.api.admission.policies import BoundPolicy
 from podium.api.admission.state import AdmissionState
 from podium.api.core import Core, Object
 from podium.api.request import Request
 from podium.objects.resources import Resource
+
+if TYPE_CHECKING:
+    from podium.api.admission.mutating_policies import PolicyRound
 
 __all__ = [
     "ORDER", "PROTECTED_NAMESPACES", "AdmissionState", "admit", "approve", "approve_connect", "approve_delete", "check_deletable", "start",
@@ -93,14 +97,26 @@ async def admit(core: Core, request: Request, new: Object, old: Object | None) -
     hooks = core.admission.mutating.matching(core, operation, request)
     if not policies and not hooks:
         return
-    round_ = mutating_policies.PolicyRound(core, request, operation, new, old)
-    await round_.first(policies)
+    round_ = await _first_round(core, policies, request, operation, new, old)
     calls = await webhooks.mutate(core, hooks, request, operation, new, old)
-    if round_.changed or calls.changed:
+    if calls.changed or (round_ is not None and round_.changed):
         for mutate in plugins:
             await mutate(core, request, new, old)
-        await round_.again()
+        if round_ is not None:
+            await round_.again()
         await calls.again(new)
+
+
+async def _first_round(
+    core: Core, policies: list[BoundPolicy], request: Request, operation: Operation, new: Object, old: Object | None
+) -> "PolicyRound | None":
+    if not policies:
+        return None
+    from podium.api.admission.mutating_policies import PolicyRound  # with CEL, for those who have policies
+
+    round_ = PolicyRound(core, request, operation, new, old)
+    await round_.first(policies)
+    return round_
 
 
 async def approve(core: Core, request: Request, new: Object, old: Object | None) -> Hold | None:
@@ -115,6 +131,8 @@ async def _validate(core: Core, request: Request, operation: Operation, new: Obj
     for validate in _plan(operation, request)[1]:
         await validate(core, request, new, old)
     if policies := core.admission.validating_policies.matching(core, operation, request):
+        from podium.api.admission import validating_policies  # with CEL, for those who have policies
+
         await validating_policies.validate(core, policies, request, operation, new, old)
     if hooks := core.admission.validating.matching(core, operation, request):
         await webhooks.validate(core, hooks, request, operation, new, old)

@@ -11,7 +11,6 @@ from podium.api.admission.webhooks import WebhookTable, compile_webhooks
 from podium.api.core import Core
 from podium.api.live_objects import LiveObjects
 from podium.api.webhook_client import WebhookClient
-from podium.objects.admission_policies import compile_mutating, compile_validating
 from podium.objects.resources import resource
 from podium.objects.values import Object
 
@@ -48,8 +47,8 @@ class AdmissionState:
         self._validating = LiveObjects(store, resource("validatingwebhookconfigurations", group), compile_webhooks)
         self.mutating, self.validating = WebhookTable(self._mutating), WebhookTable(self._validating)
         self.webhook_client = WebhookClient(core)
-        self.mutating_policies = PolicyTable(store, "mutating", compile_mutating)
-        self.validating_policies = PolicyTable(store, "validating", compile_validating)
+        self.mutating_policies = PolicyTable(store, "mutating")
+        self.validating_policies = PolicyTable(store, "validating")
 
     async def start(self) -> None:
         await self.namespaces.start()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.validation import (
-    admission_policies,
     cluster,
     configuration,
     endpoints,
@@ -28,6 +27,18 @@ from podium.objects.values import Object
 
 _CreateCheck = Callable[[Faults, Object], None]
 _UpdateCheck = Callable[[Faults, Object, Object], None]
+
+
+def _policies(check: str) -> _CreateCheck:
+    """Those of admission policies: CEL is imported with the first."""
+
+    def run(faults: Faults, value: Object) -> None:
+        from podium.objects.validation import admission_policies
+
+        getattr(admission_policies, check)(faults, value)
+
+    return run
+
 
 _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "Pod"): pods.check_create,
@@ -50,10 +61,10 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("node.k8s.io", "RuntimeClass"): limits.check_runtime_class,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_mutating,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_validating,
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): admission_policies.check_validating,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): admission_policies.check_mutating,
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): admission_policies.check_validating_binding,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): admission_policies.check_mutating_binding,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _policies("check_validating"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _policies("check_mutating"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): _policies("check_validating_binding"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): _policies("check_mutating_binding"),
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
