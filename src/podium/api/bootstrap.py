@@ -9,6 +9,7 @@ from typing import Any
 
 from podium.api.admission import PROTECTED_NAMESPACES
 from podium.api.admission.priority import SYSTEM_CLASSES
+from podium.api.bootstrap_policy import write_policy
 from podium.api.core import Core
 from podium.api.encoding import encode
 from podium.api.request import Request, User
@@ -34,6 +35,7 @@ async def bootstrap(core: Core, service_cidr: str, api_endpoint: tuple[str, int]
                 "description": description,
             },
         )  # fmt: skip
+    await write_policy(core)
     address = str(ipaddress.ip_network(service_cidr)[1])
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": api_endpoint[1] if api_endpoint else 6443}]

@@ -3,12 +3,10 @@
 A selector in the question narrows nothing: an answer is given for the whole, which is never more permissive.
 """
 
-from podium.api import authorization
+from podium.api.attributes import Attributes
 from podium.api.core import Core
-from podium.api.request import Request, User
+from podium.api.request import User
 from podium.objects.cel.authorization import Decide, Decision, Question
-from podium.objects.resources import Resource
-from podium.objects.status import StatusError
 
 
 def decide_for(core: Core, user: User) -> Decide:
@@ -17,21 +15,15 @@ def decide_for(core: Core, user: User) -> Decide:
     def decide(question: Question) -> Decision:
         asker = _service_account(question.service_account) if question.service_account else user
         if question.path:
-            return Decision("system:masters" in asker.groups)
-        resource = _resource(core, question)
-        request = Request(question.verb, resource, asker, question.namespace or None, question.name, question.subresource)
-        try:
-            authorization.authorize(request)
-        except StatusError as refusal:
-            return Decision(False, refusal.message)
-        return Decision(True)
+            asked = Attributes(asker, question.verb, path=question.path)
+        else:
+            asked = Attributes(
+                asker, question.verb, question.group, question.resource, question.subresource, question.namespace, question.name
+            )
+        decision = core.authorizer.decide(asked)
+        return Decision(decision.allowed, decision.reason)
 
     return decide
-
-
-def _resource(core: Core, question: Question) -> Resource:
-    known = next((r for r in core.catalog if r.group == question.group and r.plural == question.resource), None)
-    return known or Resource(question.group, "v1", question.resource, question.resource, bool(question.namespace), verbs=())
 
 
 def _service_account(name: str) -> User:

@@ -6,12 +6,15 @@ StatusError. The answer is one of the result classes; the front renders it (byte
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest
 from podium.store.record import Record
+
+if TYPE_CHECKING:
+    from podium.api.audit_log import AuditEvent
 
 Object = dict[str, Any]
 
@@ -23,6 +26,7 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
@@ -47,6 +51,7 @@ class Request:
     warnings: list[str] = field(default_factory=list)
     missing: list[Cause] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    audit: "AuditEvent | None" = None
     user_agent: str = ""
 
     def annotate(self, key: str, text: str) -> None:

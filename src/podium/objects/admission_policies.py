@@ -101,6 +101,15 @@ def compile_mutating(value: Object) -> Policy:
     )  # fmt: skip
 
 
+def compile_conditions(name: str, hook: Object) -> Policy:
+    """The match conditions of a webhook, as a policy that does nothing."""
+    conditions = _conditions(Scope(), hook)
+    return Policy(
+        name, hook.get("failurePolicy") == "Ignore", None, conditions, {},
+        needs_namespace=policy_expressions.uses(conditions, "namespaceObject"),
+    )  # fmt: skip
+
+
 def _mutation(row: Object, environment: policy_expressions.cel.Environment) -> Mutation:
     if row.get("patchType") == "JSONPatch":
         return Mutation("JSONPatch", compiled((row.get("jsonPatch") or {}).get("expression", ""), environment, PATCH_RESULT))

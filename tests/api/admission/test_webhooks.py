@@ -319,13 +319,16 @@ async def test_defaults_of_a_configuration(client: InProcessClient, hooks: HookS
         ({"sideEffects": "Some"}, 'webhooks[0].sideEffects: Unsupported value: "Some": supported values: "None", "NoneOnDryRun"'),
         ({"timeoutSeconds": 31}, "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds"),
         ({"admissionReviewVersions": []}, "webhooks[0].admissionReviewVersions: Required value: must specify one of v1"),
-        ({"matchConditions": [{"name": "a", "expression": "true"}]}, "Podium does not support match conditions of webhooks yet"),
+        ({"matchConditions": [{"name": "a", "expression": "... [{ object.foo == bar"}]}, "compilation failed"),
+        ({"matchConditions": [{"name": "a", "expression": "object.metadata"}]}, "must evaluate to bool"),
         (
             {"rules": [{"operations": ["*", "CREATE"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"]}]},
             "if '*' is present, must not specify other operations",
         ),
     ],
 )
+@pytest.mark.conformance(SUITE + "should reject validating webhook configurations with invalid match conditions [Conformance]")
+@pytest.mark.conformance(SUITE + "should reject mutating webhook configurations with invalid match conditions [Conformance]")
 async def test_a_configuration_without_sense_is_refused(client: InProcessClient, hooks: HookServer, change: Any, why: str) -> None:
     with pytest.raises(Invalid) as refusal:
         await client.create(VALIDATING, configuration("Validating", "v", {**hooks.webhook("/v"), **change}))
@@ -342,3 +345,30 @@ async def test_scaling_is_asked_about_as_a_scale(client: InProcessClient, hooks:
     assert hooks.asked[-1][1]["kind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
     with pytest.raises(BadRequest, match="too many"):
         await client.patch(DEPLOYMENTS, "web", {"spec": {"replicas": 7}}, "default", subresource="scale")
+
+
+@pytest.mark.conformance(
+    SUITE + "should be able to create and update validating webhook configurations with match conditions [Conformance]"
+)
+@pytest.mark.conformance(SUITE + "should be able to create and update mutating webhook configurations with match conditions [Conformance]")
+@pytest.mark.conformance(SUITE + "should mutate everything except 'skip-me' configmaps [Conformance]")
+async def test_match_conditions_choose_the_objects(client: InProcessClient, hooks: HookServer) -> None:
+    hooks.paths["/m"] = add_data(added="x")
+    conditions = [{"name": "skip", "expression": "object.metadata.name != 'skip-me'"}]
+    made = await client.create(MUTATING, configuration("Mutating", "m", hooks.webhook("/m", matchConditions=conditions)))
+    assert made["webhooks"][0]["matchConditions"] == conditions
+    assert (await client.create(CONFIGMAPS, configmap("skip-me", k="v")))["data"] == {"k": "v"}
+    assert (await client.create(CONFIGMAPS, configmap("other", k="v")))["data"] == {"k": "v", "added": "x"}
+    patched = [{"op": "replace", "path": "/webhooks/0/matchConditions/0/expression", "value": "false"}]
+    await client.patch(MUTATING, "m", patched, type="json")
+    assert (await client.create(CONFIGMAPS, configmap("third", k="v")))["data"] == {"k": "v"}
+
+
+async def test_a_condition_that_fails_refuses_or_skips(client: InProcessClient, hooks: HookServer) -> None:
+    conditions = [{"name": "c", "expression": "object.data.absent == 'x'"}]
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", matchConditions=conditions)))
+    with pytest.raises(Forbidden, match="no such key: absent"):
+        await client.create(CONFIGMAPS, configmap("a", k="v"))
+    await client.patch(VALIDATING, "v", [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}], type="json")
+    await client.create(CONFIGMAPS, configmap("a", k="v"))
+    assert hooks.asked == []

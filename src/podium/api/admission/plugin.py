@@ -32,6 +32,9 @@ Mutate = Callable[[Core, Request, Object, Object | None], Awaitable[None]]
 Validate = Callable[[Core, Request, Object | None, Object | None], Awaitable[None]]
 """(core, request, new, old): new is None for a deletion, both are for a connection."""
 
+Plan = tuple[tuple[Mutate, ...], tuple[Validate, ...]]
+"""Who is asked about one kind of write: those that may change it, those that may refuse it."""
+
 Concerns = Callable[[Operation, Resource, str], bool]
 """(operation, resource, subresource): whether the plugin is asked at all. Its answer is remembered."""
 

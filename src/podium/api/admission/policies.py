@@ -1,7 +1,7 @@
 """Admission policies and their bindings, compiled when they change, and which of them a write concerns.
 
 A policy without a binding does nothing. Which policies a (operation, resource, subresource) concerns is worked out once per change, so a write
-that no policy is about pays a dictionary lookup. CEL is imported with the first policy: most clusters have none, and start sooner.
+that no policy is about pays a dictionary lookup.
 
 Source: k8s.io/apiserver pkg/admission/plugin/policy/generic, pkg/admission/plugin/policy/matching.
 """
@@ -38,11 +38,8 @@ class BoundPolicy:
     bindings: tuple[tuple[Binding, Criteria | None], ...]
 
 
-def _compiler(kind: str) -> Callable[[Object], tuple[Policy, Criteria]]:
+def _compile_with_criteria(compile_policy: Callable[[Object], Policy]) -> Callable[[Object], tuple[Policy, Criteria]]:
     def run(value: Object) -> tuple[Policy, Criteria]:
-        from podium.objects import admission_policies
-
-        compile_policy = admission_policies.compile_validating if kind == "validating" else admission_policies.compile_mutating
         constraints = value["spec"].get("matchConstraints") or {}
         return compile_policy(value), compile_criteria(constraints, "resourceRules")
 
@@ -59,8 +56,8 @@ def _compile_binding(value: Object) -> tuple[Binding, Criteria | None]:
 class PolicyTable:
     """The policies of one kind (`validating` or `mutating`) by what they are asked about."""
 
-    def __init__(self, store: Store, kind: str) -> None:
-        self._policies = LiveObjects(store, resource(f"{kind}admissionpolicies", GROUP), _compiler(kind))
+    def __init__(self, store: Store, kind: str, compile_policy: Callable[[Object], Policy]) -> None:
+        self._policies = LiveObjects(store, resource(f"{kind}admissionpolicies", GROUP), _compile_with_criteria(compile_policy))
         self._bindings = LiveObjects(store, resource(f"{kind}admissionpolicybindings", GROUP), _compile_binding)
         self._known: dict[tuple[Operation, Resource, str], list[BoundPolicy]] = {}
         self._generation = (-1, -1, -1)

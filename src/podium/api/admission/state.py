@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from podium.api.admission.limit_ranger import Limit, compile_limits
+from podium.api.admission.plugin import Operation, Plan
 from podium.api.admission.pod_security import Policy, policy_of
 from podium.api.admission.policies import PolicyTable
 from podium.api.admission.resource_quota import Ledger
@@ -11,8 +13,11 @@ from podium.api.admission.webhooks import WebhookTable, compile_webhooks
 from podium.api.core import Core
 from podium.api.live_objects import LiveObjects
 from podium.api.webhook_client import WebhookClient
-from podium.objects.resources import resource
+from podium.objects.resources import Resource, resource
 from podium.objects.values import Object
+
+if TYPE_CHECKING:
+    from podium.objects.admission_policies import Policy as AdmissionPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,18 @@ def _facts(value: Object) -> NamespaceFacts:
     return NamespaceFacts(labels, policy_of(labels))
 
 
+def _compile_mutating(value: Object) -> "AdmissionPolicy":
+    from podium.objects.admission_policies import compile_mutating  # the expression language is loaded with the first policy
+
+    return compile_mutating(value)
+
+
+def _compile_validating(value: Object) -> "AdmissionPolicy":
+    from podium.objects.admission_policies import compile_validating
+
+    return compile_validating(value)
+
+
 def _itself(value: Object) -> Object:
     return value
 
@@ -35,6 +52,7 @@ class AdmissionState:
 
     def __init__(self, core: Core) -> None:
         store = core.store
+        self.plans: dict[tuple[Operation, Resource, str], Plan] = {}
         self.namespaces: LiveObjects[NamespaceFacts] = LiveObjects(store, resource("namespaces"), _facts)
         self.limit_ranges: LiveObjects[list[Limit]] = LiveObjects(store, resource("limitranges"), compile_limits)
         self.priority_classes = LiveObjects(store, resource("priorityclasses", "scheduling.k8s.io"), _itself)
@@ -47,8 +65,8 @@ class AdmissionState:
         self._validating = LiveObjects(store, resource("validatingwebhookconfigurations", group), compile_webhooks)
         self.mutating, self.validating = WebhookTable(self._mutating), WebhookTable(self._validating)
         self.webhook_client = WebhookClient(core)
-        self.mutating_policies = PolicyTable(store, "mutating")
-        self.validating_policies = PolicyTable(store, "validating")
+        self.mutating_policies = PolicyTable(store, "mutating", _compile_mutating)
+        self.validating_policies = PolicyTable(store, "validating", _compile_validating)
 
     async def start(self) -> None:
         await self.namespaces.start()

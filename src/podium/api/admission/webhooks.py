@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from podium.api.admission import review
-from podium.api.admission.plugin import Operation
+from podium.api.admission.plugin import Operation, forbidden
+from podium.api.admission.policies import BoundPolicy
 from podium.api.admission.review import Answer, BadAnswer
 from podium.api.admission_matching import Criteria, compile_criteria, equivalents
 from podium.api.live_objects import LiveObjects
@@ -29,6 +30,7 @@ from podium.objects.values import Object, copy
 
 if TYPE_CHECKING:
     from podium.api.core import Core
+    from podium.objects.admission_policies import Policy
 
 log = logger("api.admission.webhooks")
 CACHED_MAX = 4096
@@ -54,6 +56,8 @@ class Webhook:
     timeout_s: int
     has_side_effects: bool
     reinvoked: bool
+    conditions: "Policy | None" = None
+    """Its match conditions, in the form of a policy that has nothing else."""
 
 
 def compile_webhooks(value: Object) -> list[Webhook]:
@@ -62,8 +66,17 @@ def compile_webhooks(value: Object) -> list[Webhook]:
             value["metadata"]["name"], hook["name"], compile_criteria(hook), compile_place(hook.get("clientConfig") or {}),
             hook.get("failurePolicy") == "Ignore", hook.get("timeoutSeconds") or 10,
             hook.get("sideEffects") not in ("None", "NoneOnDryRun"), hook.get("reinvocationPolicy") == "IfNeeded",
+            _compile_conditions(hook),
         ) for hook in value.get("webhooks") or ()
     ]  # fmt: skip
+
+
+def _compile_conditions(hook: Object) -> "Policy | None":
+    if not hook.get("matchConditions"):
+        return None
+    from podium.objects.admission_policies import compile_conditions  # loads the expression language: only who has conditions
+
+    return compile_conditions(hook["name"], hook)
 
 
 Matches = list[tuple[Webhook, Resource]]
@@ -102,19 +115,41 @@ class WebhookTable:
         return found
 
 
-def _selected(core: "Core", hooks: Matches, request: Request, new: Object | None, old: Object | None) -> Matches:
+def _selects(core: "Core", hook: Webhook, request: Request, new: Object | None, old: Object | None) -> bool:
     labels = None
     if request.namespace:
         facts = core.admission.namespaces.get(request.namespace)
         labels = facts.labels if facts is not None else {}
-    return [(hook, form) for hook, form in hooks if hook.criteria.selects(request.resource, labels, new, old)]
+    return hook.criteria.selects(request.resource, labels, new, old)
+
+
+async def _wanted(
+    core: "Core", hook: Webhook, form: Resource, request: Request, operation: Operation, new: Object | None, old: Object | None
+) -> bool:
+    """Whether the webhook is asked about this object. Raises Forbidden for a condition that fails, unless failures are passed over."""
+    if not _selects(core, hook, request, new, old):
+        return False
+    if hook.conditions is None:
+        return True
+    from podium.api.admission.policy_evaluation import Evaluation, ExpressionFault, namespace_of
+
+    bound = BoundPolicy(hook.conditions, hook.criteria, form, ())
+    evaluation = Evaluation(core, bound, request, operation, await namespace_of(core, request, [bound]))
+    evaluation.show(new, old, None)
+    try:
+        return evaluation.conditions_met(hook.conditions)
+    except ExpressionFault as fault:
+        if hook.ignores_failure:
+            return False
+        raise forbidden(request, str(fault)) from None
 
 
 async def mutate(core: "Core", hooks: Matches, request: Request, operation: Operation, new: Object | None, old: Object | None) -> "Round":
-    """The first round: every webhook once, in order. Raises StatusError."""
+    """The first round: every webhook once, in order, each if it wants the object as the ones before left it. Raises StatusError."""
     round_ = Round(core, request, operation, old)
-    for place, (hook, form) in enumerate(_selected(core, hooks, request, new, old)):
-        await round_.call(hook, form, new, 0, place)
+    for place, (hook, form) in enumerate(hooks):
+        if await _wanted(core, hook, form, request, operation, new, old):
+            await round_.call(hook, form, new, 0, place)
     return round_
 
 
@@ -187,6 +222,8 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
         strategy.prepare_create(core, new)
     elif request.subresource == "status":
         strategy.prepare_status(core, new, old)
+    elif request.subresource == "approval":
+        strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
     defaults.apply(new, stored.api_version, stored.kind)
@@ -199,7 +236,7 @@ def _internal(why: str) -> ServerError:
 
 async def validate(core: "Core", hooks: Matches, request: Request, operation: Operation, new: Object | None, old: Object | None) -> None:
     """Raises the refusal of the first webhook, in their order, that refuses."""
-    selected = _selected(core, hooks, request, new, old)
+    selected = [(hook, form) for hook, form in hooks if await _wanted(core, hook, form, request, operation, new, old)]
     if not selected:
         return
     if len(selected) == 1:

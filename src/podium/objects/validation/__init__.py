@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.validation import (
+    access,
+    certificates,
     cluster,
     configuration,
     endpoints,
@@ -29,15 +31,15 @@ _CreateCheck = Callable[[Faults, Object], None]
 _UpdateCheck = Callable[[Faults, Object, Object], None]
 
 
-def _policies(check: str) -> _CreateCheck:
-    """Those of admission policies: CEL is imported with the first."""
+def _of_policy(name: str) -> _CreateCheck:
+    """A check of admission policies: the expression language is loaded by the first, not at every start."""
 
-    def run(faults: Faults, value: Object) -> None:
+    def check(faults: Faults, value: Object) -> None:
         from podium.objects.validation import admission_policies
 
-        getattr(admission_policies, check)(faults, value)
+        getattr(admission_policies, name)(faults, value)
 
-    return run
+    return check
 
 
 _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
@@ -58,16 +60,21 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "LimitRange"): limits.check_limit_range,
     ("", "ResourceQuota"): limits.check_quota,
     ("scheduling.k8s.io", "PriorityClass"): limits.check_priority_class,
+    ("certificates.k8s.io", "CertificateSigningRequest"): certificates.check_request,
     ("node.k8s.io", "RuntimeClass"): limits.check_runtime_class,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_mutating,
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_validating,
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _policies("check_validating"),
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _policies("check_mutating"),
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): _policies("check_validating_binding"),
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): _policies("check_mutating_binding"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _of_policy("check_validating"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _of_policy("check_mutating"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): _of_policy("check_validating_binding"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): _of_policy("check_mutating_binding"),
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
+    (access.GROUP, "Role"): access.check_role,
+    (access.GROUP, "ClusterRole"): access.check_cluster_role,
+    (access.GROUP, "RoleBinding"): access.check_role_binding,
+    (access.GROUP, "ClusterRoleBinding"): access.check_cluster_role_binding,
 }
 """By (group, kind), of what is created: the body of a subresource has its own kind."""
 
@@ -86,7 +93,12 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("", "Node", "status"): cluster.check_node_update,
     ("", "ResourceQuota", ""): limits.check_quota_update,
     ("scheduling.k8s.io", "PriorityClass", ""): limits.check_priority_class_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", ""): certificates.check_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", "status"): certificates.check_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", "approval"): certificates.check_update,
     ("node.k8s.io", "RuntimeClass", ""): limits.check_runtime_class_update,
+    (access.GROUP, "RoleBinding", ""): access.check_role_binding_update,
+    (access.GROUP, "ClusterRoleBinding", ""): access.check_cluster_role_binding_update,
     ("apps", "Deployment", "status"): workloads.check_counts,
     ("apps", "ReplicaSet", "status"): workloads.check_counts,
     ("", "ReplicationController", "status"): workloads.check_counts,

@@ -9,17 +9,13 @@ from typing import Any
 
 from podium.objects import names
 from podium.objects.admission_policies import APPLY_RESULT, PATCH_RESULT, scope_of
-from podium.objects.cel.errors import CelCompileError
 from podium.objects.cel.types import BOOL, NULL, STRING, Type
 from podium.objects.policy_expressions import (
-    MATCH_CONDITIONS_MAX,
     MUTATION_STRUCTS,
-    NotThatType,
     Scope,
     cel,
-    compile_expression,
-    why,
 )
+from podium.objects.validation.expressions import check_conditions, check_expression
 from podium.objects.validation.faults import Faults
 from podium.objects.validation.labels import check_label_selector
 from podium.objects.validation.webhooks import check_rule
@@ -51,9 +47,9 @@ def check_validating(faults: Faults, value: Object) -> None:
 
 
 def _check_validation(faults: Faults, row: Object, path: str, environment: cel.Environment, quiet: cel.Environment) -> None:
-    _check_expression(faults, row.get("expression") or "", f"{path}.expression", environment, BOOL, required="expression is not specified")
+    check_expression(faults, row.get("expression") or "", f"{path}.expression", environment, BOOL, required="expression is not specified")
     if row.get("messageExpression"):
-        _check_expression(faults, row["messageExpression"], f"{path}.messageExpression", quiet, STRING)
+        check_expression(faults, row["messageExpression"], f"{path}.messageExpression", quiet, STRING)
     message = row.get("message") or ""
     if message and not message.strip():
         faults.invalid(f"{path}.message", message, "message must be non-empty if specified")
@@ -80,7 +76,7 @@ def _check_annotations(faults: Faults, value: Object, spec: Object, environment:
         if len(text.encode()) > EXPRESSION_BYTES_MAX:
             faults.invalid(f"{path}.valueExpression", text, f"must not exceed {EXPRESSION_BYTES_MAX} bytes in length")
         required = "valueExpression is not specified"
-        _check_expression(faults, text, f"{path}.valueExpression", environment, STRING, NULL, required=required)
+        check_expression(faults, text, f"{path}.valueExpression", environment, STRING, NULL, required=required)
 
 
 def check_mutating(faults: Faults, value: Object) -> None:
@@ -119,7 +115,7 @@ def _check_mutation(faults: Faults, row: Object, path: str, environment: cel.Env
             faults.required(f"{path}.{field}", f"must be specified when patchType is {given}")
             continue
         required = "expression is not specified"
-        _check_expression(faults, body.get("expression") or "", f"{path}.{field}.expression", environment, result, required=required)
+        check_expression(faults, body.get("expression") or "", f"{path}.{field}.expression", environment, result, required=required)
 
 
 def _check_common(faults: Faults, spec: Object, scope: Scope) -> None:
@@ -138,22 +134,6 @@ def _check_common(faults: Faults, spec: Object, scope: Scope) -> None:
     check_conditions(faults, spec.get("matchConditions") or (), "spec.matchConditions", scope)
 
 
-def check_conditions(faults: Faults, rows: Any, path: str, scope: Scope) -> None:
-    """Match conditions, of policies and of webhooks."""
-    if len(rows) > MATCH_CONDITIONS_MAX:
-        faults.too_many(path, len(rows), MATCH_CONDITIONS_MAX)
-    seen: set[Any] = set()
-    for i, row in enumerate(rows):
-        at = f"{path}[{i}]"
-        required = "expression is not specified"
-        _check_expression(faults, row.get("expression") or "", f"{at}.expression", scope.environment(), BOOL, required=required)
-        if not row.get("name"):
-            faults.required(f"{at}.name")
-        else:
-            faults.each(f"{at}.name", row["name"], names.label_key(row["name"]))
-            faults.unique(f"{at}.name", row["name"], seen)
-
-
 def _check_variables(faults: Faults, scope: Scope, spec: Object) -> dict[str, Type]:
     """The types of those that compile, for the expressions that read them."""
     types: dict[str, Type] = {}
@@ -168,23 +148,10 @@ def _check_variables(faults: Faults, scope: Scope, spec: Object) -> dict[str, Ty
             faults.unique(f"{path}.name", name, seen)
         required = "expression is not specified"
         environment = scope.environment(dict(types))
-        program = _check_expression(faults, row.get("expression") or "", f"{path}.expression", environment, required=required)
+        program = check_expression(faults, row.get("expression") or "", f"{path}.expression", environment, required=required)
         if program is not None and name:
             types[name] = program.type
     return types
-
-
-def _check_expression(
-    faults: Faults, expression: str, path: str, environment: cel.Environment, *results: Type, required: str = ""
-) -> cel.Program | None:
-    if not expression.strip():
-        faults.required(path, required)
-        return None
-    try:
-        return compile_expression(expression, environment, *results)
-    except (CelCompileError, NotThatType) as error:
-        faults.invalid(path, expression, why(error))
-    return None
 
 
 def _check_match(faults: Faults, resources: Object, path: str) -> None:

@@ -53,6 +53,11 @@ def _check_webhook(faults: Faults, hook: Object, path: str) -> None:
     for field in ("namespaceSelector", "objectSelector"):
         if hook.get(field):
             check_label_selector(faults, hook[field], f"{path}.{field}")
+    if conditions := hook.get("matchConditions"):
+        from podium.objects.policy_expressions import Scope  # only who has conditions pays for loading the language
+        from podium.objects.validation.expressions import check_conditions
+
+        check_conditions(faults, conditions, f"{path}.matchConditions", Scope())
     _check_versions(faults, hook.get("admissionReviewVersions") or (), f"{path}.admissionReviewVersions")
     check_client_config(faults, hook.get("clientConfig") or {}, f"{path}.clientConfig")
 
