@@ -17,6 +17,7 @@ from podium.api import compression, documents, routing
 from podium.api.account_tokens import DISCOVERY_PATH, JWKS_PATH
 from podium.api.admission import approve_connect
 from podium.api.admission.connections import connect_options
+from podium.api.attributes import attributes_of_path
 from podium.api.audit_log import AuditEvent, AuditLog
 from podium.api.authentication import Authenticator
 from podium.api.core import Core
@@ -154,7 +155,7 @@ class ApiServer:
         event = self._audited(http, connection, original, user, None)
         code, failure = 500, None
         try:
-            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
+            self.core.authorizer.require(attributes_of_path(user, http.method, http.path, watch="watch" in http.query))
             response = self._document(http)
             code = response.status
             return response
