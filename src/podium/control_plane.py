@@ -20,6 +20,7 @@ from podium.api.authentication import Authenticator
 from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
 from podium.api.core import Core
+from podium.api.custom.registry import CustomResources
 from podium.api.expiry import expire_events
 from podium.api.node_proxy import NodeProxy
 from podium.api.request import User
@@ -82,6 +83,9 @@ async def build(
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     plane = ControlPlane(server, world, Supervisor("control-plane"))
+    custom = CustomResources(core, server.hubs)
+    await custom.start()
+    plane.tasks.start("custom-resources", custom.run())
     await bootstrap(core, service_cidr, api_endpoint)
     plane.tasks.start("event-expiry", expire_events(core))
     server.ready = True

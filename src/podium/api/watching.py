@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from podium.api.core import Core
 from podium.api.reading import Matcher, matcher, parse_revision, scope_prefix
 from podium.api.request import Request
+from podium.objects.custom.kind import CustomKind
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, Expired
 from podium.store.errors import Compacted
@@ -31,6 +32,8 @@ TIMEOUT_S_MIN = 1800
 
 Change = tuple[str, Record]
 """(ADDED | MODIFIED | DELETED, the object as the watcher should see it)."""
+
+See = Callable[[Record], Record]
 
 Render = Callable[[Sequence[Change]], bytes]
 
@@ -71,10 +74,11 @@ class View:
 class _Group:
     """The watchers of one view."""
 
-    __slots__ = ("matches", "view", "watchers")
+    __slots__ = ("matches", "see", "view", "watchers")
 
-    def __init__(self, view: View, matches: Matcher | None) -> None:
+    def __init__(self, view: View, matches: Matcher | None, see: See | None) -> None:
         self.view = view
+        self.see = see
         self.matches = matches
         self.watchers: dict[Watcher, None] = {}
 
@@ -82,9 +86,17 @@ class _Group:
         prefix, matches = self.view.prefix, self.matches
         found: list[Change] = []
         for event in events:
-            if event.record.key.startswith(prefix) and (change := _seen(event, matches)) is not None:
+            if event.record.key.startswith(prefix) and (change := _seen(_viewed(event, self.see), matches)) is not None:
                 found.append(change)
         return found
+
+
+def _viewed(event: Event, see: See | None) -> Event:
+    """The event of a custom object as one version of its kind shows it."""
+    if see is None:
+        return event
+    previous = see(event.previous) if event.previous is not None else None
+    return Event(see(event.record), previous, event.deleted)
 
 
 def _seen(event: Event, matches: Matcher | None) -> Change | None:
@@ -105,6 +117,8 @@ class Hub:
     def __init__(self, core: Core, resource: Resource) -> None:
         self._core = core
         self._resource = resource
+        kind = resource.custom
+        self._see: See | None = (lambda record: core.views.seen_now(kind, record)) if kind is not None else None
         self._groups: dict[View, _Group] = {}
         self._pending: list[Event] = []
         self._loop = asyncio.get_running_loop()
@@ -162,7 +176,7 @@ class Hub:
         self._flush()
         group = self._groups.get(view)
         if group is None:
-            group = self._groups[view] = _Group(view, matches)
+            group = self._groups[view] = _Group(view, matches, self._see)
         try:
             events = self._core.store.history(self._resource.prefix, after_revision) if after_revision < self._core.store.revision else []
         except Compacted as error:
@@ -200,17 +214,24 @@ class Hub:
 
 
 class Hubs:
-    """One hub per resource, made when first watched."""
+    """One hub per resource, made when first watched; one per version for custom ones."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._hubs: dict[str, Hub] = {}
+        self._hubs: dict[tuple[str, CustomKind | None], Hub] = {}
 
     def of(self, resource: Resource) -> Hub:
-        hub = self._hubs.get(resource.prefix)
+        key = (resource.prefix, resource.custom)
+        hub = self._hubs.get(key)
         if hub is None:
-            hub = self._hubs[resource.prefix] = Hub(self._core, resource)
+            hub = self._hubs[key] = Hub(self._core, resource)
         return hub
+
+    def drop(self, resource: Resource) -> None:
+        """Ends the watches of a resource that is not served any more, or not so."""
+        hub = self._hubs.pop((resource.prefix, resource.custom), None)
+        if hub is not None:
+            hub.close()
 
     def close(self) -> None:
         for hub in self._hubs.values():
@@ -247,5 +268,5 @@ async def plan(core: Core, request: Request) -> Plan:
     page = await core.store.range(view.prefix)
     if "sendInitialEvents" in request.options and not send_initial:
         return Plan(view, matches, (), page.revision, False, bookmarks, timeout_s)
-    initial = [r for r in page.records if matches is None or matches(r)]
+    initial = [r for r in await core.seen(request.resource, page.records) if matches is None or matches(r)]
     return Plan(view, matches, initial, page.revision, send_initial, bookmarks, timeout_s)

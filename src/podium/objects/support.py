@@ -229,7 +229,8 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 _ACTED_ON = frozenset({
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "Pod"), ("", "PodTemplate"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
-    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"), ("apps", "Deployment"), ("apps", "ReplicaSet"),
+    ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
@@ -269,7 +270,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
     ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
     ("certificates.k8s.io", "CertificateSigningRequest"): "is stored, but nothing signs it yet",
 }
