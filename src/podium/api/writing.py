@@ -364,8 +364,6 @@ def _conform(request: Request, value: Object, resource: Resource, *, partial: bo
         raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"')
     strange = [*request.duplicates, *findings.unknown]
     if strange and mode == "Strict":
-        if resource.custom is not None:
-            raise BadRequest("strict decoding error: " + ", ".join(strange))
         version = f'{resource.kind} in version "{resource.version}"'
         raise BadRequest(f"{version} cannot be handled as a {resource.kind}: strict decoding error: " + ", ".join(strange))
     if strange and mode == "Warn":

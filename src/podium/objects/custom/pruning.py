@@ -146,7 +146,7 @@ def compile_fill(node: Node) -> Fill | None:
     if "items" in node:
         return _fill_array(node)
     given = {name: below["default"] for name, below in node.get("properties", {}).items() if below.get("default") is not None}
-    deeper = {name: fill for name, below in node.get("properties", {}).items() if (fill := compile_fill(below)) is not None}
+    deeper = {name: found for name, below in node.get("properties", {}).items() if (found := compile_fill(below)) is not None}
     null = frozenset(name for name in given if not node["properties"][name].get("nullable"))
     others = node.get("additionalProperties")
     other = compile_fill(others) if isinstance(others, Mapping) else None
