@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "ARCHITECTURE.md").read_text()
 NAMES = sorted(set(re.findall(r"`(podium(?:\.\w+)+)`", TEXT)))
-PATHS = sorted(set(re.findall(r"`((?:tools|tests|docs|src|bench|examples)/[\w./-]+)`", TEXT)) | set(re.findall(r"\]\((docs/[\w./-]+)\)", TEXT)))
+PATHS = sorted(
+    set(re.findall(r"`((?:tools|tests|docs|src|bench|examples)/[\w./-]+)`", TEXT)) | set(re.findall(r"\]\((docs/[\w./-]+)\)", TEXT))
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,6 +22,9 @@ PACKAGES = {"containerd": "containerd", "runc": "runc", "containernetworking-plu
 """Package -> a program by which it is recognised; empty: CNI plugins, by their directory."""
 
 CNI_DIRECTORIES = ("/opt/cni/bin", "/usr/lib/cni")
+SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+"""Debian's `su` leaves the system programs out of PATH."""
+
 KUBECTL_SUITE = "trixie"
 NEWEST_SUITES = ("sid", "forky")
 PATIENCE_S = 300
@@ -48,7 +51,7 @@ def run(command: list[str], cwd: Path | None = None) -> str | None:
 
 def missing_packages() -> list[str]:
     def there(program: str) -> bool:
-        return bool(shutil.which(program)) if program else any(Path(d, "ptp").exists() for d in CNI_DIRECTORIES)
+        return bool(shutil.which(program, path=SEARCHED)) if program else any(Path(d, "ptp").exists() for d in CNI_DIRECTORIES)
 
     return [package for package, program in PACKAGES.items() if not there(program)]
 

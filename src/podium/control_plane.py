@@ -21,7 +21,9 @@ from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
 from podium.api.core import Core
 from podium.api.custom.registry import CustomResources
+from podium.api.encoding import encode
 from podium.api.expiry import expire_events
+from podium.api.measurements import Measurements
 from podium.api.node_proxy import NodeProxy
 from podium.api.request import User
 from podium.api.server import ApiServer
@@ -31,8 +33,9 @@ from podium.api.watching import Hubs
 from podium.cli.cluster import Cluster
 from podium.cli.refusal import Refusal
 from podium.client.in_process import InProcessClient
+from podium.objects import values
 from podium.objects.resources import Catalog, builtin, resource
-from podium.store.errors import StoreError
+from podium.store.errors import RevisionMismatch, StoreError
 from podium.store.interface import Store
 from podium.world.http_server import HttpServer
 from podium.world.interface import World
@@ -79,7 +82,8 @@ async def build(
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr))
-    server = ApiServer(core, Hubs(core), Authenticator(core, signing_key), NodeProxy(core, nodes_tls))
+    hubs = Hubs(core)
+    server = ApiServer(core, hubs, Authenticator(core, signing_key), NodeProxy(core, nodes_tls), Measurements(core, hubs))
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     plane = ControlPlane(server, world, Supervisor("control-plane"))
@@ -156,10 +160,20 @@ def run(cluster: Cluster) -> None:
     uvloop.run(_run(cluster))
 
 
+async def write_anew(store: Store, prefix: str) -> None:
+    """Writes every object under `prefix` as it is, so that it is sealed with the current key."""
+    for record in (await store.range(prefix)).records:
+        try:
+            await store.put(record.key, encode(values.copy(record.value)), expected=record.revision)
+        except RevisionMismatch:
+            continue  # somebody else has just written it
+
+
 async def _run(cluster: Cluster) -> None:
     """Raises Refusal when the store cannot be opened, OSError when the port is taken, and the first crash of any of its tasks."""
     from podium.instrument.log import configure
     from podium.store.compaction import compact_regularly
+    from podium.store.seal import AesGcmSeal, load_or_create_keys
     from podium.store.sqlite import SqliteStore
     from podium.world.real import RealWorld
 
@@ -170,7 +184,8 @@ async def _run(cluster: Cluster) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     authority = Authority.load_or_create(cluster.pki_dir)
     try:
-        store = SqliteStore.open(cluster.store_path)
+        keys = load_or_create_keys(cluster.encryption_keys_path)
+        store = SqliteStore.open(cluster.store_path, seal=AesGcmSeal(keys, (resource("secrets").prefix,)))
     except StoreError as error:
         raise Refusal(str(error)) from error
     plane = await build(
@@ -180,6 +195,8 @@ async def _run(cluster: Cluster) -> None:
     server = plane.server
     http = HttpServer(server.handle, _server_tls(authority, cluster), on_crash=server.crashed, on_too_large=server.too_large)
     await http.listen(cluster.api_host, cluster.api_port)
+    if len(keys) > 1:
+        plane.tasks.start("seal anew", write_anew(store, resource("secrets").prefix))
     plane.tasks.start("compaction", compact_regularly(store))
     start_controllers(plane, ca_pem=authority.ca_pem.decode())
     plane.tasks.start("controllers", plane.controllers.failed())

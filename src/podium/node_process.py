@@ -6,14 +6,13 @@ import signal
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from podium.api.authority import Authority
-from podium.cli import identity
+from podium.cli import addresses, identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
 from podium.network import services
-from podium.network.fabric import Fabric, FabricFailure
+from podium.network.fabric import Fabric, FabricFailure, uplink_mtu
 from podium.network.hosts_file import HostsFiles
 from podium.network.role import NetworkConfig, run_network
 from podium.node.role import FleetConfig, NodeConfig, run_fleet, run_node, stop_everything
@@ -37,7 +36,7 @@ def run(cluster: Cluster, name: str) -> None:
     """The node role of a live cluster: returns after SIGTERM or SIGINT, and leaves pods running."""
 
     async def start(world: World, supervisor: Supervisor, authority: Authority) -> None:
-        hosts = HostsFiles(_process_dir(cluster) / "sandboxes", cluster.cluster_domain) if cluster.network == "loopback" else None
+        hosts = HostsFiles(cluster.processes_dir / "sandboxes", cluster.cluster_domain) if cluster.network == "loopback" else None
         fabric = _fabric(cluster)
         if fabric is not None:
             fabric.set_up()
@@ -148,7 +147,7 @@ def _network_config(cluster: Cluster, name: str, hosts: HostsFiles | None) -> Ne
         dns_ip=cluster.dns_ip,
         cluster_domain=cluster.cluster_domain,
         api=services.Endpoint(cluster.api_host, cluster.api_port),
-        resolvers=cluster.upstream_dns,
+        resolvers=cluster.upstream_dns or addresses.machine_resolvers(),
         hosts=hosts,
     )
 
@@ -156,7 +155,9 @@ def _network_config(cluster: Cluster, name: str, hosts: HostsFiles | None) -> Ne
 def _fabric(cluster: Cluster) -> Fabric | None:
     if cluster.network != "kernel":
         return None
-    return Fabric(cluster.network_device, cluster.node_cidr, cluster.pod_cidr, cluster.service_cidr, cluster.run_dir / "fabric")
+    return Fabric(
+        cluster.network_device, cluster.node_cidr, cluster.pod_cidr, cluster.service_cidr, cluster.run_dir / "fabric", uplink_mtu()
+    )
 
 
 async def _load_pause_image(cluster: Cluster) -> None:
@@ -174,10 +175,6 @@ async def _load_pause_image(cluster: Cluster) -> None:
         fresh.rename(archive)
 
 
-def _process_dir(cluster: Cluster) -> Path:
-    return cluster.data_dir / "processes"
-
-
 def _runtime(cluster: Cluster, world: World, fabric: Fabric | None, hosts: HostsFiles | None) -> Runtime:
     if cluster.runtime == "cri":
         from podium.node.runtime.cri import CriRuntime
@@ -190,7 +187,7 @@ def _runtime(cluster: Cluster, world: World, fabric: Fabric | None, hosts: Hosts
         network = FabricNetwork(fabric)
     else:
         network = LoopbackWithHosts(LoopbackNetwork(cluster.run_dir / "addresses", cluster.node_cidr), hosts)
-    return ProcessRuntime(_process_dir(cluster), network, world)
+    return ProcessRuntime(cluster.processes_dir, network, world)
 
 
 @dataclass(frozen=True)

@@ -271,3 +271,76 @@ async def test_a_disruption_budget_holds_an_eviction_back(live: Live) -> None:
     await live.admin.delete(resource("poddisruptionbudgets", "policy"), "b", "default")
     assert (await live.ask("POST", "/api/v1/namespaces/default/pods/p/eviction", eviction)).status == 201
     assert "deletionTimestamp" in (await live.admin.get(pods, "p", "default"))["metadata"]
+
+
+async def test_requests_are_counted_under_upstreams_names(live: Live) -> None:
+    await live.ask("GET", "/api/v1/namespaces/default/configmaps/absent")
+    await live.ask("POST", "/api/v1/namespaces/default/configmaps", configmap("a"))
+    text = (await live.ask("GET", "/metrics")).body.decode()
+    labels = 'group="",version="v1",resource="configmaps",subresource=""'
+    assert f'apiserver_request_total{{verb="GET",{labels},scope="resource",code="404"}} 1' in text
+    assert f'apiserver_request_total{{verb="POST",{labels},scope="namespace",code="201"}} 1' in text
+    assert f'apiserver_request_duration_seconds_count{{verb="POST",{labels},scope="namespace"}} 1' in text
+    assert 'apiserver_storage_objects{resource="configmaps"} 1' in text
+    assert 'apiserver_current_inflight_requests{request_kind="mutating"} 0' in text
+
+
+async def test_a_running_watch_is_a_long_running_request(live: Live) -> None:
+    created = await live.admin.create(CONFIGMAPS, configmap("a"))
+    watch = live.admin.watch(CONFIGMAPS, "default", revision=created["metadata"]["resourceVersion"])
+    await live.admin.patch(CONFIGMAPS, "a", {"data": {"k": "v"}}, "default")
+    await anext(watch)
+    series = 'apiserver_longrunning_requests{verb="WATCH",group="",version="v1",resource="configmaps",subresource="",scope="namespace"}'
+    assert f"{series} 1" in (await live.ask("GET", "/metrics")).body.decode()
+    await watch.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_large_answer_is_compressed_for_those_who_ask(live: Live) -> None:
+    import gzip
+
+    await live.admin.create(CONFIGMAPS, configmap("big", k="x" * 200_000))
+    target = "/api/v1/namespaces/default/configmaps"
+    plain = await live.ask("GET", target)
+    packed = await live.ask("GET", target, accept_encoding="gzip")
+    assert "content-encoding" not in plain.headers and packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body and len(packed.body) < len(plain.body) // 10
+
+
+async def test_warnings_come_with_refusals_too(live: Live) -> None:
+    body = b'{"metadata":{"name":"a"},"dta":{},"data":{"not a key":"v"}}'
+    response = await live.ask("POST", "/api/v1/namespaces/default/configmaps", body)
+    assert response.status == 422 and "unknown field" in response.headers["warning"]
+
+
+async def test_admin_may_act_as_another_user_and_is_then_bound_by_their_rights(live: Live):
+    as_ann = {"impersonate_user": "ann", "impersonate_group": "dev"}
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    asked = await live.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, **as_ann)
+    assert orjson.loads(asked.body)["status"] == {"userInfo": {"username": "ann", "groups": ["dev", "system:authenticated"]}}
+    listed = await live.ask("GET", "/api/v1/namespaces/default/pods", **as_ann)
+    assert (listed.status, orjson.loads(listed.body)["message"]) == (
+        403, 'pods is forbidden: User "ann" cannot list resource "pods" in API group "" in the namespace "default"',
+    )  # fmt: skip
+
+
+async def test_impersonation_is_for_administrators_and_needs_a_user(live: Live):
+    assert (await live.ask("GET", "/api/v1/nodes", impersonate_group="dev")).status == 400
+    assert (await live.ask("GET", "/api/v1/nodes", impersonate_user="ann", impersonate_extra_a="b")).status == 400
+    token = await live.admin.create(resource("serviceaccounts"), {"spec": {}}, "default", subresource="token", name="default")
+    headers = {"authorization": f"Bearer {token['status']['token']}", "impersonate-user": "kubernetes-admin"}
+    refused = await live.raw.request("GET", "/api/v1/namespaces/default/pods", b"", headers)
+    assert (refused.status, orjson.loads(refused.body)["details"]["kind"]) == (403, "users")
+
+
+async def test_scale_is_printed_with_its_own_columns(live: Live):
+    spec = {
+        "replicas": 2,
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod("x")["spec"]},
+    }
+    await live.admin.create(resource("deployments", "apps"), {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    asked = await live.ask("GET", "/apis/apps/v1/namespaces/default/deployments/web/scale", accept=accept)
+    table = orjson.loads(asked.body)
+    assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert table["rows"][0]["cells"][:3] == ["web", 2, 0]

@@ -1,5 +1,6 @@
 """Whatever is killed comes back, once, and the living are adopted."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from podium.cli import processes, supervise
 from podium.cli.cluster import Cluster
-from podium.cli.down import take_down, unmount_below
+from podium.cli.down import take_down
 from tests.cli.clusters import make_cluster
 
 PATIENCE_S = 10.0
@@ -105,6 +106,20 @@ def test_role_lock_is_held_once(cluster: Cluster) -> None:
     os.close(again)
 
 
+def test_holder_of_the_lock_is_found_when_the_run_file_names_a_loser(cluster: Cluster) -> None:
+    held = processes.take_lock(cluster, "node")
+    assert held is not None
+    processes.record(cluster, processes.Process("node", os.getpid(), 1, ("loser",), 0.0, restarts=3))
+    found = processes.find(cluster, "node")
+    assert found is not None
+    assert (found.pid, found.restarts, found.alive) == (os.getpid(), 3, True)
+    assert processes.read(cluster, "node") == found
+    os.close(held)
+    (cluster.run_dir / "node.lock").write_text(json.dumps({"pid": os.getpid(), "start_ticks": 1}))
+    processes.forget(cluster, "node")
+    assert processes.find(cluster, "node") is None
+
+
 @pytest.mark.slow
 def test_process_without_run_file_is_found_by_its_data_directory(cluster: Cluster, tmp_path: Path) -> None:
     code = "import time; time.sleep(60)"
@@ -117,8 +132,3 @@ def test_process_without_run_file_is_found_by_its_data_directory(cluster: Cluste
         for process in (stray, other):
             process.kill()
             process.wait()
-
-
-def test_unmount_below_takes_only_what_is_below(tmp_path: Path) -> None:
-    unmount_below(tmp_path)
-    assert os.path.ismount("/proc")

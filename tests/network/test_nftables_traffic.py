@@ -40,6 +40,8 @@ FACTS = [
     ("undefined_port", "refused", "a port the Service does not have is refused"),
     ("node_port_gateway", "a b", "a node port answers on the node's address"),
     ("sticky", "one", "a sticky Service keeps a client at one endpoint"),
+    ("pod_to_outside", "world 192.0.2.2", "a pod reaches the world outside with the machine's address"),
+    ("forwarding", "0", "forwarding of the way out is as it was before"),
     ("after_scale_down", "b", "an endpoint that left gets no more connections"),
     ("after_delete", "refused", "a deleted Service is refused"),
     ("udp_dns", "pong", "the DNS address leads to the server at the gateway"),

@@ -67,6 +67,27 @@ def letters(address: str, port: int, count: int = 24) -> str:
     return " ".join(sorted({call(address, port).split()[0] for _ in range(count)}))
 
 
+OUTSIDE = f"{NAME}-world"
+UPLINK = """\
+link set lo up
+netns add WORLD
+link add uplink type veth peer name eth0 netns WORLD
+addr add 192.0.2.2/24 dev uplink
+link set uplink up
+route add default via 192.0.2.1
+"""
+FORWARDING = Path("/proc/sys/net/ipv4/conf/uplink/forwarding")
+
+
+def make_outside() -> None:
+    """Another machine behind the default route, at 192.0.2.1; it knows no way to pods. This one forwards nothing yet."""
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    subprocess.run(["ip", "-batch", "-"], input=UPLINK.replace("WORLD", OUTSIDE), text=True, check=True)
+    inner = "link set lo up\naddr add 192.0.2.1/24 dev eth0\nlink set eth0 up\n"
+    subprocess.run(["ip", "-netns", OUTSIDE, "-batch", "-"], input=inner, text=True, check=True)
+    serve(f"/run/netns/{OUTSIDE}", "world")
+
+
 def say(key: str, value: str) -> None:
     print(f"{key}={value}", flush=True)
 
@@ -100,6 +121,7 @@ async def main(state: Path) -> None:
     say("node_port_gateway", letters(GATEWAY, 30080))
     say("sticky", "one" if len(from_client(lambda: letters("10.95.0.23", 80)).split()) == 1 else "several")
     say("udp_dns", from_client(udp_through_dns_address))
+    say("pod_to_outside", from_client(lambda: call("192.0.2.1", 8080)))
     await applier.apply([replace(web, endpoints=both[1:]), alone, empty])
     say("after_scale_down", from_client(lambda: letters(SERVICE, 80)))
     await applier.apply([alone])
@@ -107,7 +129,12 @@ async def main(state: Path) -> None:
     for uid in ("a", "b", "client"):
         await network.detach(uid)
     teardown(NAME)
-    left = [*Path("/run/netns").glob(f"{NAME}*"), *fabric_module.nft_tables(NAME), *(p for p in Path("/sys/class/net").glob(NAME))]
+    say("forwarding", FORWARDING.read_text().strip())
+    left = [
+        *(p for p in Path("/run/netns").glob(f"{NAME}*") if p.name != OUTSIDE),
+        *fabric_module.nft_tables(NAME),
+        *(p for p in Path("/sys/class/net").glob(NAME)),
+    ]
     say("teardown", "clean" if not left else str(left))
 
 
@@ -131,10 +158,14 @@ def answer_dns() -> None:
 
 threading.Thread(target=answer_dns, daemon=True).start()
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+code = 1
 try:
+    make_outside()
     asyncio.run(main(Path(sys.argv[1])))
+    code = 0
 except BaseException:
     traceback.print_exc()
+finally:
     teardown(NAME)
-    os._exit(1)
-os._exit(0)  # server threads are still there
+    subprocess.run(["ip", "netns", "del", OUTSIDE], check=False)
+    os._exit(code)  # server threads are still there

@@ -100,6 +100,21 @@ def test_an_image_that_cannot_be_had_backs_off_and_recovers() -> None:
     play(main, runtime=FlakyRuntime)
 
 
+def test_a_corrected_image_is_tried_at_once() -> None:
+    async def main(scene: Scene) -> None:
+        scene.runtime.missing.add("app:1")
+        scene.create(pod())
+        await asyncio.sleep(100)
+        value = scene.get()
+        assert value is not None
+        fixed = [{**value["spec"]["containers"][0], "image": "app:2"}]
+        scene.client.put({**value, "spec": {**value["spec"], "containers": fixed}})
+        await asyncio.sleep(3)
+        assert scene.status()["phase"] == "Running" and scene.status()["containerStatuses"][0]["image"] == "app:2"
+
+    play(main, runtime=FlakyRuntime)
+
+
 def test_a_pod_with_an_unobtainable_image_can_be_deleted_at_once() -> None:
     async def main(scene: Scene) -> None:
         scene.runtime.hang_at = 1  # the pull never ends

@@ -10,7 +10,7 @@ from podium.world import virtual
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 from tests.fakes.fake_client import FakeClient
-from tests.node.scene import PODS, pod
+from tests.node.scene import PODS, container, pod
 
 
 async def start(world: World, client: FakeClient, count: int) -> tuple[Fleet, Supervisor]:
@@ -49,6 +49,31 @@ def test_every_node_registers_ready_and_keeps_its_lease() -> None:
     virtual.run(main)
 
 
+def test_a_new_process_knows_what_had_ended() -> None:
+    async def main(world: World) -> None:
+        client = FakeClient(world)
+        _, supervisor = await start(world, client, 1)
+        lasting = {"podium.dev/simulated-run-duration": "20s"}
+        inits = [container("init")]
+        client.put(pod("job", initContainers=inits, node="simulated-0", restartPolicy="Never", annotations=lasting))
+        crash = {"podium.dev/simulated-run-duration": "1s", "podium.dev/simulated-exit-code": "1"}
+        client.put(pod("crash", node="simulated-0", annotations=crash))
+        await asyncio.sleep(30)
+        assert [p["status"]["phase"] for p in client.all(PODS)] == ["Running", "Running"]
+        restarts = client.all(PODS)[0]["status"]["containerStatuses"][0]["restartCount"]
+        await supervisor.stop()
+        _, supervisor = await start(world, client, 1)
+        await asyncio.sleep(0.5)
+        assert restarts <= client.all(PODS)[0]["status"]["containerStatuses"][0]["restartCount"] <= restarts + 1
+        await asyncio.sleep(20)
+        job = client.all(PODS)[1]["status"]
+        assert job["phase"] == "Succeeded"
+        assert [e["restartCount"] for e in job["initContainerStatuses"] + job["containerStatuses"]] == [0, 0]
+        await supervisor.stop()
+
+    virtual.run(main)
+
+
 def test_pods_of_many_nodes_run_with_one_write_each_and_go_again() -> None:
     async def main(world: World) -> None:
         client = FakeClient(world)
@@ -64,6 +89,20 @@ def test_pods_of_many_nodes_run_with_one_write_each_and_go_again() -> None:
             await client.delete(PODS, f"web-{number}", "default")
         await asyncio.sleep(5)
         assert client.all(PODS) == []
+        await supervisor.stop()
+
+    virtual.run(main)
+
+
+def test_more_nodes_than_ranges_share_one_without_giving_an_address_twice() -> None:
+    async def main(world: World) -> None:
+        client, supervisor = FakeClient(world), Supervisor("fleet")
+        await Fleet(FleetConfig(20, pod_cidr="10.9.0.0/22"), client, world, supervisor).start()
+        for number in range(100):
+            client.put(pod(f"web-{number}", node=f"simulated-{number % 20}"))
+        await asyncio.sleep(5)
+        assert len({p["status"]["podIP"] for p in client.all(PODS)}) == 100
+        assert all("podCIDR" not in n["spec"] for n in client.all(resource("nodes")))
         await supervisor.stop()
 
     virtual.run(main)

@@ -9,7 +9,7 @@ from podium.node.probe_targets import RealTarget
 from podium.node.probes import Outcome
 from podium.node.runtime.interface import ExecResult, RuntimeFailure
 from podium.objects.values import Object
-from tests.node.scene import Scene, container, play, pod
+from tests.node.scene import PODS, Scene, container, play, pod
 
 
 class Scripted:
@@ -125,6 +125,30 @@ def test_initial_delay_period_and_eager_first_second() -> None:
         assert entry_of(scene)["ready"] and scene.messages("Unhealthy") == []
 
     with_probes(target, main, readiness=http("readiness"), liveness=http("liveness", initialDelaySeconds=20, periodSeconds=7))
+
+
+def test_a_pod_that_is_being_stopped_is_asked_for_its_readiness_only() -> None:
+    target = Scripted()
+    target.answers = {"readiness": lambda now: now < 50, "liveness": lambda now: now < 50}
+
+    async def main(scene: Scene) -> None:
+        await asyncio.sleep(40)
+        await scene.client.delete(PODS, "web", "default")
+        await asyncio.sleep(60)
+        assert entry_of(scene)["ready"] is False and "running" in entry_of(scene)["state"]
+        assert max(target.times("liveness")) < 50 < max(target.times("readiness"))
+        assert scene.messages("Killing") == ["Stopping container app"]
+        await asyncio.sleep(100)
+        assert scene.get() is None
+
+    slow = {"podium.dev/simulated-stop-delay": "1000s"}
+    probes = {"readinessProbe": http("readiness"), "livenessProbe": http("liveness")}
+
+    async def entry(scene: Scene) -> None:
+        scene.create(pod(containers=[container(**probes)], terminationGracePeriodSeconds=100, annotations=slow))
+        await main(scene)
+
+    play(entry, target=target)
 
 
 def test_a_probe_that_cannot_be_run_changes_nothing() -> None:

@@ -6,13 +6,14 @@ Tokens are ES256 JWTs with upstream's claims (iss, sub, aud, exp, kubernetes.io/
 Source: kubernetes.io/docs/reference/access-authn-authz/authentication, KEP-1205.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from podium.api.core import Core
-from podium.api.request import User
+from podium.api.request import ANONYMOUS, User
 from podium.objects.resources import resource
-from podium.objects.status import Unauthorized
+from podium.objects.status import BadRequest, Unauthorized
 from podium.world.http_server import Peer
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -28,6 +29,26 @@ class _Token:
     uid: str
     expires_s: float
     bound: tuple[str, str, str] | None  # (plural, name, uid) of the object it lives with
+
+
+def impersonated(headers: Mapping[str, str]) -> User | None:
+    """Whom the Impersonate-* headers (kubectl --as, --as-group) name; None without them. Raises BadRequest.
+
+    Repeated headers arrive joined by ", ". Source: k8s.io/apiserver endpoints/filters/impersonation.go.
+    """
+    name = headers.get("impersonate-user", "")
+    if not name:
+        if "impersonate-group" in headers or "impersonate-uid" in headers:
+            raise BadRequest("requested to impersonate groups or a uid without impersonating a user")
+        return None
+    if any(header.startswith("impersonate-extra-") for header in headers):
+        raise BadRequest("Podium does not impersonate extra fields of users yet: leave out the Impersonate-Extra headers")
+    groups = [g for g in headers.get("impersonate-group", "").split(", ") if g]
+    if not groups and name.startswith("system:serviceaccount:"):
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{name.split(':')[2]}"]
+    if name != ANONYMOUS.name and _AUTHENTICATED not in groups:
+        groups.append(_AUTHENTICATED)
+    return User(name, tuple(groups), headers.get("impersonate-uid", ""))
 
 
 class Authenticator:

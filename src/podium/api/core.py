@@ -34,7 +34,7 @@ class Strategy:
 
     def prepare_create(self, core: "Core", new: Object) -> None:
         if self.has_status:
-            new.pop("status", None)
+            new["status"] = {}  # always there, as Go's structs are: typed clients read through it
         if self.counts_generation:
             new["metadata"]["generation"] = 1
 

@@ -3,7 +3,7 @@ handled by the front (server.py, in_process)."""
 
 from collections.abc import Awaitable, Callable
 
-from podium.api import deleting, reading, subresources, writing
+from podium.api import deleting, reading, reviews, subresources, writing
 from podium.api.admission import check_deletable
 from podium.api.authentication import Authenticator
 from podium.api.core import Core
@@ -49,6 +49,8 @@ async def dispatch(core: Core, request: Request, authenticator: Authenticator) -
     if not request.subresource:
         if request.verb not in request.resource.verbs:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        if reviews.is_review(request.resource):
+            return await reviews.create(core, request, authenticator)
         return await _VERBS[request.verb](core, request)
     if request.subresource == "token" and request.verb == "create" and request.resource.plural == "serviceaccounts":
         return await subresources.create_token(core, request, authenticator)

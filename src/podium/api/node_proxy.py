@@ -33,6 +33,7 @@ _LOG_OPTIONS = (
 _EXEC_OPTIONS = ("stdin", "stdout", "stderr", "tty")
 _PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 NODES_MAX = 64
+_INSTEAD = {"portforward": ": pods and Services answer on their own addresses on this machine"}
 
 
 class NodeProxy:
@@ -46,7 +47,8 @@ class NodeProxy:
     async def connect(self, request: Request, http: HttpRequest, connection: Connection) -> Response | None:
         """Serves pods/log, pods/exec and pods/attach. Raises StatusError before anything is sent."""
         if request.resource.plural != "pods" or request.subresource not in ("log", "exec", "attach"):
-            raise MethodNotAllowed(f"Podium does not support {request.resource.plural}/{request.subresource} yet")
+            instead = _INSTEAD.get(request.subresource, "")
+            raise MethodNotAllowed(f"Podium does not support {request.resource.plural}/{request.subresource} yet{instead}")
         pod = (await self._core.fetch(request)).value
         container = _container(pod, http.query.get("container", [""])[-1])
         client = await self._client(pod, request)

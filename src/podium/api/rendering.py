@@ -58,9 +58,8 @@ def list_response(request: Request, result: ListResult, form: Form, now: datetim
     return _response(request, 200, body, form)
 
 
-def value_response(status: int, value: Any, request: Request | None = None) -> Response:
-    headers = _JSON if request is None else _with_warnings(_JSON, request.warnings)
-    return Response(status, orjson.dumps(value), headers)
+def value_response(status: int, value: Any, warnings: Sequence[str] = ()) -> Response:
+    return Response(status, orjson.dumps(value), _with_warnings(_JSON, warnings) if warnings else _JSON)
 
 
 def _response(request: Request, status: int, body: bytes, form: Form) -> Response:
@@ -92,17 +91,20 @@ def _include(request: Request) -> str:
     return include
 
 
-def _row(value: Object, cells: list[Any], include: str) -> Object:
-    row: Object = {"cells": cells}
+def _row(value: Object, printer: tables.Printer, now: datetime, include: str) -> Object:
+    row: Object = {"cells": printer.cells(value, now)}
+    if conditions := printer.conditions(value):
+        row["conditions"] = conditions
     if include != "None":
         row["object"] = value if include == "Object" else _partial(value)
     return row
 
 
 def _table(request: Request, items: Sequence[Object], metadata: Object, now: datetime, *, columns: bool = True) -> Object:
-    printer, include = tables.printer(request.resource), _include(request)
+    kind = "Scale" if request.subresource == "scale" else ""
+    printer, include = tables.printer(request.resource, kind), _include(request)
     shown = [conversion.from_storage(request.resource, v) for v in items] if request.resource.storage_api_version else items
-    rows = [_row(value, printer.cells(value, now), include) for value in shown]
+    rows = [_row(value, printer, now, include) for value in shown]
     if not metadata and items:
         metadata = {"resourceVersion": items[0]["metadata"].get("resourceVersion", "")}
     return {

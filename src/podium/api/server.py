@@ -6,14 +6,16 @@ Every refusal is a StatusError raised somewhere on the way; it becomes a respons
 serves the in-process transport, which skips the bytes and keeps everything else.
 """
 
-from collections.abc import Awaitable, Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from podium.api import documents, routing
-from podium.api.authentication import Authenticator
-from podium.api.authorization import authorize
+from podium.api import compression, documents, routing
+from podium.api.authentication import Authenticator, impersonated
+from podium.api.authorization import authorize, check_impersonation
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
+from podium.api.measurements import Measurements, labels_of
 from podium.api.negotiation import Form, negotiate
 from podium.api.node_proxy import NodeProxy
 from podium.api.rendering import list_response, object_response, value_response
@@ -21,6 +23,7 @@ from podium.api.request import ListResult, Request, Result, User
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
+from podium.instrument.metrics import CONTENT_TYPE as METRICS_TYPE
 from podium.objects.decoding import decode
 from podium.objects.status import (
     BadRequest,
@@ -55,6 +58,7 @@ class ApiServer:
     hubs: Hubs
     authenticator: Authenticator
     nodes: NodeProxy
+    measurements: Measurements
     ready: bool = False
     _documents: documents.Documents | None = field(default=None)
 
@@ -74,26 +78,41 @@ class ApiServer:
 
     async def _serve(self, http: HttpRequest, connection: Connection) -> Response | None:
         try:
-            if http.path.startswith(_PUBLIC):
-                return documents.health(http, ready=self.ready)
-            user = await self._authenticate(http)
-            target = routing.parse(http.path, self.core.catalog)
-            if target is None:
-                return self._document(http)
-            return await self._serve_target(http, connection, target, user)
+            response = await self._answer(http, connection)
         except StatusError as error:
             return error_response(error)
+        if response is not None and compression.wanted(http, response):
+            return await compression.compressed(response)
+        return response
+
+    async def _answer(self, http: HttpRequest, connection: Connection) -> Response | None:
+        if http.path.startswith(_PUBLIC):
+            return documents.health(http, ready=self.ready)
+        user = await self._authenticate(http)
+        target = routing.parse(http.path, self.core.catalog)
+        if target is None:
+            return self._document(http)
+        return await self._serve_target(http, connection, target, user)
 
     async def _authenticate(self, http: HttpRequest) -> User:
+        """Who asks, or whom they act as. Raises Unauthorized, Forbidden."""
         if authorization := http.headers.get("authorization"):
-            return await self.authenticator.by_token(authorization)
-        if http.peer is not None:
-            return self.authenticator.by_certificate(http.peer)
-        raise Unauthorized("Unauthorized")
+            user = await self.authenticator.by_token(authorization)
+        elif http.peer is not None:
+            user = self.authenticator.by_certificate(http.peer)
+        else:
+            raise Unauthorized("Unauthorized")
+        wanted = impersonated(http.headers)
+        if wanted is None:
+            return user
+        check_impersonation(user, wanted)
+        return wanted
 
     def _document(self, http: HttpRequest) -> Response:
         if http.method not in ("GET", "HEAD"):
             raise NotFound("the server could not find the requested resource")
+        if http.path == "/metrics":
+            return Response(200, self.measurements.registry.exposition(), ((b"content-type", METRICS_TYPE.encode()),))
         if self._documents is None:
             self._documents = documents.Documents(self.core.catalog)
         return self._documents.serve(http)
@@ -105,11 +124,34 @@ class ApiServer:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         request = Request(verb, target.resource, user, target.namespace, target.name, target.subresource, options=options)
         request.user_agent = http.headers.get("user-agent", "")
-        if target.subresource in _CONNECT:
+        return await self._measured(http, connection, request)
+
+    async def _measured(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
+        """Serves one request, counts it, and turns a refusal into a response (with the warnings given so far)."""
+        labels = labels_of(request)
+        running = self.measurements.started(labels)
+        clock = self.core.world.clock
+        began_s, code = clock.monotonic(), 500
+        try:
+            response = await self._serve_request(http, connection, request)
+            code = response.status if response is not None else 200
+            return response
+        except StatusError as error:
+            code = error.code
+            return error_response(error, request.warnings)
+        except asyncio.CancelledError:
+            code = 200 if labels[0] in ("WATCH", "CONNECT") else 499  # the client has gone
+            raise
+        finally:
+            running.value -= 1
+            self.measurements.finished(labels, code, clock.monotonic() - began_s)
+
+    async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
+        if request.subresource in _CONNECT:
             authorize(request)
             return await self.nodes.connect(request, http, connection)
         form = negotiate(http.headers.get("accept", ""))
-        if verb == "watch":
+        if request.verb == "watch":
             authorize(request)
             return await serve_watch(self.core, self.hubs, request, form, connection)
         self._decode(http, request)
@@ -156,8 +198,8 @@ class ApiServer:
 _NO_OPTIONS: Mapping[str, str] = {}
 
 
-def error_response(error: StatusError) -> Response:
-    response = value_response(error.code, error.to_value())
+def error_response(error: StatusError, warnings: Sequence[str] = ()) -> Response:
+    response = value_response(error.code, error.to_value(), warnings)
     extra: list[tuple[bytes, bytes]] = []
     if error.code == 401:
         extra.append((b"www-authenticate", b"Bearer"))

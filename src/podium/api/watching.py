@@ -116,10 +116,11 @@ class Hub:
 
     def __init__(self, core: Core, resource: Resource) -> None:
         self._core = core
-        self._resource = resource
+        self.resource = resource
         kind = resource.custom
         self._see: See | None = (lambda record: core.views.seen_now(kind, record)) if kind is not None else None
         self._groups: dict[View, _Group] = {}
+        self.events_sent = 0
         self._pending: list[Event] = []
         self._loop = asyncio.get_running_loop()
         self._flushing = False
@@ -144,6 +145,7 @@ class Hub:
                 self._send(view, group, Batch(changes))
 
     def _send(self, view: View, group: _Group, batch: Batch) -> None:
+        self.events_sent += len(batch.changes) * len(group.watchers)
         for watcher in [w for w in group.watchers if not w.send(batch)]:
             self.leave(view, watcher)
             watcher.end()
@@ -159,7 +161,7 @@ class Hub:
 
     def bookmark(self, revision: int = 0, *, initial_end: bool = False) -> tuple[dict[str, Any], bytes]:
         """A bookmark at `revision`, by default the newest: (its object, the encoded object)."""
-        resource, revision = self._resource, revision or self._core.store.revision
+        resource, revision = self.resource, revision or self._core.store.revision
         metadata: dict[str, Any] = {"resourceVersion": str(revision), "creationTimestamp": None}
         extra = b""
         if initial_end:
@@ -178,7 +180,7 @@ class Hub:
         if group is None:
             group = self._groups[view] = _Group(view, matches, self._see)
         try:
-            events = self._core.store.history(self._resource.prefix, after_revision) if after_revision < self._core.store.revision else []
+            events = self._core.store.history(self.resource.prefix, after_revision) if after_revision < self._core.store.revision else []
         except Compacted as error:
             self._forget(group)
             raise Expired(f"too old resource version: {after_revision} ({error.oldest})") from error
@@ -232,6 +234,10 @@ class Hubs:
         hub = self._hubs.pop((resource.prefix, resource.custom), None)
         if hub is not None:
             hub.close()
+
+    def events_sent(self) -> list[tuple[Resource, int]]:
+        """How many events each resource's watchers were sent, initial states not counted."""
+        return [(hub.resource, hub.events_sent) for hub in self._hubs.values()]
 
     def close(self) -> None:
         for hub in self._hubs.values():

@@ -21,7 +21,7 @@ def choose_port(preferred: int, cluster_id: str, *, first: bool, host: str = "12
     rarely meet. It lies PORTS_OFFSET above the preferred one and on: below the node ports and the ports of outgoing connections."""
     start = preferred + PORTS_OFFSET + int(cluster_id, 16) % PORTS_SPREAD
     for port in [*([preferred] if first else []), *range(start, start + PORTS_TRIED_MAX)]:
-        if port_is_free(port, host) and port_is_free(port, ""):
+        if port < 65536 and port_is_free(port, host) and port_is_free(port, ""):
             return port
     return _bind(host, 0)
 

@@ -1,6 +1,7 @@
 """The command line: what can be typed, and which code it leads to. Only argparse is imported before a command is chosen."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -43,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     load = image.add_parser("load", help="load an image archive (docker save, or an OCI archive)")
     load.add_argument("file", metavar="FILE")
     _add_data_dir(load)
+    rotate = commands.add_parser("rotate-encryption-key", help="a new key for Secrets on disk, from the next start on")
+    _add_data_dir(rotate)
     commands.add_parser("version", help="print versions")
     _add_run(commands)
     return top
@@ -84,6 +87,7 @@ def _count(text: str) -> int:
 def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
     """Parses and runs a command; returns its exit code: 0, 1 after a refusal, 2 after a usage error. `roles` are what `podium run` starts."""
     arguments = parser().parse_args(argv)
+    _find_system_programs()
     try:
         return roles[arguments.role](arguments) if arguments.command == "run" else _command(arguments)
     except Refusal as refusal:
@@ -94,6 +98,12 @@ def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _find_system_programs() -> None:
+    """Debian's `su` leaves `ip` and `nft` out of PATH."""
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*path, *(d for d in ("/usr/sbin", "/sbin") if d not in path)])
 
 
 def _command(arguments: argparse.Namespace) -> int:
@@ -116,6 +126,8 @@ def _command(arguments: argparse.Namespace) -> int:
             from podium.cli.image import load
 
             return load(arguments)
+        case "rotate-encryption-key":
+            return _rotate_encryption_key(arguments)
         case _:
             print(f"podium {__version__}")
             return 0
@@ -131,4 +143,20 @@ def _kubeconfig(arguments: argparse.Namespace) -> int:
         raise Refusal(
             f"{cluster.kubeconfig_path} cannot be read: start the cluster with `podium up --data-dir {cluster.data_dir}`"
         ) from None
+    return 0
+
+
+def _rotate_encryption_key(arguments: argparse.Namespace) -> int:
+    from podium.cli.cluster import require, resolve_data_dir
+    from podium.store.errors import StoreError
+    from podium.store.seal import rotate
+
+    cluster = require(resolve_data_dir(arguments.data_dir))
+    try:
+        name = rotate(cluster.encryption_keys_path)
+    except (StoreError, OSError) as error:
+        raise Refusal(str(error)) from error
+    print(
+        f"{name} is the current key in {cluster.encryption_keys_path}: restart the cluster (podium down, podium up) to write Secrets anew with it"
+    )
     return 0

@@ -42,7 +42,7 @@ class Cluster:
     simulated_nodes: int = 0
     node_name: str = "podium"
     upstream_dns: tuple[str, ...] = ()
-    """Resolvers that names outside the cluster are forwarded to: the machine's own at creation; none means REFUSED."""
+    """Resolvers that names outside the cluster are forwarded to; empty: the machine's own, as they are when the node starts."""
 
     @property
     def api_host(self) -> str:
@@ -96,6 +96,11 @@ class Cluster:
         return self.data_dir / "store.db"
 
     @property
+    def encryption_keys_path(self) -> Path:
+        """The keys that seal Secrets in the store, the current one first."""
+        return self.pki_dir / "encryption.keys"
+
+    @property
     def run_dir(self) -> Path:
         return self.data_dir / "run"
 
@@ -106,6 +111,11 @@ class Cluster:
     @property
     def pods_dir(self) -> Path:
         return self.data_dir / "pods"
+
+    @property
+    def processes_dir(self) -> Path:
+        """The process runtime's state."""
+        return self.data_dir / "processes"
 
     @property
     def kubeconfig_path(self) -> Path:
@@ -206,7 +216,6 @@ def _create(data_dir: Path, runtime: str, simulated_nodes: int) -> Cluster:
         runtime=decided,
         network=network,
         simulated_nodes=simulated_nodes,
-        upstream_dns=addresses.machine_resolvers(),
     )
     cluster.save()
     return cluster

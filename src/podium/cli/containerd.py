@@ -39,6 +39,10 @@ def cni_config_dir(cluster: Cluster) -> Path:
     return cluster.data_dir / "cni"
 
 
+def addresses_dir(cluster: Cluster) -> Path:
+    return cluster.run_dir / "cni"
+
+
 def cni_plugin_dir() -> str:
     found = next((d for d in CNI_PLUGIN_DIRS if (Path(d) / "ptp").exists()), None)
     if found is None:
@@ -75,7 +79,7 @@ oom_score = -999
 """
 
 
-def network_list(cluster: Cluster, mtu: int = 0) -> str:
+def network_list(cluster: Cluster, mtu: int) -> str:
     """The CNI network of container pods: one veth per pod, routed by the host (plugin ptp), so that a Service's address translation
     sees every packet, also between two pods of this node; the same addresses as the fabric would give."""
     ptp = {
@@ -84,22 +88,26 @@ def network_list(cluster: Cluster, mtu: int = 0) -> str:
         "mtu": mtu,
         "ipam": {
             "type": "host-local",
-            "dataDir": str(cluster.run_dir / "cni"),
+            "dataDir": str(addresses_dir(cluster)),
             "ranges": [[{"subnet": cluster.node_cidr, "gateway": cluster.gateway_ip}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
-    plugins = [{k: v for k, v in ptp.items() if k != "mtu" or v}, {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}]
+    plugins = [ptp, {"type": "portmap", "capabilities": {"portMappings": True}, "snat": True}]
     return json.dumps({"cniVersion": "0.4.0", "name": cluster.network_device, "plugins": plugins}, indent=2) + "\n"
 
 
 def start(cluster: Cluster, restarts: int = 0) -> Process:
+    from podium.network import fabric
+
     binary = shutil.which("containerd")
     if binary is None:
         raise Refusal("containerd is not installed: install it (tools/setup_system.py), or use --runtime process")
     for directory in (root_dir(cluster), state_dir(cluster), cni_config_dir(cluster)):
         directory.mkdir(parents=True, exist_ok=True, mode=0o711)
-    write_atomically(cni_config_dir(cluster) / "10-podium.conflist", network_list(cluster))
+    write_atomically(cni_config_dir(cluster) / "10-podium.conflist", network_list(cluster, fabric.uplink_mtu()))
+    if not Path(f"/sys/class/net/{cluster.network_device}").exists():
+        shutil.rmtree(addresses_dir(cluster), ignore_errors=True)  # a new kernel: no pod of before is there
     config = root_dir(cluster) / "config.toml"
     write_atomically(config, configuration(cluster))
     return processes.spawn(cluster, processes.CONTAINERD, [binary, "--config", str(config), "--log-level", "warn"], restarts=restarts)

@@ -4,19 +4,17 @@ Order: D/run/stopping (so that nobody restarts anything), supervisor, node agent
 run files. Pods are ended by this process and not by the agent, so that it makes no difference whether the agent still lives.
 """
 
-import contextlib
-import os
 import shutil
 import subprocess
 from argparse import Namespace
-from pathlib import Path
 
-from podium.cli import kubeconfig, processes, supervise
+from podium.cli import kubeconfig, processes, readiness, supervise
 from podium.cli.cluster import Cluster, require, resolve_data_dir
 from podium.cli.progress import Progress
 from podium.cli.refusal import Refusal
 
 STOP_PODS_PATIENCE_S = 90.0
+GROUPS_PATIENCE_S = 1.0
 
 
 def down(arguments: Namespace) -> int:
@@ -41,14 +39,11 @@ def take_down(cluster: Cluster) -> None:
     problem = _end_pods(cluster)
     for name in (processes.CONTROL_PLANE, processes.CONTAINERD):
         _end(cluster, name)
+    _end_remains(cluster)
     if cluster.network == "kernel":
         from podium.network import fabric
 
         fabric.teardown(cluster.network_device)
-    unmount_below(cluster.run_dir)
-    unmount_below(cluster.pods_dir)
-    if cluster.runtime == "cri":
-        _remove_empty_cgroups()
     if problem is not None:
         raise problem
     _clear(cluster)
@@ -97,27 +92,19 @@ def _ever_ran_containers(cluster: Cluster) -> bool:
     return containerd.root_dir(cluster).exists()
 
 
-def unmount_below(directory: Path) -> None:
-    """Detaches every mount under that directory, the innermost first."""
-    with contextlib.suppress(FileNotFoundError):
-        lines = Path("/proc/self/mounts").read_text().splitlines()
-        points = [line.split()[1].encode().decode("unicode_escape") for line in lines]
-        for point in sorted((p for p in points if p.startswith(f"{directory}/")), key=len, reverse=True):
-            _unmount(point)
+def _end_remains(cluster: Cluster) -> None:
+    """What the pods left that could not be ended in the ordinary way, and what is never anybody else's to take away."""
+    from podium.cli import containerd
+    from podium.node.runtime import process_cgroup, remains
 
-
-def _unmount(point: str) -> None:
-    import ctypes
-
-    detach = 2  # MNT_DETACH
-    ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(point), detach)
-
-
-def _remove_empty_cgroups() -> None:
-    """containerd's parent groups, if nothing else is in them."""
-    for directory in [*sorted(Path("/sys/fs/cgroup").glob("*/k8s.io")), Path("/sys/fs/cgroup/k8s.io")]:
-        with contextlib.suppress(OSError):
-            directory.rmdir()
+    if cluster.runtime == "cri":
+        directories = (containerd.root_dir(cluster), containerd.state_dir(cluster))
+        remains.end_containerd(cluster.runtime_socket, directories, cluster.network_device)
+    remains.kill(remains.process_shims(cluster.processes_dir))
+    for directory in (cluster.run_dir, cluster.pods_dir, cluster.processes_dir):
+        remains.unmount_below(directory)
+    for name in (cluster.network_device, process_cgroup.group_name(str(cluster.processes_dir))):
+        readiness.wait_until(lambda name=name: remains.remove_groups(name), GROUPS_PATIENCE_S)  # type: ignore[misc]
 
 
 def _clear(cluster: Cluster) -> None:

@@ -180,12 +180,34 @@ def take_lock(cluster: Cluster, name: str, patience_s: float = LOCK_PATIENCE_S) 
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
+            break
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 os.close(descriptor)
                 return None
             time.sleep(0.02)
+    pid = os.getpid()
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps({"pid": pid, "start_ticks": start_ticks(pid)}).encode(), 0)
+    return descriptor
+
+
+def find(cluster: Cluster, name: str) -> Process | None:
+    """The living process of that role: by its run file, or as the holder of its lock. Two starters may have met (`up` and a supervisor):
+    then the run file names the one that found the lock taken and left, and is put right here."""
+    recorded = read(cluster, name)
+    if recorded is not None and recorded.alive:
+        return recorded
+    try:
+        value = json.loads((cluster.run_dir / f"{name}.lock").read_bytes())
+        command = tuple(role_command(cluster, name))
+        holder = Process(name, value["pid"], value["start_ticks"], command, time.time(), recorded.restarts if recorded else 0)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    if not holder.alive:
+        return None
+    record(cluster, holder)
+    return holder
 
 
 def strays(cluster: Cluster) -> list[Process]:

@@ -89,10 +89,11 @@ class Supervisor:
         return max(0.0, min(self._due.values()) - time.monotonic()) * 1000
 
     def _adopt_or_start(self, role: str) -> None:
-        process = processes.read(self._cluster, role)
+        process = processes.find(self._cluster, role)
         descriptor = processes.open_pidfd(process) if process else None
         if process is None or descriptor is None:
-            process = start(self._cluster, role, restarts=process.restarts + 1 if process else 0)
+            before = processes.read(self._cluster, role)
+            process = start(self._cluster, role, restarts=before.restarts + 1 if before else 0)
             descriptor = processes.open_pidfd(process)
         if descriptor is None:
             self._schedule(process)

@@ -23,7 +23,7 @@ from podium.cli.refusal import Refusal
 READY_PATIENCE_S = 60.0
 READY_PAUSE_S = 0.01
 MANIFEST_PAUSE_S = 1.0
-FIRST = (processes.CONTROL_PLANE, processes.CONTAINERD)
+FIRST = (processes.CONTROL_PLANE,)
 
 
 def up(arguments: Namespace) -> int:
@@ -47,19 +47,24 @@ def up(arguments: Namespace) -> int:
 
 
 def _already_running(data_dir: Path, arguments: Namespace) -> bool:
-    cluster = load(data_dir)
-    if cluster is None or supervise.stopping_file(cluster).exists():
+    before = load(data_dir)
+    if before is None or supervise.stopping_file(before).exists():
         return False
-    alive = {process.name for process in processes.living(cluster)}
-    wanted = set(processes.wanted(load_or_create(data_dir, arguments.runtime, arguments.simulated_nodes)))
-    return wanted | {processes.SUPERVISOR} <= alive
+    if arguments.simulated_nodes not in (None, before.simulated_nodes):
+        return False
+    alive = {process.name for process in processes.living(before)}
+    return {*processes.wanted(load_or_create(data_dir, arguments.runtime, None)), processes.SUPERVISOR} <= alive
 
 
 def bring_up(data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress) -> Cluster:
     """Creates what is missing, starts it, and returns when the API is ready."""
     with progress.step(f"cluster in {data_dir}"):
+        before = load(data_dir)
         cluster = load_or_create(data_dir, runtime, simulated_nodes)
         prepare(data_dir)
+        if before is not None and before != cluster:  # another number of simulated nodes: who knows the old one starts anew
+            for name in (processes.SUPERVISOR, processes.SIMULATED):
+                _retire(cluster, name)
         supervise.stopping_file(cluster).unlink(missing_ok=True)
         _check_port(cluster)
         _start_missing(cluster, first=True)
@@ -72,11 +77,17 @@ def bring_up(data_dir: Path, runtime: str, simulated_nodes: int | None, progress
     return cluster
 
 
+def _retire(cluster: Cluster, name: str) -> None:
+    process = processes.find(cluster, name)
+    if process is not None:
+        processes.end(process)
+    processes.forget(cluster, name)
+
+
 def _start_missing(cluster: Cluster, *, first: bool) -> None:
     """First what the API waits for, which then loads while this process makes certificates; then the rest."""
     for role in processes.wanted(cluster):
-        recorded = processes.read(cluster, role)
-        if (role in FIRST) == first and (recorded is None or not recorded.alive):
+        if (role in FIRST) == first and processes.find(cluster, role) is None:
             supervise.start(cluster, role)
 
 

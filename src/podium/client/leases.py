@@ -9,6 +9,7 @@ Source: client-go tools/leaderelection; component-helpers apimachinery/lease (no
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 
 from podium.client.backoff import Backoff
@@ -30,6 +31,8 @@ JITTER = 1.2
 NODE_LEASE_NAMESPACE = "kube-node-lease"
 NODE_DURATION_S = 40
 NODE_RENEW_S = 10.0
+NODE_SILENCE_S = 30.0
+"""A node that was not heard of for this long may have been marked as lost meanwhile (at NODE_DURATION_S), and has to report again."""
 
 
 class LeaderElection:
@@ -136,7 +139,8 @@ class LeadershipLost(Exception):
 
 
 class NodeLease:
-    """The heartbeat of one node: its Lease, named as the node, renewed every NODE_RENEW_S."""
+    """The heartbeat of one node: its Lease, named as the node, renewed every NODE_RENEW_S. `returned_s` is the time (monotonic) of the
+    last renewal that ended a silence of NODE_SILENCE_S or more."""
 
     def __init__(self, client: Client, world: World, node: str) -> None:
         self._client = client
@@ -146,6 +150,8 @@ class NodeLease:
         self._lease: Object | None = None
         self._random = world.random(f"node-lease/{node}")
         self._backoff = Backoff(self._random, first_s=0.2, max_s=7.0)
+        self._renewed_s = math.inf
+        self.returned_s = -math.inf
 
     async def run(self, node: Callable[[], Object | None] = lambda: None) -> None:
         """Renews forever. `node` gives the Node object once it is known: the lease then belongs to it and goes with it."""
@@ -156,11 +162,21 @@ class NodeLease:
                 await asyncio.sleep(NODE_RENEW_S * (0.96 + 0.08 * self._random.random()))
             except (StatusError, OSError) as error:
                 log.debug("heartbeat failed", node=self._node, error=str(error))
-                self._lease = None
                 await self._backoff.pause()
 
     async def renew(self, node: Object | None = None) -> None:
-        """One heartbeat: one update, after a first get or create. Raises StatusError or OSError."""
+        """One heartbeat: one update, after a first get or create (or one that failed). Raises StatusError or OSError."""
+        try:
+            await self._renew(node)
+        except (StatusError, OSError):
+            self._lease = None
+            raise
+        now_s = self._world.clock.monotonic()
+        if now_s - self._renewed_s >= NODE_SILENCE_S:
+            self.returned_s = now_s
+        self._renewed_s = now_s
+
+    async def _renew(self, node: Object | None) -> None:
         if self._lease is None:
             self._lease = await self._fetch(node)
         lease = copy(self._lease)

@@ -30,6 +30,7 @@ CONF = Path("/proc/sys/net/ipv4/conf")
 UPLINK_FILE = Path("/run/podium/uplink")
 COMMAND_PATIENCE_S = 20.0
 MAKE_CONCURRENCY_MAX = 4
+MTU_DEFAULT = 1500
 
 
 class FabricFailure(Exception):
@@ -105,7 +106,7 @@ class Fabric:
     """`PodNetwork` for processes: `attach` and `detach` by pod uid. `device` (15 characters at most) is the prefix of all names it makes.
     Pods get addresses of `node_cidr`; the rest of `pod_cidr` is routed to the device, where nothing answers."""
 
-    def __init__(self, device: str, node_cidr: str, pod_cidr: str, service_cidr: str, state_dir: Path, mtu: int = 1500) -> None:
+    def __init__(self, device: str, node_cidr: str, pod_cidr: str, service_cidr: str, state_dir: Path, mtu: int = MTU_DEFAULT) -> None:
         self._device = device
         self._network = IPv4Network(node_cidr)
         self._gateway = str(self._network[1])
@@ -228,11 +229,13 @@ def forward_from_uplink() -> None:
 
 
 def restore_uplink() -> None:
-    """Puts it back when no cluster's device is left. `all` comes first: to write it changes every device."""
+    """Puts it back when no cluster's device is left. `all` comes first: to write it changes every device. While others have bridges
+    (docker0, virbr0), they may rely on forwarding by now, and it stays."""
     if any(Path("/sys/class/net").glob("podium-*")):
         return
+    others = any(Path("/sys/class/net").glob("*/bridge"))
     with contextlib.suppress(OSError):
-        for line in UPLINK_FILE.read_text().splitlines():
+        for line in UPLINK_FILE.read_text().splitlines() if not others else ():
             device, value = line.split()
             setting = CONF / device / "forwarding"
             if setting.read_text().strip() != value:
@@ -258,6 +261,15 @@ def default_device() -> str | None:
     except OSError:
         return None
     return next((columns[0] for line in lines if (columns := line.split())[1] == "00000000" and columns[7] == "00000000"), None)
+
+
+def uplink_mtu() -> int:
+    """The largest packet of the default route's device: a pod's packets must not be larger on their way out."""
+    device = default_device()
+    try:
+        return int(Path(f"/sys/class/net/{device}/mtu").read_text())
+    except (OSError, ValueError):
+        return MTU_DEFAULT
 
 
 def _drop_netns(path: Path) -> None:

@@ -166,7 +166,8 @@ class NodeAgent:
         assert self.workers is not None and self._registration is not None
         await self._check_runtime()
         try:
-            await self._registration.refresh(replace(self._registration.description, not_ready=self._runtime_problem))
+            description = replace(self._registration.description, not_ready=self._runtime_problem)
+            await self._registration.refresh(description, since_s=self._lease.returned_s)
         finally:
             if not self._runtime_problem:
                 await self.workers.collect()
@@ -196,7 +197,8 @@ class NodeAgent:
             await self._files.volumes.refresh(worker.pod)
         except PreparationFailure as failure:
             self.workers.pod_event(worker, "Warning", failure.reason, failure.message)
-        exceeded = await asyncio.to_thread(self._files.volumes.over_limit, worker.pod)
+        limited = any((v.get("emptyDir") or {}).get("sizeLimit") for v in worker.pod["spec"].get("volumes") or ())
+        exceeded = await asyncio.to_thread(self._files.volumes.over_limit, worker.pod) if limited else ""
         if exceeded:
             self.workers.condemn(worker.uid, Verdict("Evicted", f"Usage of EmptyDir volume {exceeded}."))
 

@@ -41,8 +41,8 @@ class NodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class FleetConfig:
-    """`count` simulated nodes `PREFIX-0` and on, spread over `zones`, each with a /24 of `pod_cidr` (which wraps around when it is too
-    small: simulated addresses carry no traffic). All share one address and port for logs.
+    """`count` simulated nodes `PREFIX-0` and on, spread over `zones`, each with a /24 of `pod_cidr`, or all with the
+    whole of it when that is too small for so many (then their podCIDR stays empty). All share one address and port for logs.
 
     The heartbeat of each is `lease_period_s`, slower than a real node's because a thousand of them share one API server; it stays well
     within the 40 s after which a node counts as lost. Events: warnings only (`quiet`), for the same reason.

@@ -27,7 +27,7 @@ from podium.node.pod_workers import NodeParts, PodWorkers, Shared
 from podium.node.preparation import NoFiles
 from podium.node.probe_targets import SimulatedTarget
 from podium.node.probes import ProbeSchedule
-from podium.node.runtime.simulated import NAME, SimulatedRuntime
+from podium.node.runtime.simulated import NAME, Addresses, SimulatedRuntime
 from podium.node.slim_pods import SlimPods
 from podium.node.status_writer import StatusWriter
 from podium.objects.resources import resource
@@ -68,8 +68,9 @@ class Fleet:
         self._target = SimulatedTarget(world)
         self.nodes: dict[str, SimulatedNode] = {}
         subnets = _subnets(config.pod_cidr)
+        pool = Addresses(config.pod_cidr) if config.count > len(subnets) else None
         for number in range(config.count):
-            node = self._make(number, subnets[number % len(subnets)], shared)
+            node = self._make(number, "" if pool else subnets[number], pool, shared)
             self.nodes[node.name] = node
 
     async def start(self, port: int = 0) -> None:
@@ -90,10 +91,10 @@ class Fleet:
         worker = node.workers.find(namespace, name) if node else None
         return (node.workers, worker) if node and worker else None
 
-    def _make(self, number: int, cidr: str, shared: Shared) -> SimulatedNode:
+    def _make(self, number: int, cidr: str, pool: Addresses | None, shared: Shared) -> SimulatedNode:
         config, world, client = self._config, self._world, self._client
         name = config.node_name(number)
-        runtime = SimulatedRuntime(world, name, cidr, delays=config.delays, on_change=lambda uid: workers.poke(uid))
+        runtime = SimulatedRuntime(world, name, pool or cidr, delays=config.delays, on_change=lambda uid: workers.poke(uid))
         parts = NodeParts(
             name, NodeFacts(config.address, NAME), runtime, NoFiles(), self._target, status_patience_s=None, quiet=config.quiet
         )
@@ -157,9 +158,8 @@ class Fleet:
     async def _beat(self, node: SimulatedNode) -> None:
         try:
             await node.lease.renew(node.registration.owner)
-            await node.registration.refresh()
+            await node.registration.refresh(since_s=node.lease.returned_s)
         except (StatusError, OSError) as error:
-            node.lease = NodeLease(self._client, self._world, node.name)
             log.debug("heartbeat failed", node=node.name, error=str(error))
 
 

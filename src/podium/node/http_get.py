@@ -54,6 +54,8 @@ def get_of(action: Object, container: Object, address: str) -> Get:
     if not host:
         raise ValueError("the pod has no address")
     tls = action.get("scheme", "HTTP").upper() == "HTTPS"
+    if any(c < " " or c == "\x7f" for text in (host, path, *(part for header in headers for part in header)) for c in text):
+        raise ValueError("control characters in a request")
     return Get(host, port_of(action["port"], container), path if path.startswith("/") else "/" + path, tls, headers)
 
 

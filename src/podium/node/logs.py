@@ -127,7 +127,6 @@ def tail_offset(opened: BinaryIO, lines: int) -> int:
     if lines <= 0:
         return size
     ends = 0
-    later = b""
     while position > 0:
         step = min(CHUNK_BYTES, position)
         position -= step
@@ -142,8 +141,6 @@ def tail_offset(opened: BinaryIO, lines: int) -> int:
                 ends += 1
                 if ends == lines:
                     return start
-        later = chunk
-    del later
     return 0
 
 

@@ -1,7 +1,10 @@
-"""Keeps one Node object in the API: creates it, or brings it up to date, and writes its status when it changed and every 5 minutes.
+"""Keeps one Node object in the API: creates it, or brings it up to date, and writes its status when it changed and every 5 minutes,
+and at once after a silence in which the node may have been marked as lost.
 
 Source: kubelet kubelet_node_status.go (registerWithAPIServer, tryUpdateNodeStatus), nodeStatusReportFrequency.
 """
+
+import math
 
 from podium.client.interface import Client
 from podium.node.node_object import NodeDescription, node_labels, node_object, node_status
@@ -40,11 +43,12 @@ class NodeRegistration:
         await self._report(node.get("status", {}))
         self.uid = node["metadata"]["uid"]
 
-    async def refresh(self, description: NodeDescription | None = None) -> bool:
-        """Writes the status if it is due or says something new; whether it did. A node that was deleted is registered again."""
+    async def refresh(self, description: NodeDescription | None = None, *, since_s: float = -math.inf) -> bool:
+        """Writes the status if it says something new, is due, or was last written before `since_s` (monotonic: after a silence others have
+        written that the node is lost); whether it did. A node that was deleted is registered again."""
         if description is not None:
             self.description = description
-        due = self._clock.monotonic() - self._reported_s >= REPORT_S
+        due = self._reported_s < since_s or self._clock.monotonic() - self._reported_s >= REPORT_S
         if self._reported == self.description and not due:
             return False
         try:

@@ -30,7 +30,7 @@ ERR_IMAGE_PULL_SHOWN_S = 1.0
 CONFIG_RETRY_S = 5.0
 CREATE_RETRY_S = 10.0
 MOUNT_RETRY_FIRST_S = 0.25
-MOUNT_RETRY_MAX_S = 30.0
+MOUNT_RETRY_MAX_S = 10.0
 IMAGE_PRESENT_WITHIN_S = 0.25
 """A runtime that answers sooner than this for IfNotPresent had the image already: the interface does not say."""
 TERM_AFTER_HOOK_MIN_S = 2.0

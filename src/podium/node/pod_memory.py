@@ -84,3 +84,8 @@ class PodMemory:
     """Volumes and files are in place."""
     finished: bool = False
     """Nothing of the pod is left on the node."""
+
+    def forgive(self, name: str) -> None:
+        """Forgets why the container of that name waits: it may start at once."""
+        for table in (self.waiting, self.image_failures, self.crashes):
+            table.pop(name, None)

@@ -217,7 +217,7 @@ def _phase(pod: Object, seen: Sighting, inits: list[Object], mains: list[Object]
     if seen.memory.verdict is not None:
         return "Failed"
     specs = pod["spec"].get("initContainers", ())
-    if not any(_started_once(e) for e in mains) or (seen.over and not any(_started_once(e) for e in mains)):
+    if not any(has_run_before(e) for e in mains):
         for container, entry in zip(specs, inits, strict=True):
             if is_sidecar(container):
                 continue
@@ -244,10 +244,6 @@ def _phase_of_mains(pod: Object, mains: list[Object], *, over: bool) -> str:
     if succeeded and all("terminated" in e["state"] for e in mains):
         return "Succeeded"
     return "Failed" if policy == "Never" else "Running"
-
-
-def _started_once(entry: Object) -> bool:
-    return has_run_before(entry)
 
 
 # Conditions
@@ -304,7 +300,7 @@ def _initialized(pod: Object, status: Object) -> Answer:
     if status["phase"] == "Succeeded":
         return "True", "PodCompleted", ""
     entries = {e["name"]: e for e in status.get("initContainerStatuses", ())}
-    if any(_started_once(e) for e in status.get("containerStatuses", ())):
+    if any(has_run_before(e) for e in status.get("containerStatuses", ())):
         return "True", "", ""
     incomplete = []
     for container in pod["spec"].get("initContainers", ()):

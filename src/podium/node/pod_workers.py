@@ -19,7 +19,7 @@ from podium.node.observation import PodView, RuntimeView
 from podium.node.pod_actions import PodActions
 from podium.node.pod_memory import Health, Verdict
 from podium.node.pod_plan import Now, Plan, plan_pod
-from podium.node.pod_spec import display, epoch_s, is_sidecar, is_terminal, status_of, uid_of
+from podium.node.pod_spec import display, epoch_s, is_terminal, status_of, uid_of
 from podium.node.pod_status import NodeFacts, Sighting
 from podium.node.pod_worker import PodWorker, orphan
 from podium.node.preparation import Preparation
@@ -104,6 +104,8 @@ class PodWorkers:
         spec_before = worker.pod["spec"]
         if not worker.take(pod):
             return
+        for name in changed_images(spec_before, pod["spec"]):
+            worker.memory.forgive(name)
         now = pod["metadata"]
         newly_deleted = "deletionTimestamp" in now and "deletionTimestamp" not in before
         grace_changed = now.get("deletionGracePeriodSeconds") != before.get("deletionGracePeriodSeconds")
@@ -140,6 +142,8 @@ class PodWorkers:
                 self.stopping = True
 
     def health_changed(self, uid: str) -> None:
+        """Told at once: a pod that is being stopped, or pulls another container's image, is busy for long."""
+        self._publish(self, uid)
         self.poke(uid)
 
     async def observe(self) -> None:
@@ -338,13 +342,12 @@ class PodWorkers:
             same = str(entry.get("containerID", "")).endswith(container.id)
             started = "startupProbe" not in spec or (same and bool(entry.get("started")))
             memory.health[container.id] = Health(started, "readinessProbe" not in spec or (same and bool(entry.get("ready"))))
-        if worker.deleting and not is_sidecar(spec):
-            self._probes.forget(container.id)
-            return
         age_s = max(0.0, self._world.clock.now().timestamp() - container.started_ns / 1e9)
         started_s = self._world.clock.monotonic() - age_s
         address = worker.address(self.facts.host_ip)
         self._probes.watch(worker, self, self._parts.probe_target, spec, container.id, started_s, address)
+        if worker.deleting:
+            self._probes.only_readiness(container.id)
 
     def _note_exited(self, worker: PodWorker, container: ContainerStatus, spec: Object) -> None:
         self._probes.forget(container.id)
@@ -353,6 +356,15 @@ class PodWorkers:
             worker.memory.messages[container.id] = self.preparation.termination_message(
                 worker.pod, spec, container.attempt, container.log_path, container.exit_code != 0
             )
+
+
+def changed_images(before: Object, after: Object) -> list[str]:
+    """The containers whose image was changed: what an earlier one did wrong is not held against the new."""
+    if before is after:
+        return []
+    images = {c["name"]: c.get("image") for field in ("containers", "initContainers") for c in before.get(field) or ()}
+    now = [c for field in ("containers", "initContainers") for c in after.get(field) or ()]
+    return [c["name"] for c in now if images.get(c["name"]) != c.get("image")]
 
 
 def _needs_writing(pod: Object) -> bool:

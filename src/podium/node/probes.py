@@ -77,6 +77,8 @@ class _Watched:
     health: Health
     probes: list[_Probe] = field(default_factory=list)
     gone: bool = False
+    leaving: bool = False
+    """The pod is being stopped: only its readiness still matters."""
 
 
 class ProbeSchedule:
@@ -120,6 +122,12 @@ class ProbeSchedule:
         if watched is not None:
             watched.gone = True
 
+    def only_readiness(self, container_id: str) -> None:
+        """For a pod that is being stopped: whether it still serves is of interest, killing it for its health is not."""
+        watched = self._watched.get(container_id)
+        if watched is not None:
+            watched.leaving = True
+
     def __len__(self) -> int:
         return len(self._watched)
 
@@ -130,7 +138,7 @@ class ProbeSchedule:
             now_s = self._clock.monotonic()
             while self._heap and self._heap[0][0] <= now_s and self._running < RUNNING_MAX:
                 _, _, watched, probe = heapq.heappop(self._heap)
-                if not watched.gone:
+                if not watched.gone and not (watched.leaving and probe.kind != "readiness"):
                     self._running += 1
                     self._supervisor.start(f"probe/{probe.kind}/{watched.container_id[:12]}", self._run(watched, probe))
             wait_s = None
@@ -156,7 +164,7 @@ class ProbeSchedule:
         finally:
             self._running -= 1
             self._changed.set()
-        if watched.gone:
+        if watched.gone or (watched.leaving and probe.kind != "readiness"):
             return
         if outcome.ok is False and self._clock.monotonic() + probe.eager_delay_s < probe.eager_until_s:
             probe.due_s = self._clock.monotonic() + probe.eager_delay_s

@@ -251,7 +251,7 @@ _STORED: Mapping[tuple[str, str], str] = {
     (
         "networking.k8s.io",
         "Ingress",
-    ): "is stored, but nothing answers for it yet; reach the Service itself (kubectl port-forward, NodePort)",
+    ): "is stored, but nothing answers for it yet; reach the Service itself (its cluster address, a NodePort)",
     ("networking.k8s.io", "NetworkPolicy"): f"{_NO_RULES}: all pods reach each other",
     ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
     ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",

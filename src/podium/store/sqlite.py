@@ -25,7 +25,8 @@ from podium.store.interface import Page, Watch
 from podium.store.lock import FileLock
 from podium.store.pending import Pending, live
 from podium.store.record import Event, Record
-from podium.store.sqlite_file import CommitRefused, StoreFile, create, read
+from podium.store.seal import Seal
+from podium.store.sqlite_file import UNSEALED, CommitRefused, StoreFile, create, read
 from podium.store.versions import HISTORY_BYTES_MAX, HISTORY_EVENTS_MAX, Versions, check_expected, delete_event, put_event
 from podium.store.writer import Writer
 
@@ -49,7 +50,9 @@ class SqliteStore:
         self._folding = Folding(versions, file, self._writer, batch_ends)
 
     @classmethod
-    def open(cls, path: Path, *, history_events_max: int = HISTORY_EVENTS_MAX, history_bytes_max: int = HISTORY_BYTES_MAX) -> "SqliteStore":
+    def open(
+        cls, path: Path, *, history_events_max: int = HISTORY_EVENTS_MAX, history_bytes_max: int = HISTORY_BYTES_MAX, seal: Seal = UNSEALED
+    ) -> "SqliteStore":
         """The store in the file `path`, made if it is not there; `path` + ".lock" tells who has it. Reads it all: some 0.2 s for 100,000
         versions. Raises StoreLocked, StoreDamaged, StoreError (cannot be written); never changes a file it does not know."""
         try:
@@ -61,8 +64,8 @@ class SqliteStore:
             if not path.exists():
                 create(path)
             versions = Versions(events_max=history_events_max, bytes_max=history_bytes_max)
-            batch_ends = read(path, versions)
-            return cls(lock, StoreFile(path), versions, batch_ends)
+            batch_ends = read(path, versions, seal)
+            return cls(lock, StoreFile(path, seal), versions, batch_ends)
         except BaseException:
             lock.release()
             raise

@@ -13,6 +13,8 @@ or whose checksums fail, or that SQLite calls malformed, is damaged; one without
 reading happens through a read-only connection, and only when everything was read well is the file opened for writing. That check is free:
 the whole state has to be read at the start anyway.
 
+Values under the prefixes of a `Seal` are encrypted on disk; checksums are of what lies there.
+
 Durability: WAL with synchronous=FULL, so a commit returns when it is on disk. Source: sqlite.org/wal.html, pragma.html, fileformat2.html.
 """
 
@@ -29,6 +31,7 @@ from typing import TypeVar
 from podium.store.bucket import Tombstone
 from podium.store.errors import StoreDamaged, StoreError
 from podium.store.record import Event, Record, restamp
+from podium.store.seal import Seal, Unsealed
 from podium.store.versions import FIRST_REVISION, Versions
 
 APPLICATION_ID = 0x506F646D  # "Podm", at offset 68 of the file
@@ -37,6 +40,7 @@ CHECKPOINT_PAGES = 4_000
 WAL_BYTES_KEPT = 64 * 1024 * 1024
 ROWS_PER_STATEMENT = 150  # five columns each; SQLite takes at least 999 variables
 
+UNSEALED = Unsealed()
 T = TypeVar("T")
 
 _HEADER_BYTES = 100
@@ -73,9 +77,10 @@ class FoldStep:
 class StoreFile:
     """Open for writing. Used by one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seal: Seal = UNSEALED) -> None:
         """Opens, after `read` found it well. Raises StoreError."""
         self._path = path
+        self._seal = seal
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             for pragma in (
@@ -94,7 +99,7 @@ class StoreFile:
 
     def append(self, events: Sequence[Event]) -> None:
         """One batch, durable on return. Raises CommitRefused, CommitFailed."""
-        payload = encode_batch(events)
+        payload = encode_batch(events, self._seal)
         with _sorted_errors(self._path):
             self._connection.execute(
                 "INSERT INTO journal VALUES (?, ?, ?, ?)", (events[0].revision, len(events), zlib.crc32(payload), payload)
@@ -112,7 +117,7 @@ class StoreFile:
                 for keys in _chunks(dead):
                     execute(f"DELETE FROM snapshot WHERE key IN ({','.join('?' * len(keys))})", keys)
                 for records in _chunks(live):
-                    rows = [v for r in records for v in (r.key, r.revision, r.created, _row_crc(r.key, r.encoded), r.encoded)]
+                    rows = [v for record in records for v in self._row(record)]
                     execute("INSERT OR REPLACE INTO snapshot VALUES " + ",".join(["(?,?,?,?,?)"] * len(records)), rows)
                 execute("DELETE FROM journal WHERE first <= ?", (step.revision,))
                 execute("UPDATE meta SET value = max(value, ?) WHERE name = 'snapshot_revision'", (step.revision,))
@@ -122,6 +127,10 @@ class StoreFile:
                 if self._connection.in_transaction:
                     execute("ROLLBACK")
                 raise
+
+    def _row(self, record: Record) -> tuple[str, int, int, int, bytes]:
+        stored = self._seal.protect(record.key, record.encoded)
+        return record.key, record.revision, record.created, _row_crc(record.key, stored), stored
 
     def close(self) -> None:
         try:
@@ -150,7 +159,7 @@ def create(path: Path) -> None:
         raise StoreError(f"cannot create {path}: {error}; choose another data directory or change its owner") from error
 
 
-def read(path: Path, versions: Versions) -> list[int]:
+def read(path: Path, versions: Versions, seal: Seal = UNSEALED) -> list[int]:
     """Fills `versions` (new) with the file's state and history; returns the last revision of each journal row. Raises StoreDamaged."""
     try:
         _check_header(path)
@@ -160,9 +169,9 @@ def read(path: Path, versions: Versions) -> list[int]:
         try:
             connection.execute("BEGIN")
             meta = dict(connection.execute("SELECT name, value FROM meta"))
-            versions.load(sorted(_snapshot(connection), key=lambda record: record.key), meta["snapshot_revision"])
+            versions.load(sorted(_snapshot(connection, seal), key=lambda record: record.key), meta["snapshot_revision"])
             ends = []
-            for events in _journal(connection, versions):
+            for events in _journal(connection, versions, seal):
                 versions.apply(events)
                 ends.append(versions.revision)
             versions.compact(meta["compacted_revision"], forget=False)
@@ -175,12 +184,12 @@ def read(path: Path, versions: Versions) -> list[int]:
         ) from error
 
 
-def encode_batch(events: Sequence[Event]) -> bytes:
+def encode_batch(events: Sequence[Event], seal: Seal = UNSEALED) -> bytes:
     """Lengths of key and JSON for each event (32 bits, little-endian), then all keys and JSON texts in turn. No JSON: a deletion."""
     parts: list[bytes] = []
     for event in events:
         parts.append(event.record.key.encode())
-        parts.append(b"" if event.deleted else event.record.encoded)
+        parts.append(b"" if event.deleted else seal.protect(event.record.key, event.record.encoded))
     return struct.pack(f"<{len(parts)}I", *map(len, parts)) + b"".join(parts)
 
 
@@ -196,7 +205,7 @@ def decode_batch(payload: bytes, count: int) -> Iterator[tuple[str, bytes]]:
         at = middle + encoded_length
 
 
-def _journal(connection: sqlite3.Connection, versions: Versions) -> Iterator[list[Event]]:
+def _journal(connection: sqlite3.Connection, versions: Versions, seal: Seal) -> Iterator[list[Event]]:
     """Each row's events, to be applied to `versions` before the next row is asked for."""
     for first, count, crc, payload in connection.execute("SELECT first, count, crc, payload FROM journal ORDER BY first"):
         if first != versions.revision + 1:
@@ -207,7 +216,7 @@ def _journal(connection: sqlite3.Connection, versions: Versions) -> Iterator[lis
         events = []
         for offset, (key, encoded) in enumerate(decode_batch(payload, count)):
             current = newest[key] if key in newest else versions.current(key)
-            event = _replay(key, encoded, first + offset, current)
+            event = _replay(key, seal.reveal(key, encoded), first + offset, current)
             newest[key] = None if event.deleted else event.record
             events.append(event)
         yield events
@@ -222,11 +231,11 @@ def _replay(key: str, encoded: bytes, revision: int, current: Record | None) -> 
     return Event(Tombstone(current.key, restamp(current.encoded, revision), revision, current.created), current, True)
 
 
-def _snapshot(connection: sqlite3.Connection) -> Iterator[Record]:
+def _snapshot(connection: sqlite3.Connection, seal: Seal) -> Iterator[Record]:
     for key, revision, created, crc, encoded in connection.execute("SELECT key, revision, created, crc, encoded FROM snapshot"):
         if _row_crc(key, encoded) != crc:
             raise ValueError(f"the checksum of {key} does not match")
-        yield Record(key, encoded, revision, created)
+        yield Record(key, seal.reveal(key, encoded), revision, created)
 
 
 def _row_crc(key: str, encoded: bytes) -> int:

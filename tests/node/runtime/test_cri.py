@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,10 @@ import pytest_asyncio
 from podium.cli import containerd as containerd_process
 from podium.cli.cluster import Cluster
 from podium.node import images
-from podium.node.runtime import containerd
+from podium.node.drain import stop_everything
+from podium.node.runtime import remains
 from podium.node.runtime.cri import CriRuntime
+from podium.node.runtime.cri_config import cgroup_parent
 from podium.node.runtime.interface import (
     ContainerSpec,
     ContainerState,
@@ -42,6 +44,13 @@ IMAGE = "podium.local/test:1"
 
 def network_name(cluster: Cluster) -> str:
     return str(json.loads(containerd_process.network_list(cluster))["name"])
+
+
+def until(condition: Callable[[], bool], patience_s: float = 5.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def start(cluster: Cluster) -> "subprocess.Popen[bytes]":
@@ -81,19 +90,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     yield made
     for pid in serving(made):
         os.kill(pid, 9)
-    containerd.sweep(made.runtime_socket, paths, network_name(made))
-    assert containerd.shims(made.runtime_socket) == []
+    remains.end_containerd(made.runtime_socket, paths, network_name(made))
+    assert remains.containerd_shims(made.runtime_socket) == []
     assert not [line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line]
-    assert not list(containerd.CNI_RESULTS.glob(f"{network_name(made)}-*"))
+    assert not list(remains.CNI_RESULTS.glob(f"{network_name(made)}-*"))
 
 
 @pytest_asyncio.fixture
 async def runtime(cluster: Cluster) -> AsyncIterator[CriRuntime]:
     made = CriRuntime(str(cluster.runtime_socket), cluster.cluster_id, RealWorld())
     yield made
-    await containerd.end_pods(made)
+    assert await stop_everything(made, 0) == []
     assert await made.list_containers() == []
-    assert containerd.shims(cluster.runtime_socket) == []
+    assert remains.containerd_shims(cluster.runtime_socket) == []
     await made.close()
 
 
@@ -308,16 +317,17 @@ async def test_a_sweep_leaves_nothing_of_a_killed_containerd(cluster: Cluster, t
     runtime = CriRuntime(str(cluster.runtime_socket), cluster.cluster_id, RealWorld())
     await started(runtime, tmp_path, "sleep 307")
     await runtime.close()
-    assert containerd.shims(cluster.runtime_socket) != []
+    assert remains.containerd_shims(cluster.runtime_socket) != []
     [serves] = serving(cluster)
     os.kill(serves, 9)
     await asyncio.sleep(0.1)
     before = set(os.listdir("/run/netns"))
-    containerd.sweep(
+    remains.end_containerd(
         cluster.runtime_socket, (containerd_process.root_dir(cluster), containerd_process.state_dir(cluster)), network_name(cluster)
     )
-    assert containerd.shims(cluster.runtime_socket) == []
-    assert not [pid for pid in _processes() if _words(pid) == [b"sleep", b"307", b""]]
+    assert remains.containerd_shims(cluster.runtime_socket) == []
+    until(lambda: not [pid for pid in _processes() if _words(pid) == [b"sleep", b"307", b""]])
+    until(lambda: remains.remove_groups(cgroup_parent(cluster.cluster_id)))
     assert [name for name in before - set(os.listdir("/run/netns")) if name.startswith("cni-")]
 
 

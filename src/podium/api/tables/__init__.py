@@ -31,8 +31,10 @@ _TABLES: dict[tuple[str, str], Table] = {
 
 
 @lru_cache(maxsize=PRINTERS_MAX)
-def printer(resource: Resource) -> Printer:
-    """The one printer of this resource."""
+def printer(resource: Resource, kind: str = "") -> Printer:
+    """The one printer of this resource; of what its subresource answers when `kind` is another one (Scale)."""
+    if kind == "Scale":
+        return Printer(workloads.SCALE)
     if resource.custom is not None:
         return Printer(custom.table(resource.custom))
     return Printer(_TABLES.get((resource.group, resource.plural), DEFAULT))

@@ -182,6 +182,17 @@ def _scaled(definition: str) -> tuple[Column, ...]:
 _READY = Column("Ready", text="Number of the pod with ready state")
 _HPA = "autoscaling.v2.HorizontalPodAutoscaler"
 
+SCALE = Table(
+    (
+        NAME,
+        Column("Desired", "integer", field="autoscaling.v1.ScaleSpec.replicas"),
+        Column("Available", "integer", field="autoscaling.v1.ScaleStatus.replicas"),
+        AGE,
+    ),
+    lambda value, now: [name(value), spec(value).get("replicas", 0), status(value).get("replicas", 0), age(value, now)],
+)
+"""What a scale subresource answers, of whichever workload."""
+
 TABLES = {
     ("apps", "deployments"): Table(
         (

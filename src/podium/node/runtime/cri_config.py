@@ -54,9 +54,15 @@ def sandbox_config(spec: SandboxSpec, cluster: str) -> Any:
         if port.host_port:
             protocol = message("PortMapping").DESCRIPTOR.file.enum_types_by_name["Protocol"].values_by_name[port.protocol].number
             config.port_mappings.add(protocol=protocol, container_port=port.container_port, host_port=port.host_port, host_ip=port.host_ip)
+    config.linux.cgroup_parent = "/" + cgroup_parent(cluster)
     config.linux.sysctls.update(spec.sysctls)
     _set_namespaces(config.linux.security_context.namespace_options, spec.host_network)
     return config
+
+
+def cgroup_parent(cluster: str) -> str:
+    """Of the cluster's own, so that its end can take away what is left of it and of nothing else."""
+    return f"podium-{cluster}"
 
 
 def _set_namespaces(options: Any, host_network: bool) -> None:

@@ -15,7 +15,6 @@ exit is written.
 """
 
 import asyncio
-import hashlib
 import marshal
 import os
 import platform
@@ -120,7 +119,7 @@ class ProcessRuntime:
 
     @property
     def cgroup_name(self) -> str:
-        return "podium-" + hashlib.blake2b(str(self._directory.absolute()).encode(), digest_size=6).hexdigest()
+        return process_cgroup.group_name(str(self._directory))
 
     async def _adopt(self, container_id: str) -> None:
         if self._state.exit(container_id) is not None:

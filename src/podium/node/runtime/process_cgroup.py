@@ -46,6 +46,20 @@ def _parents_v1(name: str) -> list[str]:
     return [f"{root}{path if os.path.isdir(root + path) else ''}/{name}" for root, path in trees if os.path.isdir(root)]
 
 
+def places(name: str) -> list[str]:
+    """Where a group of that name is, in whichever hierarchies; also one that a runtime made for itself."""
+    trees = [ROOT, *(f"{ROOT}/{tree}" for tree in sorted(os.listdir(ROOT)))] if os.path.isdir(ROOT) else []
+    found = [f"{tree}/{name}" for tree in trees] + (_parents_v1(name) if trees else [])
+    return [path for path in dict.fromkeys(found) if os.path.isdir(path)]
+
+
+def group_name(directory: str) -> str:
+    """Of the group that holds the containers of the process runtime of that directory."""
+    import hashlib
+
+    return "podium-" + hashlib.blake2b(os.path.abspath(directory).encode(), digest_size=6).hexdigest()
+
+
 def is_v2(path: str) -> bool:
     return os.path.exists(f"{path}/cgroup.controllers")
 

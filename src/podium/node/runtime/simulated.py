@@ -103,8 +103,8 @@ class _Container:
     timer: asyncio.TimerHandle | None = None
 
 
-class _Addresses:
-    """The addresses of one node's range: lowest free first, the network and the gateway (first) never."""
+class Addresses:
+    """The addresses of a range: lowest free first, the network and the gateway (first) never. Nodes may share one."""
 
     def __init__(self, cidr: str) -> None:
         network = ipaddress.IPv4Network(cidr)
@@ -123,7 +123,7 @@ class _Addresses:
             while self._next in self._used:
                 self._next += 1
             if self._next > self._last:
-                raise RuntimeFailure("the node's range of pod addresses is used up")
+                raise RuntimeFailure("the range of pod addresses is used up")
             number = self._next
             self._next += 1
         self._used.add(number)
@@ -140,14 +140,20 @@ class _Addresses:
 
 
 class SimulatedRuntime:
-    """`on_change(uid)` takes the place of `changes()` when given: a fleet has one sink for all its nodes."""
+    """`addresses` is a range, or its CIDR. `on_change(uid)` takes the place of `changes()` when given: a fleet has one sink for all its nodes."""
 
     def __init__(
-        self, world: World, node: str, pod_cidr: str, *, delays: Delays | None = None, on_change: Callable[[str], None] | None = None
+        self,
+        world: World,
+        node: str,
+        addresses: Addresses | str,
+        *,
+        delays: Delays | None = None,
+        on_change: Callable[[str], None] | None = None,
     ) -> None:
         self._clock = world.clock
         self._random = world.random(f"simulated/{node}")
-        self._addresses = _Addresses(pod_cidr)
+        self._addresses = addresses if isinstance(addresses, Addresses) else Addresses(addresses)
         self._delays = delays or Delays()
         self._on_change = on_change or self._enqueue
         self._queue: asyncio.Queue[str] = asyncio.Queue(CHANGES_MAX)
@@ -271,30 +277,35 @@ class SimulatedRuntime:
                 container.timer.cancel()
 
     def adopt(self, pod: dict[str, Any]) -> None:
-        """Makes what the pod's status calls running run again, as if this process had never gone. Does nothing for a known pod."""
+        """Makes what the pod's status tells of be there again, as if this process had never gone. Does nothing for a known pod."""
         metadata, status = pod["metadata"], pod.get("status", {})
-        running = [c for c in _statuses(status) if c.get("containerID", "").startswith("simulated://") and "running" in c.get("state", {})]
-        if not running or any(s.uid == metadata["uid"] for s in self._sandboxes.values()):
+        known = [(entry, told) for entry in _statuses(status) if (told := _told(entry)) is not None]
+        if not known or any(s.uid == metadata["uid"] for s in self._sandboxes.values()):
             return
         script = _script(metadata.get("annotations") or {})
         address = "" if pod["spec"].get("hostNetwork") else status.get("podIP", "")
-        sandbox = _Sandbox(
-            _digest(f"{metadata['uid']}/0"), metadata["namespace"], metadata["name"], metadata["uid"], 0, True, address, 0, script
-        )
+        namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
+        sandbox = _Sandbox(_digest(f"{uid}/0"), namespace, name, uid, 0, True, address, 0, script)
         if address:
             self._addresses.claim(address)
         self._sandboxes[sandbox.id] = sandbox
-        for entry in running:
-            started_ns = _nanoseconds(entry["state"]["running"].get("startedAt", ""))
-            container_id = entry["containerID"].removeprefix("simulated://")
-            self._images.add(entry.get("image", ""))
-            container = _Container(
-                container_id, sandbox, entry["name"], entry.get("restartCount", 0), entry.get("image", ""), "", started_ns
-            )
-            container.state, container.started_ns = ContainerState.RUNNING, started_ns
-            self._containers[container_id] = container
-            if script.run_s is not None:
-                self._arm(container, max(0.0, script.run_s - (self._now_ns() - started_ns) / 1e9))
+        for entry, told in known:
+            self._adopt(sandbox, entry, told)
+
+    def _adopt(self, sandbox: _Sandbox, entry: dict[str, Any], told: dict[str, Any]) -> None:
+        image, attempt = entry.get("image", ""), entry.get("restartCount", 0)
+        self._images.add(image)
+        started_ns = _nanoseconds(told.get("startedAt", ""))
+        container_id = entry["containerID"].removeprefix("simulated://")
+        container = _Container(container_id, sandbox, entry["name"], attempt, image, "", started_ns, started_ns=started_ns)
+        self._containers[container_id] = container
+        if "exitCode" in told:
+            container.state, container.finished_ns = ContainerState.EXITED, _nanoseconds(told.get("finishedAt", ""))
+            container.exit_code, container.reason = told["exitCode"], told.get("reason", "")
+            return
+        container.state = ContainerState.RUNNING
+        if sandbox.script.run_s is not None:
+            self._arm(container, max(0.0, sandbox.script.run_s - (self._now_ns() - started_ns) / 1e9))
 
     def _arm(self, container: _Container, run_s: float | None) -> None:
         if run_s is not None:
@@ -357,6 +368,14 @@ def _nanoseconds(timestamp: str) -> int:
 
 def _statuses(status: dict[str, Any]) -> list[dict[str, Any]]:
     return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+
+
+def _told(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """What a status entry says of its newest container: its `running` or `terminated` part; None for one that is not ours."""
+    if not entry.get("containerID", "").startswith("simulated://"):
+        return None
+    state, last = entry.get("state") or {}, entry.get("lastState") or {}
+    return state.get("running") or state.get("terminated") or last.get("terminated")
 
 
 def _sandbox_status(s: _Sandbox) -> SandboxStatus:
