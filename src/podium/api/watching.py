@@ -133,9 +133,9 @@ class Hub:
         self._pending.extend(events)
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         self._flushing = False
         events, self._pending = self._pending, []
         if not events:
@@ -151,7 +151,7 @@ class Hub:
             watcher.end()
 
     def _send_bookmarks(self) -> None:
-        self._flush()
+        self.flush()
         value, encoded = self.bookmark()
         for view, group in list(self._groups.items()):
             for watcher in [w for w in group.watchers if w.bookmarks and not w.bookmark(value, encoded)]:
@@ -175,7 +175,7 @@ class Hub:
 
     def join(self, view: View, matches: Matcher | None, after_revision: int, watcher: Watcher) -> None:
         """From now on `watcher` gets every change of the view after `after_revision`; the past ones at once. Raises Expired."""
-        self._flush()
+        self.flush()
         group = self._groups.get(view)
         if group is None:
             group = self._groups[view] = _Group(view, matches, self._see)
@@ -192,7 +192,7 @@ class Hub:
 
     def leave(self, view: View, watcher: Watcher) -> None:
         """Afterwards the watcher has been sent everything up to the store's newest revision."""
-        self._flush()
+        self.flush()
         group = self._groups.get(view)
         if group is not None:
             group.watchers.pop(watcher, None)
@@ -233,6 +233,7 @@ class Hubs:
         """Ends the watches of a resource that is not served any more, or not so."""
         hub = self._hubs.pop((resource.prefix, resource.custom), None)
         if hub is not None:
+            hub.flush()
             hub.close()
 
     def events_sent(self) -> list[tuple[Resource, int]]:

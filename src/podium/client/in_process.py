@@ -15,7 +15,7 @@ from podium.api.watching import QUEUED_EVENTS_MAX, Batch, plan
 from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
 from podium.objects import values
 from podium.objects.resources import Resource
-from podium.objects.status import ServiceUnavailable
+from podium.objects.status import NotFound, ServiceUnavailable
 
 _STRICT = {"fieldValidation": "Strict"}
 """Our own components make no mistakes in silence."""
@@ -69,7 +69,7 @@ class InProcessClient:
         request = self._request("watch", resource, namespace, _given(options))
         authorize(request)
         todo = await plan(self._server.core, request)
-        hub = self._server.hubs.of(resource)
+        hub = self._server.hubs.of(request.resource)
         watcher = QueueWatcher(todo.timeout_s)
         watcher.queue.extend(WatchEvent("ADDED", record.value) for record in todo.initial)
         try:
@@ -84,9 +84,18 @@ class InProcessClient:
         return None
 
     def _request(self, verb: str, resource: Resource, namespace: str | None, options: dict[str, str]) -> Request:
+        if resource.custom is not None:
+            resource = self._current(resource)
         request = Request(verb, resource, self._user, (namespace or None) if resource.namespaced else None, options=options)
         request.user_agent = self._user.name.removeprefix("system:")
         return request
+
+    def _current(self, resource: Resource) -> Resource:
+        """Callers hold on to custom resources while their definitions change or go: for them, too, a resource is but a name."""
+        found = self._server.core.catalog.lookup(resource.group, resource.version, resource.plural)
+        if found is None:
+            raise NotFound("the server could not find the requested resource")
+        return found
 
     async def _call(
         self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str, value: Any, patch_type: str = ""
