@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podium.objects.custom.approval import approval, is_protected
+
 Object = dict[str, Any]
 
 ESTABLISHED, NAMES_ACCEPTED, TERMINATING = "Established", "NamesAccepted", "Terminating"
 API_APPROVED = "KubernetesAPIApprovalPolicyConformant"
-APPROVAL_ANNOTATION = "api-approved.kubernetes.io"
 
 
 @dataclass(slots=True)
@@ -102,24 +103,6 @@ def _put(conditions: list[Object], kind: str, state: str, reason: str, message: 
             conditions[index] = new
             return
     conditions.append(new)
-
-
-def is_protected(group: str) -> bool:
-    return group in ("k8s.io", "kubernetes.io") or group.endswith((".k8s.io", ".kubernetes.io"))
-
-
-def approval(annotations: Mapping[str, str] | None) -> tuple[str, str, str]:
-    """(status, reason, message) of the approval that groups of Kubernetes' own domains need."""
-    text = (annotations or {}).get(APPROVAL_ANNOTATION, "")
-    if not text:
-        why = f'protected groups must have approval annotation "{APPROVAL_ANNOTATION}", see https://github.com/kubernetes/enhancements/pull/1111'
-        return "False", "MissingAnnotation", why
-    if text.startswith("unapproved"):
-        return "False", "UnapprovedAnnotation", f'not approved: "{text}"'
-    if text.startswith(("http://", "https://")) and len(text.partition("://")[2].partition("/")[0]) > 0:
-        return "True", "ApprovedAnnotation", f"approved in {text}"
-    why = f'protected groups must have approval annotation "{APPROVAL_ANNOTATION}" with either a URL or a reason starting with "unapproved", see https://github.com/kubernetes/enhancements/pull/1111'
-    return "False", "InvalidAnnotation", why
 
 
 def _put_approval(conditions: list[Object], definition: Object, now: str) -> None:

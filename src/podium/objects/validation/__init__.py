@@ -10,6 +10,7 @@ Source: k8s.io/kubernetes pkg/apis/*/validation, named in each file.
 from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
+from podium.objects.custom import definitions
 from podium.objects.resources import Resource
 from podium.objects.validation import cluster, configuration, endpoints, metadata, pods, services, workloads
 from podium.objects.validation.faults import Faults
@@ -36,6 +37,7 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): definitions.check_definition,
 }
 """By (group, kind), of what is created: the body of a subresource has its own kind."""
 
@@ -48,6 +50,8 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("discovery.k8s.io", "EndpointSlice", ""): endpoints.check_slice_update,
     ("", "ConfigMap", ""): configuration.check_config_map_update,
     ("", "Secret", ""): configuration.check_secret_update,
+    ("apiextensions.k8s.io", "CustomResourceDefinition", ""): definitions.check_definition_update,
+    ("apiextensions.k8s.io", "CustomResourceDefinition", "status"): definitions.check_definition_status,
     ("", "Namespace", "status"): cluster.check_namespace_status,
     ("", "Namespace", "finalize"): cluster.check_namespace_finalize,
     ("", "Node", ""): cluster.check_node_update,
