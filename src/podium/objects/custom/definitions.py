@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from podium.objects import names
 from podium.objects.custom.approval import approval_fault
 from podium.objects.custom.json_paths import compile_path
-from podium.objects.custom.structural import RULES, check_schema
+from podium.objects.custom.structural import check_schema
+from podium.objects.custom.validity import RULES
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 
@@ -52,11 +53,11 @@ def check_definition_update(faults: Faults, new: Object, old: Object) -> None:
         if spec.get("preserveUnknownFields") and not before.get("preserveUnknownFields"):
             faults.invalid("spec.preserveUnknownFields", True, "must be false")
     conditions = (old.get("status") or {}).get("conditions") or ()
-    if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+    if any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions):
         faults.unchanged("spec.scope", spec.get("scope"), before.get("scope"))
-        faults.unchanged("spec.names.kind", (spec.get("names") or {}).get("kind"), before["names"].get("kind"))
+        faults.unchanged("spec.names.kind", (spec.get("names") or {}).get("kind"), (before.get("names") or {}).get("kind"))
     faults.unchanged("spec.group", spec.get("group"), before.get("group"))
-    faults.unchanged("spec.names.plural", (spec.get("names") or {}).get("plural"), before["names"].get("plural"))
+    faults.unchanged("spec.names.plural", (spec.get("names") or {}).get("plural"), (before.get("names") or {}).get("plural"))
     _check_stored_versions(faults, new)
     if (fault := approval_fault(new)) and not approval_fault(old):
         faults.append(fault)

@@ -124,3 +124,17 @@ def _literal(text: str) -> Any:
             return float(text)
         except ValueError:
             raise ValueError(f"cannot read {text!r} in a filter") from None
+
+
+def field_names(path: str) -> list[str]:
+    """The names of a path that consists of fields only. Raises ValueError."""
+    names: list[str] = []
+    at = 0
+    while at < len(path):
+        match = _TOKEN.match(path, at)
+        name = next((match[k] for k in ("field", "quoted", "double") if match[k] is not None), None) if match is not None else None
+        if match is None or name is None:
+            raise ValueError(f"does not refer to a field: {path[at:]!r}")
+        names.append(name)
+        at = match.end()
+    return names

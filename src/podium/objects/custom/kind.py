@@ -17,7 +17,7 @@ from podium.objects import schema as schemas
 from podium.objects.cause import Cause, invalid
 from podium.objects.custom.json_paths import Find, compile_path
 from podium.objects.custom.pruning import Clean, Fill, compile_clean, compile_fill, drop_nulls, prune
-from podium.objects.custom.validity import Check, compile_check
+from podium.objects.custom.validity import Check, compile_check, has_rules
 from podium.objects.custom.violations import ABSENT, embedded_faults, repetitions, violations
 from podium.objects.resources import Resource, Subresource
 from podium.objects.schema import Schema
@@ -33,18 +33,20 @@ SUBRESOURCE_VERBS = ("get", "patch", "update")
 
 UNSETTLED = 1 << 63
 
-Rules = Callable[[Object, Object | None], list[Cause]]
-"""x-kubernetes-validations: what they refuse in (new, old)."""
-
-
-def no_rules(new: Object, old: Object | None) -> list[Cause]:
-    return []
+_BLOCKING = ("FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueNotSupported", "FieldValueTypeInvalid")
+"""With such a fault an object may not be what the rules take it for: they are not asked."""
+_NOT_ASKED = Cause(
+    "FieldValueInvalid",
+    "<nil>",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+)
 
 
 class CustomKind:
     """`definition` is the CustomResourceDefinition (not changed afterwards), `version` the name of one of its versions."""
 
-    def __init__(self, definition: Object, version: str, rules: Rules = no_rules) -> None:
+    def __init__(self, definition: Object, version: str) -> None:
         spec = definition["spec"]
         self.definition = definition
         self.group: str = spec["group"]
@@ -65,7 +67,6 @@ class CustomKind:
         self.settled_revision = UNSETTLED
         """Objects written after it are stored as this version shows them."""
         self.node: Object = (self.row.get("schema") or {}).get("openAPIV3Schema") or {}
-        self._rules = rules
 
     # Compiled when first needed: a restart with hundreds of definitions must not wait for them.
 
@@ -80,6 +81,14 @@ class CustomKind:
     @cached_property
     def _valid(self) -> Check:
         return compile_check(self.node)
+
+    @cached_property
+    def _rules(self) -> Callable[[Object, Object | None], list[Cause]] | None:
+        if not has_rules(self.node):
+            return None
+        from podium.objects.custom.rules import compile_rules
+
+        return compile_rules(self.node)
 
     @property
     def is_storage(self) -> bool:
@@ -168,7 +177,11 @@ class CustomKind:
                 found += repeated
             found += embedded_faults(self.node, new)
         found += self._negative_replicas(new)
-        return found or self._rules(new, old)
+        if self._rules is None:
+            return found
+        if any(c.reason in _BLOCKING for c in found):
+            return [*found, _NOT_ASKED]
+        return [*found, *self._rules(new, old)]
 
     def _negative_replicas(self, value: Object) -> list[Cause]:
         if self.scale is None:

@@ -13,13 +13,12 @@ from typing import Any
 
 from podium.objects.custom.patterns import compile_pattern
 from podium.objects.custom.pruning import PRESERVE, prune
-from podium.objects.custom.validity import EMBEDDED, INT_OR_STRING, LIST_KEYS, LIST_TYPE, Node
+from podium.objects.custom.validity import EMBEDDED, INT_OR_STRING, LIST_KEYS, LIST_TYPE, RULES, Node, has_rules
 from podium.objects.custom.violations import violations
 from podium.objects.validation.faults import Faults
 from podium.objects.values import copy
 
 MAP_TYPE = "x-kubernetes-map-type"
-RULES = "x-kubernetes-validations"
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 META = ("apiVersion", "kind", "metadata")
 ROOT, ITEM, FIELD = "the root", "specified array items", "specified object fields"
@@ -37,6 +36,10 @@ def check_schema(faults: Faults, schema: Node, path: str) -> None:
     _check_invariants(structural, schema, ROOT, path)
     _check_completeness(structural, schema, schema, path, path)
     faults += sorted(structural, key=str)
+    if len(faults) == before and has_rules(schema):
+        from podium.objects.custom.rule_checks import check_rules
+
+        check_rules(faults, schema, path)
     if len(faults) == before:
         _check_defaults(faults, schema, path, root=True)
 
@@ -62,8 +65,6 @@ def _check_language(faults: Faults, s: Node, path: str, *, root: bool = False, i
         faults.forbidden(f"{path}.uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic")
     if s.get("properties") and s.get("additionalProperties") not in (None, True):
         faults.forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
-    if s.get(RULES):
-        faults.forbidden(f"{path}.{RULES}", "Podium does not evaluate validation rules yet")
     _check_extensions(faults, s, path)
     _check_lists(faults, s, path)
     if isinstance(s.get("additionalProperties"), Mapping):

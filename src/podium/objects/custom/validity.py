@@ -20,7 +20,13 @@ Check = Callable[[Any], bool]
 INT_OR_STRING = "x-kubernetes-int-or-string"
 EMBEDDED = "x-kubernetes-embedded-resource"
 LIST_TYPE, LIST_KEYS = "x-kubernetes-list-type", "x-kubernetes-list-map-keys"
+RULES = "x-kubernetes-validations"
 RANGES = {"int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
+
+
+def has_rules(node: Node) -> bool:
+    """Whether there are any at the node or below. CEL is loaded for those only."""
+    return RULES.encode() in orjson.dumps(node)
 
 
 def types_of(node: Node) -> tuple[str, ...]:
