@@ -10,9 +10,8 @@ Source: k8s.io/kubernetes pkg/apis/*/validation, named in each file.
 from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
-from podium.objects.custom import definitions
 from podium.objects.resources import Resource
-from podium.objects.validation import cluster, configuration, endpoints, metadata, pods, services, workloads
+from podium.objects.validation import cluster, configuration, definitions, endpoints, metadata, pods, services, workloads
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 

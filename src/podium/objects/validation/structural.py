@@ -37,7 +37,7 @@ def check_schema(faults: Faults, schema: Node, path: str) -> None:
     _check_completeness(structural, schema, schema, path, path)
     faults += sorted(structural, key=str)
     if len(faults) == before and has_rules(schema):
-        from podium.objects.custom.rule_checks import check_rules
+        from podium.objects.validation.rules import check_rules
 
         check_rules(faults, schema, path)
     if len(faults) == before:

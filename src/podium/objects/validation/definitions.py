@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from podium.objects import names
 from podium.objects.custom.approval import approval_fault
 from podium.objects.custom.json_paths import compile_path
-from podium.objects.custom.structural import check_schema
 from podium.objects.custom.validity import RULES
 from podium.objects.validation.faults import Faults
+from podium.objects.validation.structural import check_schema
 from podium.objects.values import Object
 
 _NAMES = ("plural", "singular", "kind", "listKind")
