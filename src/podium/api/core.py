@@ -161,9 +161,10 @@ class Core:
     async def is_stored(self, resource: Resource, new: Object, record: Record) -> bool:
         """Whether a write of `new` over `record` (as `find` gave it) would change nothing, not even the version it is stored in."""
         kind = resource.custom
-        if kind is None or not isinstance(record, View):
+        if kind is None or new != record.value:
             return new == record.value
-        return new == record.value and await self.views.to_storage(kind, new) == record.stored.value
+        stored = record.stored.value if isinstance(record, View) else record.value
+        return await self.views.to_storage(kind, new) == stored
 
     @staticmethod
     def absent(request: Request) -> NotFound:

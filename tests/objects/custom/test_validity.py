@@ -16,7 +16,6 @@ def spec(**node: Any) -> dict[str, Any]:
     return {"type": "object", "properties": {"spec": node}}
 
 
-
 CASES: list[tuple[str, dict[str, Any], Any, list[str]]] = [
     ("text", TEXT, "a", []),
     ("type", INT, "x", ['spec: Invalid value: "string": spec in body must be of type integer: "string"']),
@@ -161,7 +160,9 @@ SCHEMAS = st.recursive(
     lambda below: st.one_of(
         below.map(lambda n: {"type": "array", "items": n, "maxItems": 2}),
         below.map(lambda n: {"type": "object", "additionalProperties": n}),
-        st.dictionaries(st.sampled_from("abc"), below, max_size=3).map(lambda p: {"type": "object", "properties": p, "required": sorted(p)[:1]}),
+        st.dictionaries(st.sampled_from("abc"), below, max_size=3).map(
+            lambda p: {"type": "object", "properties": p, "required": sorted(p)[:1]}
+        ),
         st.dictionaries(st.sampled_from("abc"), below, max_size=2).map(
             lambda p: {"type": "object", "properties": p, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}
         ),

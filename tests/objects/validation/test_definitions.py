@@ -164,7 +164,11 @@ RULES: list[tuple[str, dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("rule", "told"), [c[1:] for c in RULES], ids=[c[0] for c in RULES])
 def test_a_rule_is_fine_or_told_why(rule: dict[str, Any], told: list[str]) -> None:
-    node = {"type": "object", "properties": {"n": {"type": "integer"}, "l": {"type": "array", "items": TEXT}}, "x-kubernetes-validations": [rule]}
+    node = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}, "l": {"type": "array", "items": TEXT}},
+        "x-kubernetes-validations": [rule],
+    }
     found = faults(definition({"properties": {"spec": node}}))
     head = f"{ROOT}.properties[spec].x-kubernetes-validations[0]."
     assert [f.removeprefix(head) for f in found if f.startswith(head)] == told

@@ -39,7 +39,7 @@ class View(Record):
 
 
 async def _no_webhook(kind: CustomKind, objects: list[Object], api_version: str) -> list[Object]:
-    raise ServerError(f"conversion webhook for {kind.group}/{kind.storage_version}, Kind={kind.kind} failed: Podium calls no webhooks here")
+    raise ServerError(f"conversion webhook for {objects[0]['apiVersion']}, Kind={kind.kind} failed: Podium calls no webhooks here")
 
 
 class Views:

@@ -10,6 +10,7 @@ Source: apiextensions-apiserver pkg/apiserver/customresource_handler.go, pkg/reg
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 import orjson
 
@@ -17,7 +18,7 @@ from podium.objects import schema as schemas
 from podium.objects.cause import Cause, invalid
 from podium.objects.custom.json_paths import Find, compile_path
 from podium.objects.custom.pruning import Clean, Fill, compile_clean, compile_fill, drop_nulls, prune
-from podium.objects.custom.validity import Check, compile_check, has_rules
+from podium.objects.custom.validity import EMBEDDED, Check, Node, compile_check, has_rules
 from podium.objects.custom.violations import ABSENT, embedded_faults, repetitions, violations
 from podium.objects.resources import Resource, Subresource
 from podium.objects.schema import Schema
@@ -83,6 +84,10 @@ class CustomKind:
         return compile_check(self.node)
 
     @cached_property
+    def _embeds(self) -> bool:
+        return EMBEDDED.encode() in orjson.dumps(self.node)
+
+    @cached_property
     def _rules(self) -> Callable[[Object, Object | None], list[Cause]] | None:
         if not has_rules(self.node):
             return None
@@ -140,6 +145,8 @@ class CustomKind:
         findings = Findings()
         if "metadata" in value:
             conform_part(value["metadata"], schemas.named(OBJECT_META), "metadata", findings)
+        if self._embeds:
+            _conform_embedded(value, self.node, "", findings)
         if self._clean is not None and not self._clean(value):
             self._mend(value, findings)
         return findings
@@ -208,6 +215,21 @@ class CustomKind:
         else:
             self.default(value)
         return stored if stored is not None and value == stored else value
+
+
+def _conform_embedded(value: Any, node: Node, path: str, findings: Findings) -> None:
+    """The metadata of resources inside the resource."""
+    if type(value) is list and isinstance(node.get("items"), Mapping):
+        for index, item in enumerate(value):
+            _conform_embedded(item, node["items"], f"{path}[{index}]", findings)
+    elif type(value) is dict:
+        if node.get(EMBEDDED) and isinstance(value.get("metadata"), dict):
+            conform_part(value["metadata"], schemas.named(OBJECT_META), f"{path}.metadata", findings)
+        known, others = node.get("properties", {}), node.get("additionalProperties")
+        for name, child in value.items():
+            below = known.get(name, others)
+            if isinstance(below, Mapping):
+                _conform_embedded(child, below, f"{path}.{name}" if path else name, findings)
 
 
 def _reader(path: str) -> Callable[[Object], str]:
