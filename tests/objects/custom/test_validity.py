@@ -140,7 +140,12 @@ def test_what_did_not_change_is_not_complained_of(old: Any, new: Any, told: list
     assert [str(c) for c in violations(schema, {"spec": new}, {"spec": old})] == told
 
 
-@pytest.mark.parametrize(("number", "text"), [(0, "0"), (3, "3"), (3.0, "3"), (0.5, "0.5"), (1e6, "1e+06"), (1234567, "1.234567e+06"), (1e-5, "1e-05"), (-100, "-100")])  # fmt: skip
+NUMBERS = [
+    (0, "0"), (3, "3"), (3.0, "3"), (0.5, "0.5"), (1e6, "1e+06"), (1234567, "1.234567e+06"), (1e-5, "1e-05"), (-100, "-100"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "text"), NUMBERS)
 def test_numbers_are_shown_as_go_shows_them(number: float, text: str) -> None:
     assert go_number(number) == text
 

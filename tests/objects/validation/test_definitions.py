@@ -12,11 +12,15 @@ TEXT = {"type": "string"}
 ROOT = "spec.validation.openAPIV3Schema"
 
 
+def names(**more: Any) -> dict[str, Any]:
+    return {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList", **more}
+
+
 def definition(schema: Any = None, *, versions: list[Any] | None = None, **spec: Any) -> dict[str, Any]:
     schema = {"type": "object", **(schema or {})}
     row = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     whole = {
-        "group": "example.com", "scope": "Namespaced", "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+        "group": "example.com", "scope": "Namespaced", "names": names(),
         "versions": versions if versions is not None else [row], "conversion": {"strategy": "None"}, **spec,
     }  # fmt: skip
     return {
@@ -35,10 +39,6 @@ def row(name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "served": True, "storage": False, "schema": {"openAPIV3Schema": {"type": "object"}}, **more}
 
 
-def names(**more: Any) -> dict[str, Any]:
-    return {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList", **more}
-
-
 SPECS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("plain", definition(), []),
     ("no dot in the group", definition(group="example"), ['spec.group: Invalid value: "example": should be a domain with at least one dot']),
@@ -46,13 +46,16 @@ SPECS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("two storage versions", definition(versions=[row("v1", storage=True), row("v2", storage=True)]), [
         'spec.versions: Invalid value: [{"name":"v1","served":true,"storage":true},{"name":"v2","served":true,"storage":true}]: '
         "must have exactly one version marked as storage version"]),
-    ("no schema", definition(versions=[row("v1", storage=True, schema=None)]), ["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"]),
-    ("kind as list kind", definition(names=names(listKind="Widget")), ['spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same']),
+    ("no schema", definition(versions=[row("v1", storage=True, schema=None)]),
+     ["spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required"]),
+    ("kind as list kind", definition(names=names(listKind="Widget")),
+     ['spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same']),
     ("column type", definition(versions=[row("v1", storage=True, additionalPrinterColumns=[{"name": "A", "type": "text", "jsonPath": ".spec.a"}])]),
      ['spec.additionalPrinterColumns[0].type: Invalid value: "text": must be one of boolean,date,integer,number,string']),
     ("column path", definition(versions=[row("v1", storage=True, additionalPrinterColumns=[{"name": "A", "type": "string", "jsonPath": "spec.a"}])]),
      ['spec.additionalPrinterColumns[0].JSONPath: Invalid value: "spec.a": must be a simple json path starting with .']),
-    ("scale path", definition(versions=[row("v1", storage=True, subresources={"scale": {"specReplicasPath": ".replicas", "statusReplicasPath": ".status.n"}})]),
+    ("scale path", definition(versions=[
+        row("v1", storage=True, subresources={"scale": {"specReplicasPath": ".replicas", "statusReplicasPath": ".status.n"}})]),
      ['spec.subresources.scale.specReplicasPath: Invalid value: ".replicas": should be a json path under .spec']),
     ("deprecation", definition(versions=[row("v1", storage=True, deprecationWarning="x")]),
      ['spec.versions[0].deprecationWarning: Invalid value: "x": can only be set for deprecated versions']),
@@ -60,7 +63,9 @@ SPECS: list[tuple[str, dict[str, Any], list[str]]] = [
      ['spec.selectableFields[0].jsonPath: Invalid value: ".spec.color": is an invalid path: does not refer to a valid field']),
     ("webhook without a place", definition(conversion={"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}}),
      ["spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook"]),
-    ("webhook by http", definition(conversion={"strategy": "Webhook", "webhook": {"clientConfig": {"url": "http://x/y"}, "conversionReviewVersions": ["v9"]}}),
+    ("webhook by http", definition(
+        conversion={"strategy": "Webhook", "webhook": {"clientConfig": {"url": "http://x/y"}, "conversionReviewVersions": ["v9"]}}
+     ),
      ["spec.conversion.webhookClientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired format: https://host[:port]/path",
       'spec.conversion.conversionReviewVersions: Invalid value: ["v9"]: must include at least one of v1, v1beta1']),
     ("protected group", definition(group="x.k8s.io"), [
