@@ -128,13 +128,23 @@ _BY_WRITE: dict[tuple[str, str, str], tuple[Plugin, ...]] = {
     ("create", "", "nodes"): (taint_new_node,),
 }
 
+_NAMES: dict[Plugin, str] = {
+    namespace_lifecycle: "NamespaceLifecycle",
+    service_account: "ServiceAccount",
+    default_tolerations: "DefaultTolerationSeconds",
+    priority: "Priority",
+    taint_new_node: "TaintNodesByCondition",
+}
+"""Upstream's names, by which a plugin is left out (--disable-admission-plugins)."""
+
 
 async def admit(core: Core, request: Request, new: Object, old: Object | None) -> None:
     """Asks every plugin that this write concerns. Raises StatusError."""
     if old is not None:
         return
     for plugin in _BY_WRITE.get(("create", request.resource.group, request.resource.plural), _EVERY_CREATE):
-        await plugin(core, request, new, old)
+        if _NAMES[plugin] not in core.disabled_plugins:
+            await plugin(core, request, new, old)
 
 
 def check_deletable(request: Request) -> None:

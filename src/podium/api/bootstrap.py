@@ -7,6 +7,7 @@ import ipaddress
 from typing import Any
 
 from podium.api.admission import PROTECTED_NAMESPACES
+from podium.api.bootstrap_policy import write_policy
 from podium.api.core import Core
 from podium.api.encoding import encode
 from podium.api.request import Request, User
@@ -22,6 +23,7 @@ async def bootstrap(core: Core, service_cidr: str, api_endpoint: tuple[str, int]
     """`api_endpoint` is where pods reach this server (address, port); None when nothing listens."""
     for name in PROTECTED_NAMESPACES:
         await _ensure(core, resource("namespaces"), None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await write_policy(core)
     address = str(ipaddress.ip_network(service_cidr)[1])
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": api_endpoint[1] if api_endpoint else 6443}]

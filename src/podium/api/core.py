@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from podium.api.authorization import Authorizer
 from podium.api.custom.views import View, Views
 from podium.api.encoding import encode
 from podium.api.request import Request
@@ -112,6 +113,9 @@ class Core:
     world: World
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
+    disabled_plugins: frozenset[str] = frozenset()
+    """Admission plugins that are not asked, by upstream's names."""
+    authorizer: Authorizer = field(default_factory=Authorizer)
     views: Views = field(default_factory=Views)
 
     def strategy(self, resource: Resource) -> Strategy:

@@ -1,6 +1,7 @@
 """The API server's front on HTTPS: bytes in, bytes out. The request path, in order:
 
-route (routing) -> authenticate (authentication) -> decode (objects.decoding) -> authorize (authorization) -> verb (dispatch) -> render (rendering)
+route (routing) -> authenticate (authentication, impersonation) -> authorize (authorization) -> decode (objects.decoding)
+-> verb (dispatch) -> render (rendering)
 
 Every refusal is a StatusError raised somewhere on the way; it becomes a response here and nowhere else. The same `ApiServer.execute`
 serves the in-process transport, which skips the bytes and keeps everything else.
@@ -10,11 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import orjson
+
 from podium.api import compression, documents, routing
-from podium.api.authentication import Authenticator, impersonated
-from podium.api.authorization import authorize, check_impersonation
+from podium.api.account_tokens import DISCOVERY_PATH, JWKS_PATH
+from podium.api.authentication import Authenticator
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
+from podium.api.impersonation import impersonated
 from podium.api.measurements import Measurements, labels_of
 from podium.api.negotiation import Form, negotiate
 from podium.api.node_proxy import NodeProxy
@@ -47,6 +51,8 @@ _PATCH_TYPES = {
     "application/apply-patch+yaml": "apply",
 }
 _PUBLIC = ("/healthz", "/livez", "/readyz")
+_STREAMS = ("exec", "attach", "portforward")
+_CONNECT_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _CONNECT = ("log", "exec", "attach", "portforward", "proxy")
 
 
@@ -64,7 +70,10 @@ class ApiServer:
 
     async def execute(self, request: Request) -> Result:
         """Authorizes and runs one request that is not a watch or a connect. Raises StatusError."""
-        authorize(request)
+        self.core.authorizer.authorize(request)
+        return await self._run(request)
+
+    async def _run(self, request: Request) -> Result:
         try:
             return await dispatch(self.core, request, self.authenticator)
         except StoreError as error:
@@ -91,6 +100,7 @@ class ApiServer:
         user = await self._authenticate(http)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
+            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
             return self._document(http)
         return await self._serve_target(http, connection, target, user)
 
@@ -102,17 +112,17 @@ class ApiServer:
             user = self.authenticator.by_certificate(http.peer)
         else:
             raise Unauthorized("Unauthorized")
-        wanted = impersonated(http.headers)
-        if wanted is None:
-            return user
-        check_impersonation(user, wanted)
-        return wanted
+        return impersonated(self.core.authorizer, user, http.headers)
 
     def _document(self, http: HttpRequest) -> Response:
         if http.method not in ("GET", "HEAD"):
             raise NotFound("the server could not find the requested resource")
         if http.path == "/metrics":
             return Response(200, self.measurements.registry.exposition(), ((b"content-type", METRICS_TYPE.encode()),))
+        if http.path == JWKS_PATH:
+            return Response(200, orjson.dumps(self.authenticator.accounts.jwks()), _JWKS)
+        if http.path == DISCOVERY_PATH:
+            return value_response(200, self.authenticator.accounts.discovery())
         if self._documents is None:
             self._documents = documents.Documents(self.core.catalog)
         return self._documents.serve(http)
@@ -148,15 +158,22 @@ class ApiServer:
 
     async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         if request.subresource in _CONNECT:
-            authorize(request)
+            self._authorize_connection(request, http.method)
             return await self.nodes.connect(request, http, connection)
+        self.core.authorizer.authorize(request)
         form = negotiate(http.headers.get("accept", ""))
         if request.verb == "watch":
-            authorize(request)
             return await serve_watch(self.core, self.hubs, request, form, connection)
         self._decode(http, request)
-        result = await self.execute(request)
+        result = await self._run(request)
         return self._render(request, result, form)
+
+    def _authorize_connection(self, request: Request, method: str) -> None:
+        """By what the connection does: a stream into a container needs `create` even where the protocol begins with a GET."""
+        verb = _CONNECT_VERBS.get(method, "get")
+        self.core.authorizer.authorize(request, verb)
+        if verb == "get" and request.subresource in _STREAMS:
+            self.core.authorizer.authorize(request, "create")
 
     def _render(self, request: Request, result: Result, form: Form) -> Response:
         now = self.core.world.clock.now()
@@ -195,6 +212,7 @@ class ApiServer:
         return error_response(TooLarge("Request entity too large: limit is 3145728"))
 
 
+_JWKS = ((b"content-type", b"application/jwk-set+json"), (b"cache-control", b"public, max-age=3600"))
 _NO_OPTIONS: Mapping[str, str] = {}
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from podium.api import field_management
 from podium.api.admission import admit
 from podium.api.core import Core, Object
+from podium.api.escalation import check_grant
+from podium.api.node_restriction import check_write
 from podium.api.request import ObjectResult, Request
 from podium.objects import conversion, patches, values
 from podium.objects.cause import Cause, invalid_error
@@ -82,6 +84,8 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
         field_management.track(request, new, None, metadata["creationTimestamp"])
     if request.missing:
         _judge(request, new, None, kind.validate_create(resource, new))
+    check_write(core.authorizer, request, new, None)
+    check_grant(core.authorizer, request, new, None)
     await admit(core, request, new, None)
     _judge(request, new, None, kind.validate_create(resource, new))
     reservation = strategy.reserve(core, new, None)
@@ -190,6 +194,7 @@ async def _apply_new(core: Core, request: Request, applied: Object, now: str) ->
             request.name,
             "uid mismatch: the provided object specified uid, and no existing object was found",
         )
+    core.authorizer.authorize_creation(request)
     new = values.copy(field_management.apply(request, None, applied, now))
     new["metadata"].pop("resourceVersion", None)
     _conform(request, new, core.stored_as(request.resource))
@@ -268,6 +273,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
         field_management.track(request, new, old, core.world.clock.timestamp())
     if request.missing:
         _judge(request, new, old, kind.validate_update(resource, new, old, request.subresource))
+    check_write(core.authorizer, request, new, old)
+    check_grant(core.authorizer, request, new, old)
     await admit(core, request, new, old)
     _judge(request, new, old, kind.validate_update(resource, new, old, request.subresource))
     if not _finished(new) and await core.is_stored(resource, new, record):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
-from podium.objects.validation import cluster, configuration, definitions, endpoints, metadata, pods, services, workloads
+from podium.objects.validation import access, cluster, configuration, definitions, endpoints, metadata, pods, services, workloads
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 
@@ -37,6 +37,10 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): definitions.check_definition,
+    (access.GROUP, "Role"): access.check_role,
+    (access.GROUP, "ClusterRole"): access.check_cluster_role,
+    (access.GROUP, "RoleBinding"): access.check_role_binding,
+    (access.GROUP, "ClusterRoleBinding"): access.check_cluster_role_binding,
 }
 """By (group, kind), of what is created: the body of a subresource has its own kind."""
 
@@ -55,6 +59,8 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("", "Namespace", "finalize"): cluster.check_namespace_finalize,
     ("", "Node", ""): cluster.check_node_update,
     ("", "Node", "status"): cluster.check_node_update,
+    (access.GROUP, "RoleBinding", ""): access.check_role_binding_update,
+    (access.GROUP, "ClusterRoleBinding", ""): access.check_cluster_role_binding_update,
     ("apps", "Deployment", "status"): workloads.check_counts,
     ("apps", "ReplicaSet", "status"): workloads.check_counts,
     ("", "ReplicationController", "status"): workloads.check_counts,
