@@ -1,12 +1,18 @@
 """Every component under its own identity: what each may, because it must, and what it cannot. One row is one question."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from podium.api import authentication_config
 from podium.api.attributes import Attributes
 from podium.api.bootstrap_controller_roles import CONTROLLER_ROLES
+from podium.api.bootstrap_roles import CLUSTER_ROLES
 from podium.api.request import User
 from podium.control_plane import CONTROLLER_MANAGER, SCHEDULER, ControlPlane, controller
 from podium.node_process import FLEET
+from podium.world.real import RealWorld
 from tests.api.conftest import authority, plane
 
 __all__ = ["authority", "plane"]
@@ -106,3 +112,21 @@ async def test_no_controller_is_an_administrator(plane: ControlPlane, name: str)
     authorizer = plane.server.core.authorizer
     for verb, group, plural in (("*", "*", "*"), ("bind", "rbac.authorization.k8s.io", "clusterroles"), ("impersonate", "", "users")):
         assert not authorizer.allows(Attributes(user, verb, group, plural, "", "", "x"))
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "access.md").read_text()
+
+
+def test_the_page_on_access_names_what_exists() -> None:
+    groups = ("system:masters", "system:nodes", "system:node:NAME", "system:serviceaccount:kube-system:NAME", "system:controller:NAME")
+    known = {*CLUSTER_ROLES, *(user.name for user in IDENTITIES.values()), *groups}
+    named = re.findall(r"`((?:system|podium):[^`]+)`", PAGE)
+    assert named and [name for name in named if name not in known] == []
+
+
+def test_the_configuration_on_the_page_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0])
+    (tmp_path / "tokens.csv").write_text(re.findall(r"`(token,user,.*?)`", PAGE)[0])
+    sources = authentication_config.load(tmp_path, RealWorld())
+    assert [p.issuer for p in sources.providers] == ["https://issuer.example.com"]
+    assert sources.static is not None and sources.static.find("token") == User("user", ("group1", "group2", "system:authenticated"), "uid")

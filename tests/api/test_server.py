@@ -348,3 +348,9 @@ async def test_scale_is_printed_with_its_own_columns(live: Live):
     table = orjson.loads(asked.body)
     assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
     assert table["rows"][0]["cells"][:3] == ["web", 2, 0]
+
+
+async def test_use_of_a_deprecated_resource_is_warned_of(live: Live):
+    answer = await live.ask("GET", "/api/v1/namespaces/default/endpoints")
+    assert answer.headers["warning"] == '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
+    assert "warning" not in (await live.ask("GET", "/api/v1/namespaces/default/services")).headers

@@ -20,6 +20,8 @@ from tests.e2e.conftest import Kubectl, without_kubectl
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, without_kubectl]
 PATIENCE_S = 20.0
 WINDOW = (33, 99)
+SIZE_COMES = b"while [ \"$(stty size)\" != '33 99' ]; do sleep 0.1; done; echo fits $((5 * 5))\n"
+"""kubectl sends the size of its terminal beside the input, in no order."""
 TALKER = os.path.join(os.path.dirname(__file__), "manifests", "talker.yaml")
 
 
@@ -146,8 +148,8 @@ def test_exec_with_a_terminal(kubectl: Kubectl) -> None:
     with terminal(kubectl, "exec", "-it", "talker", "--", "sh") as (process, ours):
         os.write(ours, b"echo $((6 * 7)); test -t 0 && echo a terminal\n")
         read_until(ours, lambda text: "42\r\n" in text and "\na terminal" in text)
-        os.write(ours, b"stty size\n")
-        read_until(ours, lambda text: "33 99" in text)
+        os.write(ours, SIZE_COMES)
+        read_until(ours, lambda text: "fits 25" in text)
         os.write(ours, b"sleep 100\n")
         time.sleep(0.2)
         os.write(ours, b"\x03")  # Ctrl-C ends the command, not the shell
@@ -163,8 +165,8 @@ def test_run_with_a_terminal_attaches_and_leaves_no_pod(kubectl: Kubectl) -> Non
     shell = ("run", "shell", "-it", "--rm", "--image=busybox", "--restart=Never", "--command", "--", "sh")
     with terminal(kubectl, *shell) as (process, ours):
         read_until(ours, lambda text: "If you don't see a command prompt" in text)
-        os.write(ours, b"\necho $((6 * 7)); stty size\n")
-        read_until(ours, lambda text: "42\r\n" in text and "33 99" in text)
+        os.write(ours, SIZE_COMES)
+        read_until(ours, lambda text: "fits 25" in text)
         os.write(ours, b"exit 6\n")
         read_until(ours, lambda text: "deleted" in text)
         assert process.wait(PATIENCE_S) == 6

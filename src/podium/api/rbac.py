@@ -10,6 +10,7 @@ other namespaces or the cluster scope.
 Source: k8s.io/kubernetes plugin/pkg/auth/authorizer/rbac, pkg/registry/rbac/validation/rule.go.
 """
 
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -84,15 +85,14 @@ class Rbac:
             self._file(scope, name, value)
 
     def _file(self, scope: str, name: str, value: Object) -> None:
-        reference = value["roleRef"]
-        role = (scope if reference["kind"] == "Role" else "", reference["name"])
+        reference = value.get("roleRef") or {}
+        role = (scope if reference.get("kind") == "Role" else "", reference.get("name", ""))
         by_subject = self._grants.setdefault(scope, {})
         filed = self._filed[scope, name] = []
         for subject in value.get("subjects") or ():
             key, text = _subject(subject, scope)
             if key:
-                by_subject.setdefault(key, []).append(Grant(scope, name, role, text))
-                by_subject[key].sort(key=lambda g: g.binding)
+                insort(by_subject.setdefault(key, []), Grant(scope, name, role, text), key=lambda g: g.binding)
                 filed.append(key)
 
     def _unfile(self, scope: str, name: str) -> None:

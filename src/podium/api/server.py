@@ -53,6 +53,7 @@ _PATCH_TYPES = {
 _PUBLIC = ("/healthz", "/livez", "/readyz")
 _STREAMS = ("exec", "attach", "portforward")
 _CONNECT_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_DEPRECATED = {("", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 _CONNECT = ("log", "exec", "attach", "portforward", "proxy")
 
 
@@ -134,6 +135,8 @@ class ApiServer:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         request = Request(verb, target.resource, user, target.namespace, target.name, target.subresource, options=options)
         request.user_agent = http.headers.get("user-agent", "")
+        if deprecation := _DEPRECATED.get((target.resource.group, target.resource.plural)):
+            request.warn(deprecation)
         return await self._measured(http, connection, request)
 
     async def _measured(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:

@@ -116,7 +116,12 @@ def _end_remains(cluster: Cluster) -> bool:
     for directory in (cluster.run_dir, cluster.pods_dir, cluster.processes_dir):
         remains.unmount_below(directory)
     names = (cluster.network_device, process_cgroup.group_name(str(cluster.processes_dir)))
-    return not readiness.wait_until(lambda: all(map(remains.remove_groups, names)) and not shims(), DEATH_PATIENCE_S)
+
+    def gone() -> bool:
+        groups = [name for name in names if not remains.remove_groups(name)]
+        return not groups and not shims()
+
+    return not readiness.wait_until(gone, DEATH_PATIENCE_S)
 
 
 def _clear(cluster: Cluster) -> None:

@@ -50,8 +50,8 @@ async def serve(websocket: WebSocket, session: ExecSession, *, stdin: bool, stdo
             websocket.send(bytes([ERROR]) + orjson.dumps(output.result()))
             await websocket.drain()
     finally:
-        await supervisor.stop()
         await session.kill()  # lets go of the streams also when the command has ended
+        await supervisor.stop()
         await websocket.close()
 
 
