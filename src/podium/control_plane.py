@@ -14,14 +14,17 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
-from podium.api import authentication_config
+from podium.api import admission, authentication_config
 from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
 from podium.api.core import Core
 from podium.api.custom.registry import CustomResources
+from podium.api.custom.views import Views
+from podium.api.custom.webhook_conversion import WebhookConversion
 from podium.api.encoding import encode
 from podium.api.expiry import expire_events
 from podium.api.measurements import Measurements
@@ -75,6 +78,9 @@ class ControlPlane:
         self.server.hubs.close()
         await self.tasks.stop()
         await self.server.nodes.aclose()
+        await self.server.core.admission.aclose()
+        if self.server.audit is not None:
+            await self.server.audit.aclose()
         await self.server.core.store.close()
 
 
@@ -99,6 +105,8 @@ async def build(
     plane = ControlPlane(server, world, Supervisor("control-plane"))
     custom = CustomResources(core, server.hubs)
     await custom.start()
+    await admission.start(core)
+    core.views = Views(WebhookConversion(core.admission.webhook_client, world.uid))
     plane.tasks.start("custom-resources", custom.run())
     await bootstrap(core, service_cidr, api_endpoint)
     plane.tasks.start("event-expiry", expire_events(core))
@@ -106,10 +114,11 @@ async def build(
     return plane
 
 
-def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True) -> None:
-    """Starts every control loop; they run until `plane.stop()`."""
+def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True, sign: Callable[..., str] | None = None) -> None:
+    """Starts every control loop; they run until `plane.stop()`. `sign` signs approved certificate requests; without it nobody does."""
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
+    from podium.controllers.certificate_signing import CertificateSigningController
     from podium.controllers.cluster_role_aggregation import ClusterRoleAggregationController
     from podium.controllers.deployments import DeploymentController
     from podium.controllers.endpoint_slices import EndpointSliceController
@@ -118,9 +127,12 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
+    from podium.controllers.policy_status import PolicyStatusController
     from podium.controllers.replica_sets import ReplicaSetController
+    from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
+    from podium.controllers.volume_protection import ClaimProtection, VolumeProtection
 
     world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
     mirrors = Mirrors(plane.client(CONTROLLER_MANAGER), world, owner)
@@ -140,6 +152,12 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     start("endpointslice-controller", EndpointSliceController, "endpoint-slice-controller")
     start("endpoint-controller", EndpointsController)
     start("generic-garbage-collector", GarbageCollector, "garbage-collector-controller", resources=catalog)
+    start("resourcequota-controller", ResourceQuotaController, resources=catalog)
+    start("pvc-protection-controller", ClaimProtection)
+    start("pv-protection-controller", VolumeProtection)
+    if sign is not None:
+        start("certificate-controller", CertificateSigningController, sign=sign)
+    start("validatingadmissionpolicy-status-controller", PolicyStatusController, resources=catalog)
     start("pod-garbage-collector", PodGarbageCollector)
     start("node-controller", NodeLifecycleController)
     start("clusterrole-aggregation-controller", ClusterRoleAggregationController)
@@ -206,12 +224,13 @@ async def _run(cluster: Cluster) -> None:
         identities=identities,
     )  # fmt: skip
     server = plane.server
+    _start_audit(plane, cluster)
     http = HttpServer(server.handle, _server_tls(authority, cluster), on_crash=server.crashed, on_too_large=server.too_large)
     await http.listen(cluster.api_host, cluster.api_port)
     if len(keys) > 1:
         plane.tasks.start("seal anew", write_anew(store, resource("secrets").prefix))
     plane.tasks.start("compaction", compact_regularly(store))
-    start_controllers(plane, ca_pem=authority.ca_pem.decode())
+    start_controllers(plane, ca_pem=authority.ca_pem.decode(), sign=authority.sign_request)
     plane.tasks.start("controllers", plane.controllers.failed())
     try:
         await plane.tasks.until(stopping)
@@ -219,6 +238,20 @@ async def _run(cluster: Cluster) -> None:
         await plane.controllers.stop()
         await http.close()
         await plane.stop()
+
+
+def _start_audit(plane: ControlPlane, cluster: Cluster) -> None:
+    if not cluster.audit_policy_file:
+        return
+    from podium.api import audit_policy
+    from podium.api.audit_log import AuditLog
+
+    try:
+        policy = audit_policy.parse(Path(cluster.audit_policy_file).read_text())
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"audit policy {cluster.audit_policy_file}: {error}") from error
+    plane.server.audit = AuditLog(policy, cluster.audit_log_path, plane.world)
+    plane.tasks.start("audit", plane.server.audit.run())
 
 
 def _server_tls(authority: Authority, cluster: Cluster) -> ssl.SSLContext:

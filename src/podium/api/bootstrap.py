@@ -1,4 +1,5 @@
-"""What every cluster has from its first moment: the system namespaces and the `kubernetes` Service with the API server behind it.
+"""What every cluster has from its first moment: the system namespaces, the built-in priority classes and the `kubernetes` Service with the
+API server behind it.
 
 Idempotent: runs at every start, and mends what was removed. Source: k8s.io/kubernetes pkg/controlplane (systemnamespaces, kubernetesservice).
 """
@@ -7,6 +8,7 @@ import ipaddress
 from typing import Any
 
 from podium.api.admission import PROTECTED_NAMESPACES
+from podium.api.admission.priority import SYSTEM_CLASSES
 from podium.api.bootstrap_policy import write_policy
 from podium.api.core import Core
 from podium.api.encoding import encode
@@ -23,6 +25,16 @@ async def bootstrap(core: Core, service_cidr: str, api_endpoint: tuple[str, int]
     """`api_endpoint` is where pods reach this server (address, port); None when nothing listens."""
     for name in PROTECTED_NAMESPACES:
         await _ensure(core, resource("namespaces"), None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for name, number, description in SYSTEM_CLASSES:
+        await _ensure(
+            core,
+            resource("priorityclasses", "scheduling.k8s.io"),
+            None,
+            {
+                "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": number,
+                "description": description,
+            },
+        )  # fmt: skip
     await write_policy(core)
     address = str(ipaddress.ip_network(service_cidr)[1])
     labels = {"component": "apiserver", "provider": "kubernetes"}

@@ -1,7 +1,7 @@
 """What the verbs share: the store, the world, the catalogue, and one strategy per resource."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from podium.api.authorization import Authorizer
 from podium.api.custom.views import View, Views
@@ -12,6 +12,9 @@ from podium.objects.status import NotFound, not_found
 from podium.store.interface import Store
 from podium.store.record import Record
 from podium.world.interface import World
+
+if TYPE_CHECKING:
+    from podium.api.admission.state import AdmissionState
 
 Object = dict[str, Any]
 
@@ -59,6 +62,10 @@ class Strategy:
 
     def prepare_delete(self, core: "Core", new: Object) -> None:
         """The first delete of an object, before it is known who holds it back."""
+
+    def prepare_approval(self, core: "Core", new: Object, old: Object) -> None:
+        """A write to the approval subresource: only certificate requests have one."""
+        raise AssertionError("this kind has no approval")
 
     def reserve(self, core: "Core", new: Object, old: Object | None) -> "Reservation | None":
         return None
@@ -115,6 +122,7 @@ class Core:
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
     disabled_plugins: frozenset[str] = frozenset()
     """Admission plugins that are not asked, by upstream's names."""
+    admission: "AdmissionState" = field(init=False)
     authorizer: Authorizer = field(default_factory=Authorizer)
     views: Views = field(default_factory=Views)
 

@@ -15,6 +15,9 @@ import orjson
 
 from podium.api import compression, documents, routing
 from podium.api.account_tokens import DISCOVERY_PATH, JWKS_PATH
+from podium.api.admission import approve_connect
+from podium.api.admission.connections import connect_options
+from podium.api.audit_log import AuditEvent, AuditLog
 from podium.api.authentication import Authenticator
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
@@ -23,7 +26,7 @@ from podium.api.measurements import Measurements, labels_of
 from podium.api.negotiation import Form, negotiate
 from podium.api.node_proxy import NodeProxy
 from podium.api.rendering import list_response, object_response, value_response
-from podium.api.request import ListResult, Request, Result, User
+from podium.api.request import ANONYMOUS, ListResult, Request, Result, User
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
@@ -67,14 +70,38 @@ class ApiServer:
     nodes: NodeProxy
     measurements: Measurements
     ready: bool = False
+    audit: AuditLog | None = None
     _documents: documents.Documents | None = field(default=None)
 
     async def execute(self, request: Request) -> Result:
-        """Authorizes and runs one request that is not a watch or a connect. Raises StatusError."""
-        self.core.authorizer.authorize(request)
-        return await self._run(request)
+        """Authorizes and runs one request that is not a watch or a connect, for a client in this process. Raises StatusError."""
+        if self.audit is None:
+            self.core.authorizer.authorize(request)
+            return await self._run(request)
+        path = request.resource.path(request.namespace, request.name, request.subresource)
+        request.audit = self.audit.begin(request.user, request.verb, path, request, user_agent=request.user_agent)
+        code, failure = 500, None
+        try:
+            self._authorize(request)
+            result = await self._run(request)
+            code = 200 if isinstance(result, ListResult) else result.status
+            return result
+        except StatusError as error:
+            code, failure = error.code, error
+            raise
+        finally:
+            if request.audit is not None:
+                request.audit.complete(code, failure)
 
     async def _run(self, request: Request) -> Result:
+        if request.audit is None:
+            return await self._dispatch(request)
+        request.audit.decoded()
+        result = await self._dispatch(request)
+        request.audit.answered(result)
+        return result
+
+    async def _dispatch(self, request: Request) -> Result:
         try:
             return await dispatch(self.core, request, self.authenticator)
         except StoreError as error:
@@ -98,22 +125,53 @@ class ApiServer:
     async def _answer(self, http: HttpRequest, connection: Connection) -> Response | None:
         if http.path.startswith(_PUBLIC):
             return documents.health(http, ready=self.ready)
-        user = await self._authenticate(http)
+        original, user = await self._authenticate(http, connection)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
-            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
-            return self._document(http)
-        return await self._serve_target(http, connection, target, user)
+            return self._serve_path(http, connection, original, user)
+        return await self._serve_target(http, connection, target, original, user)
 
-    async def _authenticate(self, http: HttpRequest) -> User:
-        """Who asks, or whom they act as. Raises Unauthorized, Forbidden."""
+    async def _authenticate(self, http: HttpRequest, connection: Connection) -> tuple[User, User]:
+        """(who asks, whom they act as). Raises Unauthorized, Forbidden."""
+        try:
+            user = await self._identify(http)
+            return user, impersonated(self.core.authorizer, user, http.headers)
+        except StatusError as error:
+            if (event := self._audited(http, connection, ANONYMOUS, ANONYMOUS, None)) is not None:
+                event.complete(error.code, error)
+            raise
+
+    def _audited(self, http: HttpRequest, connection: Connection, original: User, user: User, request: Request | None) -> AuditEvent | None:
+        if self.audit is None:
+            return None
+        verb = request.verb if request is not None else http.method.lower()
+        return self.audit.begin(
+            user, verb, http.target, request, impersonator=original if original is not user else None, source=connection.remote_address,
+            user_agent=http.headers.get("user-agent", ""),
+        )  # fmt: skip
+
+    def _serve_path(self, http: HttpRequest, connection: Connection, original: User, user: User) -> Response:
+        event = self._audited(http, connection, original, user, None)
+        code, failure = 500, None
+        try:
+            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
+            response = self._document(http)
+            code = response.status
+            return response
+        except StatusError as error:
+            code, failure = error.code, error
+            raise
+        finally:
+            if event is not None:
+                event.complete(code, failure)
+
+    async def _identify(self, http: HttpRequest) -> User:
+        """Raises Unauthorized."""
         if authorization := http.headers.get("authorization"):
-            user = await self.authenticator.by_token(authorization)
-        elif http.peer is not None:
-            user = self.authenticator.by_certificate(http.peer)
-        else:
-            raise Unauthorized("Unauthorized")
-        return impersonated(self.core.authorizer, user, http.headers)
+            return await self.authenticator.by_token(authorization)
+        if http.peer is not None:
+            return self.authenticator.by_certificate(http.peer)
+        raise Unauthorized("Unauthorized")
 
     def _document(self, http: HttpRequest) -> Response:
         if http.method not in ("GET", "HEAD"):
@@ -128,7 +186,9 @@ class ApiServer:
             self._documents = documents.Documents(self.core.catalog)
         return self._documents.serve(http)
 
-    async def _serve_target(self, http: HttpRequest, connection: Connection, target: routing.Target, user: User) -> Response | None:
+    async def _serve_target(
+        self, http: HttpRequest, connection: Connection, target: routing.Target, original: User, user: User
+    ) -> Response | None:
         options = {k: v[-1] for k, v in http.query.items()} if http.query else _NO_OPTIONS
         verb = target.verb(http.method, watch=options.get("watch", "false") in ("1", "true", "True", ""))
         if not verb:
@@ -137,6 +197,7 @@ class ApiServer:
         request.user_agent = http.headers.get("user-agent", "")
         if deprecation := _DEPRECATED.get((target.resource.group, target.resource.plural)):
             request.warn(deprecation)
+        request.audit = self._audited(http, connection, original, user, request)
         return await self._measured(http, connection, request)
 
     async def _measured(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
@@ -145,38 +206,59 @@ class ApiServer:
         running = self.measurements.started(labels)
         clock = self.core.world.clock
         began_s, code = clock.monotonic(), 500
+        failure: StatusError | None = None
         try:
             response = await self._serve_request(http, connection, request)
             code = response.status if response is not None else 200
             return response
         except StatusError as error:
-            code = error.code
+            code, failure = error.code, error
             return error_response(error, request.warnings)
         except asyncio.CancelledError:
             code = 200 if labels[0] in ("WATCH", "CONNECT") else 499  # the client has gone
             raise
         finally:
             running.value -= 1
+            if request.audit is not None:
+                request.audit.complete(code, failure)
             self.measurements.finished(labels, code, clock.monotonic() - began_s)
 
     async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         if request.subresource in _CONNECT:
             self._authorize_connection(request, http.method)
+            if request.audit is not None:
+                request.audit.started()
+            if request.subresource != "log":
+                await approve_connect(self.core, request, connect_options(request, http.query))
             return await self.nodes.connect(request, http, connection)
-        self.core.authorizer.authorize(request)
+        self._authorize(request)
         form = negotiate(http.headers.get("accept", ""))
         if request.verb == "watch":
+            if request.audit is not None:
+                request.audit.started()
             return await serve_watch(self.core, self.hubs, request, form, connection)
         self._decode(http, request)
         result = await self._run(request)
         return self._render(request, result, form)
 
+    def _authorize(self, request: Request, verb: str = "") -> None:
+        """Raises Forbidden. What was decided goes into the audit log."""
+        if request.audit is None:
+            self.core.authorizer.authorize(request, verb)
+            return
+        try:
+            self.core.authorizer.authorize(request, verb)
+        except StatusError:
+            request.annotate("authorization.k8s.io/decision", "forbid")
+            raise
+        request.annotate("authorization.k8s.io/decision", "allow")
+
     def _authorize_connection(self, request: Request, method: str) -> None:
         """By what the connection does: a stream into a container needs `create` even where the protocol begins with a GET."""
         verb = _CONNECT_VERBS.get(method, "get")
-        self.core.authorizer.authorize(request, verb)
+        self._authorize(request, verb)
         if verb == "get" and request.subresource in _STREAMS:
-            self.core.authorizer.authorize(request, "create")
+            self._authorize(request, "create")
 
     def _render(self, request: Request, result: Result, form: Form) -> Response:
         now = self.core.world.clock.now()

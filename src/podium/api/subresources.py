@@ -131,6 +131,14 @@ def scale_of(resource: Resource, value: Object) -> Object:
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}
 
 
+def set_replicas(resource: Resource, value: Object, replicas: int) -> None:
+    """Where scaling of such an object is written down, in place."""
+    if resource.custom is not None:
+        scaling.set_replicas(resource.custom, value, replicas)
+    else:
+        value["spec"]["replicas"] = replicas
+
+
 def _plain(selector: Object) -> str:
     return ",".join(f"{k}={v}" for k, v in sorted(selector.items()))
 
@@ -157,10 +165,7 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
             scale = patches.apply_merge(before, instructions)
         replicas = _replicas(request, scale)
         new = values.copy(old)
-        if request.resource.custom is not None:
-            scaling.set_replicas(request.resource.custom, new, replicas)
-        else:
-            new["spec"]["replicas"] = replicas
+        set_replicas(request.resource, new, replicas)
         version = (scale.get("metadata") or {}).get("resourceVersion", "")
         new["metadata"]["resourceVersion"] = version if request.verb == "update" else ""
         if not new["metadata"]["resourceVersion"]:

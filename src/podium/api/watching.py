@@ -118,7 +118,8 @@ class Hub:
         self._core = core
         self.resource = resource
         kind = resource.custom
-        self._see: See | None = (lambda record: core.views.seen_now(kind, record)) if kind is not None else None
+        at_once = kind is not None and not kind.converts_by_webhook
+        self._see: See | None = (lambda record: core.views.seen_now(kind, record)) if kind is not None and at_once else None
         self._groups: dict[View, _Group] = {}
         self.events_sent = 0
         self._pending: list[Event] = []
@@ -259,9 +260,17 @@ class Plan:
     timeout_s: float
 
 
+def _check_fields(request: Request) -> None:
+    """What a webhook converts is selected as it is stored: only metadata is the same there."""
+    kind, fields = request.resource.custom, request.options.get("fieldSelector", "")
+    if kind is not None and kind.converts_by_webhook and any(path[:9] != "metadata." for path in fields.split(",") if path):
+        raise BadRequest("Podium does not watch by fields of the object where a webhook converts it: select by metadata or labels")
+
+
 async def plan(core: Core, request: Request) -> Plan:
     """Raises BadRequest; Expired comes at the join."""
     matches = matcher(request)
+    _check_fields(request)
     view = View(scope_prefix(request), request.options.get("labelSelector", ""), request.options.get("fieldSelector", ""))
     text, send_initial = request.options.get("resourceVersion", ""), request.flag("sendInitialEvents")
     bookmarks = request.flag("allowWatchBookmarks")

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from podium.api import field_management
-from podium.api.admission import admit
-from podium.api.core import Core, Object
+from podium.api.admission import admit, approve
+from podium.api.core import Core, Object, Reservation, Strategy
 from podium.api.escalation import check_grant
 from podium.api.node_restriction import check_write
 from podium.api.request import ObjectResult, Request
@@ -38,6 +38,8 @@ RETRIES_MAX = 20
 GENERATE_NAME_RETRIES_MAX = 8
 WARNINGS_MAX = 50
 GENERATED_BASE_MAX = 58
+_PARTS = ("status", "approval")
+"""Subresources that are a part of the object: the rest may be missing from what is sent."""
 _SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 CUSTOM_PATCHES = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
@@ -88,20 +90,18 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
     check_grant(core.authorizer, request, new, None)
     await admit(core, request, new, None)
     _judge(request, new, None, kind.validate_create(resource, new))
-    reservation = strategy.reserve(core, new, None)
+    taken = await _take(core, request, strategy, new, None)
     try:
         if request.dry_run:
-            if reservation is not None:
-                reservation.undo()
+            _give_back(taken)
             return ObjectResult(value=new, status=201)
         key = resource.key(request.namespace, request.name)
         record = await core.put(resource, key, new, expected=ABSENT)
     except BaseException:
-        if reservation is not None:
-            reservation.undo()
+        _give_back(taken)
         raise
-    if reservation is not None:
-        reservation.keep()
+    for hold in taken:
+        hold.keep()
     return ObjectResult(record, status=201)
 
 
@@ -110,11 +110,28 @@ def _check_creatable(request: Request) -> None:
         raise MethodNotAllowed(f"{request.verb} not allowed while custom resource definition is terminating")
 
 
+async def _take(core: Core, request: Request, strategy: Strategy, new: Object, old: Object | None) -> list[Reservation]:
+    """The last word of admission, and what the write takes of what is shared. The put follows without an await."""
+    share = await approve(core, request, new, old)
+    taken: list[Reservation] = [] if share is None else [share]
+    try:
+        reservation = strategy.reserve(core, new, old)
+    except BaseException:
+        _give_back(taken)
+        raise
+    return taken if reservation is None else [*taken, reservation]
+
+
+def _give_back(taken: list[Reservation]) -> None:
+    for hold in taken:
+        hold.undo()
+
+
 async def update(core: Core, request: Request) -> ObjectResult:
     new = request.value
     resource = request.resource
     _check_kind(request, new, resource.api_version, resource.kind)
-    _conform(request, new, resource, partial=request.subresource == "status")
+    _conform(request, new, resource, partial=request.subresource in _PARTS)
     metadata = _metadata(new)
     _check_namespace(request, metadata)
     if metadata.get("name", request.name) != request.name:
@@ -146,7 +163,7 @@ async def patch(core: Core, request: Request) -> ObjectResult:
             raise BadRequest("the patch does not leave an object")
         new = values.copy(new)  # the patch may share parts with the old object
         _check_kind(request, new, resource.api_version, resource.kind)
-        _conform(request, new, resource, partial=request.subresource == "status")
+        _conform(request, new, resource, partial=request.subresource in _PARTS)
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
             del new["metadata"]["resourceVersion"]
@@ -266,6 +283,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if request.subresource == "status":
         strategy.prepare_status(core, new, old)
+    elif request.subresource == "approval":
+        strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
     kind.default(new)
@@ -279,24 +298,25 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     _judge(request, new, old, kind.validate_update(resource, new, old, request.subresource))
     if not _finished(new) and await core.is_stored(resource, new, record):
         return ObjectResult(record)
-    if request.dry_run:
-        return ObjectResult(value=new)
-    key = record.key
     if _finished(new):
-        gone = await core.store.delete(key, expected=record.revision)
+        if request.dry_run:
+            return ObjectResult(value=new)
+        gone = await core.store.delete(record.key, expected=record.revision)
         strategy.released(core, old)
         if gone is not None and resource.custom is not None:
             gone = await core.views.seen(resource.custom, gone)
         return ObjectResult(gone)
-    reservation = strategy.reserve(core, new, old)
+    taken = await _take(core, request, strategy, new, old)
     try:
-        stored = await core.put(resource, key, new, expected=record.revision)
+        if request.dry_run:
+            _give_back(taken)
+            return ObjectResult(value=new)
+        stored = await core.put(resource, record.key, new, expected=record.revision)
     except BaseException:
-        if reservation is not None:
-            reservation.undo()
+        _give_back(taken)
         raise
-    if reservation is not None:
-        reservation.keep()
+    for hold in taken:
+        hold.keep()
     return ObjectResult(stored)
 
 

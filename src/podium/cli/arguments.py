@@ -61,6 +61,8 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--runtime", choices=RUNTIMES, default="auto", help="what runs pods (default: containers where containerd is, processes otherwise)"
     )
     up.add_argument("--simulated-nodes", type=_count, metavar="N", help="simulated nodes beside this machine's own")
+    up.add_argument("--audit-policy-file", metavar="F", help="record requests to the API server as this policy says (empty: no more)")
+    up.add_argument("--audit-log-file", metavar="F", help="where they are recorded (default: log/audit.log of the data directory)")
     up.add_argument("--manifests", metavar="DIR", help="apply the YAML files of this directory, and again when they change")
 
 

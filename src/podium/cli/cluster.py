@@ -44,6 +44,10 @@ class Cluster:
     network: str
     simulated_nodes: int = 0
     node_name: str = "podium"
+    audit_policy_file: str = ""
+    """What the API server records of its requests; empty: nothing. Read at its start."""
+    audit_log_file: str = ""
+    """Where it records it; empty: `audit.log` beside the other logs."""
     upstream_dns: tuple[str, ...] = ()
     """Resolvers that names outside the cluster are forwarded to; empty: the machine's own, as they are when the node starts."""
 
@@ -110,6 +114,10 @@ class Cluster:
     @property
     def log_dir(self) -> Path:
         return self.data_dir / "log"
+
+    @property
+    def audit_log_path(self) -> Path:
+        return Path(self.audit_log_file) if self.audit_log_file else self.log_dir / "audit.log"
 
     @property
     def authentication_dir(self) -> Path:
@@ -207,6 +215,27 @@ def require(data_dir: Path) -> Cluster:
     if cluster is None:
         raise Refusal(f"there is no cluster in {data_dir}: start one with `podium up`, or give its --data-dir")
     return cluster
+
+
+def with_audit(cluster: Cluster, policy_file: str | None, log_file: str | None) -> Cluster:
+    """The cluster with these audit settings, remembered; None leaves one as it is, an empty one turns it off. Raises Refusal."""
+    wanted = {"audit_policy_file": policy_file, "audit_log_file": log_file}
+    changes = {k: str(Path(v).expanduser().resolve()) if v else "" for k, v in wanted.items() if v is not None}
+    if changes.get("audit_policy_file"):
+        _check_policy(changes["audit_policy_file"])
+    changed = replace(cluster, **changes)  # type: ignore[arg-type]  # both fields are strings
+    if changed != cluster:
+        changed.save()
+    return changed
+
+
+def _check_policy(path: str) -> None:
+    from podium.api import audit_policy
+
+    try:
+        audit_policy.parse(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"--audit-policy-file {path}: {error}") from None
 
 
 def load_or_create(data_dir: Path, runtime: str, simulated_nodes: int | None) -> Cluster:

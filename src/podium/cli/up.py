@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from podium.cli import addresses, kubeconfig, processes, readiness, supervise, turns
-from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir
+from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir, with_audit
 from podium.cli.progress import Progress
 from podium.cli.refusal import Refusal
 
@@ -60,7 +60,7 @@ def _run(data_dir: Path, arguments: Namespace, course: Course, progress: Progres
         began = time.monotonic()
         before = load(data_dir)
         course.ran_before = before is not None and bool(processes.living(before))
-        cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress)
+        cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress, _audit(arguments))
         name, path = kubeconfig.install(cluster)
         course.ready = True
     progress.say(f"ready in {time.monotonic() - began:.2f} s: {cluster.api_url}, context {name} in {path}")
@@ -93,19 +93,29 @@ def _already_running(data_dir: Path, arguments: Namespace) -> bool:
         return False
     if arguments.simulated_nodes not in (None, before.simulated_nodes):
         return False
+    if any(setting is not None for setting in _audit(arguments)):
+        return False
     alive = {process.name for process in processes.living(before)}
     kept = load_or_create(data_dir, arguments.runtime, None)
     return {*processes.wanted(kept), processes.SUPERVISOR} <= alive
 
 
-def bring_up(data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress) -> Cluster:
-    """Creates what is missing, starts it, and returns when the API is ready."""
+def _audit(arguments: Namespace) -> tuple[str | None, str | None]:
+    return arguments.audit_policy_file, arguments.audit_log_file
+
+
+def bring_up(
+    data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress, audit: tuple[str | None, str | None] = (None, None)
+) -> Cluster:
+    """Creates what is missing, starts it, and returns when the API is ready. `audit`: (policy file, log file), None as they were."""
     with progress.step(f"cluster in {data_dir}"):
         before = load(data_dir)
-        cluster = load_or_create(data_dir, runtime, simulated_nodes)
+        cluster = with_audit(load_or_create(data_dir, runtime, simulated_nodes), *audit)
         prepare(data_dir)
-        if before is not None and before != cluster:  # another number of simulated nodes: who knows the old one starts anew
-            for name in (processes.SUPERVISOR, processes.SIMULATED):
+        if before is not None and before != cluster:  # who knows only the old settings starts anew
+            changed_audit = (before.audit_policy_file, before.audit_log_file) != (cluster.audit_policy_file, cluster.audit_log_file)
+            control_plane = (processes.CONTROL_PLANE,) if changed_audit else ()
+            for name in (processes.SUPERVISOR, processes.SIMULATED, *control_plane):
                 _retire(cluster, name)
         supervise.stopping_file(cluster).unlink(missing_ok=True)
         _check_ports(cluster)

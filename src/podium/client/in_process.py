@@ -75,13 +75,20 @@ class InProcessClient:
         try:
             hub.join(todo.view, todo.matches, todo.revision, watcher)
             while (event := await watcher.next()) is not None:
-                yield event
+                yield event if event.type == "BOOKMARK" else await self._seen(request.resource, event)
         finally:
             hub.leave(todo.view, watcher)
             watcher.end()
 
     async def aclose(self) -> None:
         return None
+
+    async def _seen(self, resource: Resource, event: WatchEvent) -> WatchEvent:
+        """What a webhook converts comes from the hub as it is stored."""
+        kind = resource.custom
+        if kind is None or not kind.converts_by_webhook or event.object["apiVersion"] == kind.api_version:
+            return event
+        return WatchEvent(event.type, await self._server.core.views.shown(kind, event.object))
 
     def _request(self, verb: str, resource: Resource, namespace: str | None, options: dict[str, str]) -> Request:
         if resource.custom is not None:

@@ -236,10 +236,15 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 }
 
 _ACTED_ON = frozenset({
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"), ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("certificates.k8s.io", "CertificateSigningRequest"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"), ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"), ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
-    ("", "Pod"), ("", "PodTemplate"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"), ("apps", "Deployment"), ("apps", "ReplicaSet"),
-    ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
+    ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ResourceQuota"),
+    ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
@@ -265,18 +270,11 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
     ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
-    ("", "ResourceQuota"): _NO_RULES,
-    ("", "LimitRange"): f"{_NO_RULES}: it neither fills in nor limits the resources of pods",
     ("policy", "PodDisruptionBudget"): "is stored, but its status is not kept up yet: evictions (kubectl drain) of its pods are refused "
     "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
-    ("certificates.k8s.io", "CertificateSigningRequest"): "is stored, but nothing signs it yet",
 }
 
 

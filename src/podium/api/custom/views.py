@@ -68,6 +68,10 @@ class Views:
                 found.append(View(record, kind.current(next(converted))))
         return found
 
+    async def shown(self, kind: CustomKind, value: Object) -> Object:
+        """One object of another version, converted by webhook. Raises StatusError."""
+        return kind.current((await self._convert(kind, [value], kind.api_version))[0])
+
     def seen_now(self, kind: CustomKind, record: Record) -> Record:
         """By the conversion that changes nothing but the apiVersion."""
         if record.revision > kind.settled_revision:

@@ -181,6 +181,10 @@ def _from_text(convert: Callable[[str], Any]) -> Convert:
     return lambda value: convert(value) if type(value) is str else value
 
 
+convert_timestamp = _from_text(parse_timestamp)
+"""JSON text to a timestamp; what is one already stays."""
+
+
 def _date(text: str) -> Any:
     return parse_timestamp(text + "T00:00:00Z")
 
