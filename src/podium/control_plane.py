@@ -94,6 +94,7 @@ async def build(
     nodes_tls: ssl.SSLContext | None = None,
     disabled_plugins: frozenset[str] = frozenset(),
     identities: Sources | None = None,
+    client_ca: str = "",
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)
@@ -108,7 +109,7 @@ async def build(
     await admission.start(core)
     core.views = Views(WebhookConversion(core.admission.webhook_client, world.uid))
     plane.tasks.start("custom-resources", custom.run())
-    await bootstrap(core, service_cidr, api_endpoint)
+    await bootstrap(core, service_cidr, api_endpoint, client_ca)
     plane.tasks.start("event-expiry", expire_events(core))
     server.ready = True
     return plane
@@ -221,7 +222,7 @@ async def _run(cluster: Cluster) -> None:
     plane = await build(
         store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
-        identities=identities,
+        identities=identities, client_ca=authority.ca_pem.decode(),
     )  # fmt: skip
     server = plane.server
     _start_audit(plane, cluster)

@@ -7,9 +7,10 @@ import pytest
 
 from podium.api import authentication_config
 from podium.api.authentication import Authenticator, Sources
+from podium.api.bootstrap import bootstrap
 from podium.api.request import User
 from podium.client.in_process import InProcessClient
-from podium.control_plane import ControlPlane
+from podium.control_plane import SCHEDULER, ControlPlane
 from podium.objects.resources import resource
 from podium.objects.status import Unauthorized
 from podium.world.real import RealWorld
@@ -90,3 +91,18 @@ async def test_others_can_verify_our_tokens_by_the_published_keys(plane: Control
     assert jwt.get_unverified_header(token)["kid"] == key["kid"]
     claims = jwt.decode(token, jwt.PyJWK(key).key, algorithms=["ES256"], audience="vault", issuer=accounts.discovery()["issuer"])
     assert claims["sub"] == "system:serviceaccount:default:default"
+
+
+async def test_the_authority_of_client_certificates_is_published(plane: ControlPlane, client: InProcessClient) -> None:
+    core, name = plane.server.core, "extension-apiserver-authentication"
+    await bootstrap(core, "10.96.0.0/24", None, "old")
+    revision = core.store.revision
+    await bootstrap(core, "10.96.0.0/24", None, "old")
+    assert core.store.revision == revision
+    await client.patch(resource("configmaps"), name, {"data": {"requestheader-client-ca-file": "other"}}, "kube-system")
+    await bootstrap(core, "10.96.0.0/24", None, "new")
+    reader = plane.client(SCHEDULER)
+    assert (await reader.get(resource("configmaps"), name, "kube-system"))["data"] == {
+        "client-ca-file": "new",
+        "requestheader-client-ca-file": "other",
+    }

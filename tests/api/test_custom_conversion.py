@@ -83,7 +83,8 @@ async def both(plane: ControlPlane, converter: Converter) -> tuple[Resource, Res
     fields["schedule"] = fields.pop("cron")
     schema["properties"]["spec"]["required"] = ["schedule"]
     webhook = {"conversionReviewVersions": ["v1"], "clientConfig": converter.config}
-    value = definition(version(), version("v2", schema, selectableFields=[{"jsonPath": ".spec.replicas"}]), conversion={"strategy": "Webhook", "webhook": webhook})
+    second = version("v2", schema, selectableFields=[{"jsonPath": ".spec.replicas"}])
+    value = definition(version(), second, conversion={"strategy": "Webhook", "webhook": webhook})
     await plane.client().create(DEFINITIONS, value)
     return served(plane), served(plane, "v2")
 

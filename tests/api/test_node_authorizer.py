@@ -1,9 +1,11 @@
 """The node authorizer and NodeRestriction: a node sees what its pods need, and writes what is its own."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from podium.api.encoding import encode
 from podium.api.node_authorizer import references
 from podium.api.request import User
 from podium.client.in_process import InProcessClient
@@ -14,6 +16,7 @@ from podium.objects.status import Forbidden, NotFound
 from tests.api.objects import pod
 
 PODS, NODES, SECRETS, CONFIGMAPS = resource("pods"), resource("nodes"), resource("secrets"), resource("configmaps")
+CLAIMS, VOLUMES = resource("persistentvolumeclaims"), resource("persistentvolumes")
 LEASES, ACCOUNTS = resource("leases", "coordination.k8s.io"), resource("serviceaccounts")
 NODE = User("system:node:n1", ("system:nodes", "system:authenticated"))
 
@@ -42,7 +45,21 @@ async def node(plane: ControlPlane, client: InProcessClient) -> InProcessClient:
     for name, where in (("near", "n1"), ("far", "n2")):
         await client.create(PODS, needing(name) if where == "n1" else pod(name))
         await client.create(PODS, {"target": {"kind": "Node", "name": where}}, "default", subresource="binding", name=name)
+    await add_claim(plane, client)
     return agent
+
+
+async def add_claim(plane: ControlPlane, client: InProcessClient) -> None:
+    """The pod `near` also needs the claim `by-claim`, which has the volume `bound`: written past the rules, as pods take no claims yet."""
+    amount = {"storage": "1Gi"}
+    spec: Object = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": amount}}
+    await client.create(CLAIMS, {"metadata": {"name": "by-claim", "namespace": "default"}, "spec": spec})
+    store = plane.server.core.store
+    volume = {"metadata": {"name": "bound"}, "spec": {"claimRef": {"namespace": "default", "name": "by-claim"}}}
+    await store.put(VOLUMES.key(None, "bound"), encode(volume), expected=None)
+    value = deepcopy(await client.get(PODS, "near", "default"))
+    value["spec"]["volumes"].append({"name": "d", "persistentVolumeClaim": {"claimName": "by-claim"}})
+    await store.put(PODS.key("default", "near"), encode(value), expected=None)
 
 
 def test_a_pod_refers_to() -> None:
@@ -76,6 +93,9 @@ async def test_what_a_node_may(node: InProcessClient) -> None:
     await node.get(NODES, "n1")
     await node.patch(NODES, "n1", {"metadata": {"labels": {"topology.kubernetes.io/zone": "a", "node.kubernetes.io/x": "y", "mine": "z"}}})
     await node.patch(NODES, "n1", {"status": {"nodeInfo": {"kernelVersion": "1"}}}, subresource="status")
+    await node.get(CLAIMS, "by-claim", "default")
+    await node.patch(CLAIMS, "by-claim", {"status": {"capacity": {"storage": "2Gi"}}}, "default", subresource="status")
+    await node.get(VOLUMES, "bound")
     lease = await node.create(LEASES, {"metadata": {"name": "n1", "namespace": "kube-node-lease"}})
     await node.update(LEASES, lease)
     await node.list(resource("services"))
@@ -119,6 +139,13 @@ REFUSED: list[tuple[str, str]] = [
     ("create(LEASES, {'metadata': {'name': 'n2', 'namespace': 'kube-node-lease'}})", "with the same name as the requesting node"),
     ("get(LEASES, 'n2', 'kube-node-lease')", "can only access node lease with the same name as the requesting node"),
     ("get(LEASES, 'n1', 'default')", 'can only access leases in the "kube-node-lease" system namespace'),
+    ("get(CLAIMS, 'other', 'default')", "no relationship found"),
+    ("delete(CLAIMS, 'by-claim', 'default')", "can only get individual resources of this type"),
+    (
+        "patch(CLAIMS, 'by-claim', {'status': {'phase': 'Lost'}}, 'default', subresource='status')",
+        "not allowed to update fields other than status.capacity",
+    ),
+    ("get(VOLUMES, 'other')", "no relationship found"),
     ("create(ACCOUNTS, {'spec': {}}, 'default', subresource='token', name='default')", "node requested token not bound to a pod"),
     (
         "create(ACCOUNTS, {'spec': {'boundObjectRef': {'kind': 'Pod', 'name': 'far', 'uid': 'x'}}}, 'default', subresource='token', name='default')",

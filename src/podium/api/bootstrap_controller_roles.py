@@ -115,6 +115,7 @@ CONTROLLER_ROLES: dict[str, list[Row]] = {
     ],
     "job-controller": [
         ("get list watch update patch", "batch", "jobs"),
+        ("delete", "batch", "jobs"),  # Podium's also removes those whose ttlSecondsAfterFinished is over
         ("update", "batch", "jobs/status"),
         ("update", "batch", "jobs/finalizers"),
         ("list watch create delete patch", "core", "pods"),

@@ -20,6 +20,7 @@ _OWN_LABELS = (
     "node.kubernetes.io/instance-type", "topology.kubernetes.io/region", "topology.kubernetes.io/zone",
 )  # fmt: skip
 _OWN_LABEL_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_CLAIM_STATUS = ("capacity", "conditions", "allocatedResources", "allocatedResourceStatuses")
 _RESTRICTED_DOMAINS = ("kubernetes.io", "k8s.io")
 
 
@@ -33,6 +34,8 @@ def check_write(authorizer: Authorizer, request: Request, new: Object, old: Obje
         _check_node(request, node, new, old)
     elif (group, plural) == ("", "pods"):
         _check_pod(request, node, new, old)
+    elif (group, plural) == ("", "persistentvolumeclaims") and old is not None:
+        _check_claim(request, node, new, old)
     elif (group, plural) in (("coordination.k8s.io", "leases"), ("storage.k8s.io", "csinodes")) and new["metadata"].get("name") != node:
         what = "node lease" if plural == "leases" else "CSINode"
         raise _refused(request, f"can only access {what} with the same name as the requesting node")
@@ -111,6 +114,13 @@ def _is_restricted(label: str) -> bool:
     if any(domain == d or domain.endswith("." + d) for d in _OWN_LABEL_DOMAINS):
         return False
     return any(domain == d or domain.endswith("." + d) for d in _RESTRICTED_DOMAINS)
+
+
+def _check_claim(request: Request, node: str, new: Object, old: Object) -> None:
+    """A node tells how far the growth of a file system on it has come, nothing else."""
+    after, before = new.get("status") or {}, old.get("status") or {}
+    if any(after.get(k) != before.get(k) for k in {**after, **before} if k not in _CLAIM_STATUS):
+        raise _refused(request, f'node "{node}" is not allowed to update fields other than status.capacity and status.conditions')
 
 
 def _check_pod(request: Request, node: str, new: Object, old: Object | None) -> None:

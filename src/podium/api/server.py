@@ -195,9 +195,10 @@ class ApiServer:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         request = Request(verb, target.resource, user, target.namespace, target.name, target.subresource, options=options)
         request.user_agent = http.headers.get("user-agent", "")
-        if deprecation := _DEPRECATED.get((target.resource.group, target.resource.plural)):
-            request.warn(deprecation)
         request.audit = self._audited(http, connection, original, user, request)
+        custom = target.resource.custom
+        if deprecation := custom.deprecation if custom is not None else _DEPRECATED.get((target.resource.group, target.resource.plural)):
+            request.warn(deprecation)
         return await self._measured(http, connection, request)
 
     async def _measured(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
