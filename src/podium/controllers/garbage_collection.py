@@ -82,12 +82,13 @@ class GarbageCollector:
         self.graph = OwnershipGraph()
 
     async def run(self) -> None:
-        await self._synced()
-        self._observing = True
-        for number in self._numbers.values():
-            self._cancellations[number] = self._mirrors[number].subscribe(self._observer(number))
         unsubscribe = self._catalog.subscribe(self._follow_catalog)
+        self._follow_catalog()
         try:
+            await self._synced()
+            self._observing = True
+            for number in self._numbers.values():
+                self._cancellations[number] = self._mirrors[number].subscribe(self._observer(number))
             await ControlLoop("garbage-collection", self._queue, self.reconcile, WORKERS).run()
         finally:
             unsubscribe()
@@ -127,7 +128,7 @@ class GarbageCollector:
     async def _synced(self) -> None:
         try:
             async with asyncio.timeout(SYNC_S_MAX):
-                for mirror in self._mirrors:
+                for mirror in list(self._mirrors):
                     await mirror.synced()
         except TimeoutError:
             late = [m.resource.plural for m in self._mirrors if not m.is_synced]
