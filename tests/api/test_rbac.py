@@ -144,6 +144,15 @@ async def test_an_aggregation_rule_needs_everything(plane: ControlPlane, client:
     await plane.client(JANE).create(CLUSTER_ROLES, value)
 
 
+async def test_rules_without_measure_are_not_taken_to_pieces(plane: ControlPlane, client: InProcessClient) -> None:
+    await grant(client, "admin", "User", "jane", namespace="default")
+    many = " ".join(f"w{number}" for number in range(400))
+    with pytest.raises(Forbidden, match="more than 10000 permissions"):
+        await plane.client(JANE).create(ROLES, role("vast", (many, many, many), namespace="default"))
+    await grant(client, "cluster-admin", "User", "jane")
+    await plane.client(JANE).create(ROLES, role("vast", (many, many, many), namespace="default"))
+
+
 # -- validation
 
 INVALID = [
