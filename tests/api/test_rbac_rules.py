@@ -6,7 +6,8 @@ import pytest
 
 from podium.api import rbac_rules
 from podium.api.bootstrap_roles import rule
-from podium.api.rbac_rules import CompiledRules, covers, describefrom tests.api.test_rbac_model import a_rule
+from podium.api.rbac_rules import CompiledRules, covers, describe
+from tests.api.test_rbac_model import a_rule
 
 GRANTS = [
     # (rule, verb, group, resource, subresource, name) -> allowed
