@@ -15,6 +15,7 @@ def health(http: HttpRequest, *, ready: bool) -> Response:
     if root == "readyz":
         checks["informer-sync"] = ready
         checks["poststarthook/start-service-pools"] = ready
+        checks["poststarthook/rbac/bootstrap-roles"] = ready
     if check:
         if check not in checks:
             return Response(404, b"404 page not found\n", _TEXT)
