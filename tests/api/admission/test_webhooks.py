@@ -19,6 +19,7 @@ from podium.objects.values import copy
 from podium.world.http_server import Response
 from tests.api.admission.hooks import ALLOW, HookServer, configuration, deny, patch
 from tests.api.objects import configmap, pod, service
+from tests.api.test_server import Live, live  # noqa: F401  # a fixture
 
 GROUP = "admissionregistration.k8s.io"
 MUTATING, VALIDATING = resource("mutatingwebhookconfigurations", GROUP), resource("validatingwebhookconfigurations", GROUP)
@@ -372,3 +373,28 @@ async def test_a_condition_that_fails_refuses_or_skips(client: InProcessClient, 
     await client.patch(VALIDATING, "v", [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}], type="json")
     await client.create(CONFIGMAPS, configmap("a", k="v"))
     assert hooks.asked == []
+
+
+@pytest.mark.conformance(SUITE + "should be able to deny attaching pod [Conformance]")
+async def test_a_connection_can_be_denied(live: Live, hooks: HookServer) -> None:  # noqa: F811  # the fixture
+    client = live.plane.client()
+    hooks.paths["/v"] = lambda request: deny("attaching to pod 'a' is not allowed")
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "pods/attach", "CONNECT")))
+    await client.create(PODS, pod("a"))
+    answer = await live.ask("GET", "/api/v1/namespaces/default/pods/a/attach?container=c&stdin=true")
+    assert answer.status == 400 and b"attaching to pod 'a' is not allowed" in answer.body
+    _, asked = hooks.asked[-1]
+    assert (asked["kind"]["kind"], asked["subResource"], asked["operation"]) == ("PodAttachOptions", "attach", "CONNECT")
+    assert asked["object"] == {"kind": "PodAttachOptions", "apiVersion": "v1", "stdin": True, "container": "c"}
+
+
+async def test_an_eviction_and_a_binding_can_be_denied(client: InProcessClient, hooks: HookServer) -> None:
+    hooks.paths["/v"] = lambda request: deny(request["kind"]["kind"])
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "pods/binding pods/eviction")))
+    await client.create(PODS, pod("a"))
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n"}}
+    with pytest.raises(BadRequest, match="denied the request: Binding"):
+        await client.create(PODS, binding, "default", subresource="binding", name="a")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a", "namespace": "default"}}
+    with pytest.raises(BadRequest, match="denied the request: Eviction"):
+        await client.create(PODS, eviction, "default", subresource="eviction", name="a")

@@ -202,6 +202,10 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
     if request.subresource == "scale":
         new["spec"]["replicas"] = (patched.get("spec") or {}).get("replicas", 0)
         return new != before
+    if old is None and request.subresource:  # the body of a binding, an eviction, a token request: no stored object
+        new.clear()
+        new.update(patched)
+        return new != before
     findings = structure.conform(patched, form.api_version, form.kind)
     wrong = [cause for cause in findings.causes if cause.reason != "FieldValueRequired"]
     if wrong:
