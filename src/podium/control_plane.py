@@ -22,6 +22,9 @@ from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
 from podium.api.bootstrap import API_SERVER, bootstrap
 from podium.api.core import Core
+from podium.api.custom.registry import CustomResources
+from podium.api.custom.views import Views
+from podium.api.custom.webhook_conversion import WebhookConversion
 from podium.api.encoding import encode
 from podium.api.expiry import expire_events
 from podium.api.flow_control import FlowControl
@@ -102,9 +105,13 @@ async def build(
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     await core.authorizer.load(store)
     plane = ControlPlane(server, world, Supervisor("control-plane"))
+    custom = CustomResources(core, server.hubs)
+    await custom.start()
     await admission.start(core)
     server.flows = FlowControl(store)
     await server.flows.start()
+    core.views = Views(WebhookConversion(core.admission.webhook_client, world.uid))
+    plane.tasks.start("custom-resources", custom.run())
     await bootstrap(core, service_cidr, api_endpoint, client_ca)
     plane.tasks.start("event-expiry", expire_events(core))
     server.ready = True

@@ -199,7 +199,8 @@ class ApiServer:
         request = Request(verb, target.resource, user, target.namespace, target.name, target.subresource, options=options)
         request.user_agent = http.headers.get("user-agent", "")
         request.audit = self._audited(http, connection, original, user, request)
-        if deprecation := _DEPRECATED.get((target.resource.group, target.resource.plural)):
+        custom = target.resource.custom
+        if deprecation := custom.deprecation if custom is not None else _DEPRECATED.get((target.resource.group, target.resource.plural)):
             request.warn(deprecation)
         return await self._measured(http, connection, request)
 

@@ -44,6 +44,7 @@ _DEFAULTS: dict[tuple[str, str], Callable[[dict[str, Any]], None]] = {
     (_RBAC, "RoleBinding"): cluster.default_binding,
     (_RBAC, "ClusterRoleBinding"): cluster.default_binding,
     ("scheduling.k8s.io/v1", "PriorityClass"): cluster.default_priority_class,
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): cluster.default_custom_resource_definition,
     ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): admission.default_webhooks,
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): admission.default_mutating_webhooks,
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): admission.default_policy,
