@@ -13,7 +13,7 @@ from podium.api.encoding import encode
 from podium.api.request import Request, User
 from podium.client.in_process import InProcessClient
 from podium.control_plane import ControlPlane
-from podium.objects.resources import resource
+from podium.objects.resources import Resource, resource
 from podium.objects.status import BadRequest, Forbidden, Invalid, ServerError, StatusError
 from podium.objects.values import copy
 from podium.world.http_server import Response
@@ -398,3 +398,72 @@ async def test_an_eviction_and_a_binding_can_be_denied(client: InProcessClient, 
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a", "namespace": "default"}}
     with pytest.raises(BadRequest, match="denied the request: Eviction"):
         await client.create(PODS, eviction, "default", subresource="eviction", name="a")
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"data": {"type": "object", "properties": {"k": {"type": "string"}, "added": {"type": "string"}}}},
+}
+
+
+async def _define(client: InProcessClient, plane: ControlPlane, *versions: str) -> list[Resource]:
+    """Custom resources `things.example.com` in these versions; the first is stored."""
+    names = {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"}
+    served = [{"name": v, "served": True, "storage": v == versions[0], "schema": {"openAPIV3Schema": SCHEMA}} for v in versions]
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": served}
+    definitions = resource("customresourcedefinitions", "apiextensions.k8s.io")
+    await client.create(definitions, {"metadata": {"name": "things.example.com"}, "spec": spec})
+    found = [plane.server.core.catalog.lookup("example.com", version, "things") for version in versions]
+    return [f for f in found if f is not None]
+
+
+def thing(resource: Resource, name: str = "a", **data: str) -> dict[str, Any]:
+    return {"apiVersion": resource.api_version, "kind": "Thing", "metadata": {"name": name, "namespace": "default"}, "data": data}
+
+
+@pytest.mark.conformance(SUITE + "should be able to deny custom resource creation, update and deletion [Conformance]")
+async def test_custom_resources_can_be_denied(plane: ControlPlane, client: InProcessClient, hooks: HookServer) -> None:
+    (things,) = await _define(client, plane, "v1")
+    hooks.paths["/v"] = lambda request: (
+        deny("no") if "bad" in ((request["object"] or request["oldObject"]).get("data") or {}).values() else ALLOW
+    )
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "things", "CREATE UPDATE DELETE")))
+    with pytest.raises(BadRequest, match="denied the request: no"):
+        await client.create(things, thing(things, k="bad"))
+    await client.create(things, thing(things, k="good"))
+    with pytest.raises(BadRequest):
+        await client.patch(things, "a", {"data": {"k": "bad"}}, "default")
+    await client.delete(things, "a", "default")
+
+
+@pytest.mark.conformance(SUITE + "should mutate custom resource [Conformance]")
+@pytest.mark.conformance(SUITE + "should mutate custom resource with pruning [Conformance]")
+async def test_custom_resources_are_mutated_and_pruned(plane: ControlPlane, client: InProcessClient, hooks: HookServer) -> None:
+    (things,) = await _define(client, plane, "v1")
+    hooks.paths["/m"] = add_data(added="x", unknown="y")
+    await client.create(MUTATING, configuration("Mutating", "m", hooks.webhook("/m", "things")))
+    assert (await client.create(things, thing(things, k="v")))["data"] == {"k": "v", "added": "x"}
+
+
+@pytest.mark.conformance(SUITE + "should mutate custom resource with different stored version [Conformance]")
+async def test_a_custom_resource_is_shown_in_the_version_of_the_rule(
+    plane: ControlPlane, client: InProcessClient, hooks: HookServer
+) -> None:
+    v1, v2 = await _define(client, plane, "v1", "v2")
+    hooks.paths["/m"] = add_data(added="x")
+    hook = hooks.webhook("/m", "things", "CREATE UPDATE")
+    hook["rules"][0]["apiVersions"] = ["v2"]
+    await client.create(MUTATING, configuration("Mutating", "m", hook))
+    made = await client.create(v1, thing(v1, k="v"))
+    assert (made["apiVersion"], made["data"]) == ("example.com/v1", {"k": "v", "added": "x"})
+    _, asked = hooks.asked[-1]
+    assert (asked["kind"]["version"], asked["requestKind"]["version"], asked["object"]["apiVersion"]) == ("v2", "v1", "example.com/v2")
+    assert (await client.patch(v2, "a", {"data": {"k": "w"}}, "default"))["apiVersion"] == "example.com/v2"
+
+
+@pytest.mark.conformance(SUITE + "should deny crd creation [Conformance]")
+async def test_a_definition_can_be_denied(plane: ControlPlane, client: InProcessClient, hooks: HookServer) -> None:
+    hooks.paths["/v"] = lambda request: deny("no definitions")
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "customresourcedefinitions")))
+    with pytest.raises(BadRequest, match="denied the request: no definitions"):
+        await _define(client, plane, "v1")
