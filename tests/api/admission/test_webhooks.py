@@ -173,6 +173,15 @@ async def test_a_webhook_that_cannot_be_asked_refuses_or_is_passed_over(client: 
     await client.create(CONFIGMAPS, configmap("a"))
 
 
+async def test_a_connection_that_the_webhook_closed_meanwhile_costs_nothing(client: InProcessClient, hooks: HookServer) -> None:
+    hooks.paths["/v"] = lambda request: ALLOW
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v")))
+    for name in ("a", "b", "c"):
+        await client.create(CONFIGMAPS, configmap(name))
+        hooks.drop_connections()
+    assert len(hooks.asked) == 3
+
+
 @pytest.mark.slow
 async def test_a_slow_webhook_times_out(client: InProcessClient, hooks: HookServer) -> None:
     async def slow(request: Any) -> Any:
