@@ -12,7 +12,7 @@ Source: named in each file. Not here: what upstream's registries and admission s
 from collections.abc import Callable
 from typing import Any
 
-from podium.objects.defaulting import admission, cluster, network, pods, storage, workloads
+from podium.objects.defaulting import admission, cluster, flow_control, network, pods, storage, workloads
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 
@@ -51,6 +51,8 @@ _DEFAULTS: dict[tuple[str, str], Callable[[dict[str, Any]], None]] = {
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"): admission.default_policy_binding,
     ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): admission.default_policy,
     ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): admission.default_policy_binding,
+    ("flowcontrol.apiserver.k8s.io/v1", "FlowSchema"): flow_control.default_flow_schema,
+    ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration"): flow_control.default_priority_level,
     ("authentication.k8s.io/v1", "TokenRequest"): cluster.default_token_request,
 }
 
