@@ -385,6 +385,10 @@ async def test_an_untouched_object_moves_to_the_new_storage_version(plane: Contr
     assert unchanged["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
 
 
+@pytest.mark.conformance(
+    API_MACHINERY + "CustomResourceDefinition Watch [Privileged:ClusterAdmin] CustomResourceDefinition Watch watch on custom resource "
+    "definition objects"
+)
 async def test_watches_show_the_version_that_was_asked_for(plane: ControlPlane, client: InProcessClient) -> None:
     v1 = await define(plane, version(), version("v2"))
     seen: list[str] = []

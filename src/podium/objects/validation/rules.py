@@ -12,6 +12,7 @@ from typing import Any
 
 from podium.objects import cel
 from podium.objects.cel import costs
+from podium.objects.cel.schema_types import REQUEST_BYTES_MAX
 from podium.objects.cel.types import BOOL, STRING, Type
 from podium.objects.custom.json_paths import field_names
 from podium.objects.custom.rules import environment_of
@@ -37,8 +38,9 @@ def check_rules(faults: Faults, schema: Node, path: str) -> None:
         faults.forbidden(path, _too_much(name, total.cost, costs.CRD_ESTIMATE_MAX))
 
 
-def _check_node(faults: Faults, s: Node, path: str, root: bool, times: int, uncorrelatable: str, total: _Total) -> None:
-    """`times` is how many such nodes an object can have; `uncorrelatable` the list whose items have no old self."""
+def _check_node(faults: Faults, s: Node, path: str, root: bool, times: int | None, uncorrelatable: str, total: _Total) -> None:
+    """`times` is how many such nodes an object can have, None when only the size of a request bounds it; `uncorrelatable` the list whose items
+    have no old self."""
     rules = s.get(RULES) or []
     type_ = cel.structural_type(s, root=root or bool(s.get(EMBEDDED)))
     for index, rule in enumerate(rules):
@@ -46,7 +48,8 @@ def _check_node(faults: Faults, s: Node, path: str, root: bool, times: int, unco
         if _check_form(faults, rule, here) and type_ is not None:
             _check_field(faults, rule, s, here)
             _check_expression(faults, rule, type_, here, times, uncorrelatable, total)
-    most = min(times * (type_.max_elements or 1), costs.UNBOUNDED) if type_ is not None and type_.kind in ("list", "map") else times
+    bound = s.get("maxItems", s.get("maxProperties"))
+    most = None if times is None or bound is None else min(times * bound, costs.UNBOUNDED)
     for name, below in (s.get("properties") or {}).items():
         _check_node(faults, below, f"{path}.properties[{name}]", False, times, uncorrelatable, total)
     if isinstance(s.get("items"), Mapping):
@@ -94,7 +97,7 @@ def _check_field(faults: Faults, rule: Mapping[str, Any], s: Node, path: str) ->
 
 
 def _check_expression(
-    faults: Faults, rule: Mapping[str, Any], type_: Type, path: str, times: int, uncorrelatable: str, total: _Total
+    faults: Faults, rule: Mapping[str, Any], type_: Type, path: str, times: int | None, uncorrelatable: str, total: _Total
 ) -> None:
     environment = environment_of(rule, type_)
     for name, wanted in (("rule", BOOL), ("messageExpression", STRING)):
@@ -115,7 +118,8 @@ def _check_expression(
             why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}"
             faults.invalid(f"{path}.rule", text, why)
             continue
-        cost = min(program.estimate().most * times, costs.UNBOUNDED)
+        count = times if times is not None else REQUEST_BYTES_MAX // (type_.min_serialized + 1)
+        cost = min(program.estimate().most * count, costs.UNBOUNDED)
         total.cost = min(total.cost + cost, costs.UNBOUNDED)
         total.dearest.append((cost, f"{path}.{name}"))
         if cost > costs.EXPRESSION_ESTIMATE_MAX:
