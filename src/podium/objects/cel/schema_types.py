@@ -10,7 +10,7 @@ Source: k8s.io/apiserver pkg/cel/common/schemas.go.
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from podium.objects.cel.errors import CelRuntimeError
@@ -27,7 +27,7 @@ DURATION_CHARS_MAX, DATE_CHARS, TIMESTAMP_CHARS_MAX, TIMESTAMP_CHARS_MIN = 32, 1
 Structural = Mapping[str, Any]
 
 
-@cache
+@lru_cache(maxsize=512)
 def resource_type(node: Schema) -> Type:
     """The type of a built-in kind, or of a part of one: all its fields."""
     made = _of_node(node)
