@@ -308,7 +308,7 @@ async def test_rules_hold(plane: ControlPlane, client: InProcessClient) -> None:
     crontabs = await define(plane, version(schema=schema))
     with pytest.raises(Invalid) as refused:
         await client.create(crontabs, crontab(replicas=9))
-    assert refused.value.message == 'CronTab.example.com "a" is invalid: spec.replicas: Invalid value: "object": at most 5, not more'
+    assert refused.value.message == 'CronTab.example.com "a" is invalid: spec.replicas: Invalid value: at most 5, not more'
     await client.create(crontabs, crontab())
     with pytest.raises(Invalid) as refused:
         await client.patch(crontabs, "a", {"spec": {"cron": "1 1"}}, "default")

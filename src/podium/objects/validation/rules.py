@@ -19,7 +19,7 @@ from podium.objects.custom.rules import environment_of
 from podium.objects.custom.validity import EMBEDDED, LIST_TYPE, RULES, Node
 from podium.objects.validation.faults import Faults
 
-REASONS = ("FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate")
+REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 
 
 @dataclass(slots=True)
@@ -64,13 +64,13 @@ def _check_form(faults: Faults, rule: Mapping[str, Any], path: str) -> bool:
     if not text:
         faults.required(f"{path}.rule", "rule is not specified")
     elif message and not message.strip():
-        faults.invalid(f"{path}.message", message, "message must be non-empty if specified")
+        faults.invalid(f"{path}.message", message, "must be non-empty if specified")
     elif "\n" in message.strip() or "\r" in message.strip():
-        faults.invalid(f"{path}.message", message, "message must not contain line breaks")
+        faults.invalid(f"{path}.message", message, "must not contain line breaks")
     elif "\n" in text and not message and not rule.get("messageExpression"):
         faults.required(f"{path}.message", "message must be specified if rule contains line breaks")
     if "messageExpression" in rule and not rule["messageExpression"].strip():
-        faults.required(f"{path}.messageExpression", "must be non-empty if specified")
+        faults.required(f"{path}.messageExpression", "messageExpression must be non-empty if specified")
     faults.one_of(f"{path}.reason", rule.get("reason"), REASONS)
     return bool(text)
 
@@ -82,17 +82,19 @@ def _check_field(faults: Faults, rule: Mapping[str, Any], s: Node, path: str) ->
     if not text.strip():
         faults.invalid(f"{path}.fieldPath", text, "must be non-empty if specified")
         return
+    if "\n" in text or "\r" in text:
+        faults.invalid(f"{path}.fieldPath", text, "must not contain line breaks")
     try:
         names = field_names(text)
-    except ValueError as error:
-        faults.invalid(f"{path}.fieldPath", text, f"must be a valid path: {error}")
+    except ValueError:
+        faults.invalid(f"{path}.fieldPath", text, "must be a valid path")
         return
     node: Any = s
     for name in names:
         others = node.get("additionalProperties")
         node = (node.get("properties") or {}).get(name) or (others if isinstance(others, Mapping) else None)
         if node is None:
-            faults.invalid(f"{path}.fieldPath", text, "fieldPath must be a valid path: does not refer to a valid field")
+            faults.invalid(f"{path}.fieldPath", text, "must be a valid path")
             return
 
 
@@ -107,12 +109,11 @@ def _check_expression(
         try:
             program = cel.compile(text, environment)
         except cel.CelCompileError as error:
-            shown = rule if name == "rule" else text
-            faults.invalid(f"{path}.{name}", shown, f"{'' if name == 'rule' else name + ' '}compilation failed: {error.message}")
+            faults.invalid(f"{path}.{name}", rule, f"{'' if name == 'rule' else name + ' '}compilation failed: {error.message}")
             continue
         if program.type.kind not in (wanted.kind, "dyn"):
             what = "cel expression must evaluate to a bool" if name == "rule" else "messageExpression must evaluate to a string"
-            faults.invalid(f"{path}.{name}", rule if name == "rule" else text, what)
+            faults.invalid(f"{path}.{name}", rule, what)
             continue
         if "oldSelf" in program.uses and uncorrelatable and name == "rule":
             why = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {uncorrelatable}"
@@ -126,7 +127,7 @@ def _check_expression(
             what = "estimated rule cost" if name == "rule" else "estimated messageExpression cost"
             faults.forbidden(f"{path}.{name}", _too_much(what, cost, costs.EXPRESSION_ESTIMATE_MAX))
     if rule.get("optionalOldSelf") and not _uses_old(rule, environment):
-        why = "option optionalOldSelf may not be set on non-transition rules (rules that do not use oldSelf)"
+        why = "may not be set if oldSelf is not used in rule"
         faults.invalid(f"{path}.optionalOldSelf", True, why)
 
 
