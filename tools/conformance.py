@@ -47,13 +47,27 @@ def marked(path: Path) -> Iterator[tuple[str, str]]:
         return
     tree = ast.parse(source)
     file = path.relative_to(ROOT).as_posix()
-    tables = {t.id: s.value for s in tree.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)}
+    tables = _variables(tree)
     alias = {name for name, value in tables.items() if isinstance(value, ast.Attribute) and value.attr == "conformance"}
     for function in (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)):
         for decorator in function.decorator_list:
             used = [tables[n.id] for n in ast.walk(decorator) if isinstance(n, ast.Name) and n.id in tables]
             for name, row in _marks([decorator, *used], alias, tables):
                 yield name, f"{file}::{function.name}" + (f"[{row}]" if row else "")
+
+
+def _variables(tree: ast.Module) -> dict[str, ast.expr]:
+    """Those of the module, and those that it imports from other tests."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+            path = ROOT / (str(node.module).replace(".", "/") + ".py")
+            theirs = _variables(ast.parse(path.read_text())) if path.exists() else {}
+            found |= {a.asname or a.name: theirs[a.name] for a in node.names if a.name in theirs}
+            found |= {name: value for name, value in theirs.items() if name not in found}  # what theirs are made of
+        elif isinstance(node, ast.Assign):
+            found |= {t.id: node.value for t in node.targets if isinstance(t, ast.Name)}
+    return found
 
 
 def _text(node: ast.expr, names: dict[str, ast.expr]) -> str:

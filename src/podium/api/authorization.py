@@ -38,7 +38,7 @@ class Authorizer:
         self.require(attributes_of(request, "create")._replace(name=request.name))
 
     def authorize_path(self, user: User, verb: str, path: str) -> None:
-        """Raises Forbidden."""
+        """For a document, which no resource's URL names. Raises Forbidden."""
         self.require(Attributes(user, verb, path=path))
 
     def require(self, attributes: Attributes) -> None:

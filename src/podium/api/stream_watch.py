@@ -1,18 +1,19 @@
 """A watch over HTTP: a chunked response that lives until its timeout, the client's end, or the client's slowness."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import orjson
 
 from podium.api.core import Core
+from podium.api.custom.converted_watch import ConvertedWatcher
 from podium.api.negotiation import Form
 from podium.api.rendering import change_renderer, form_key, partial
 from podium.api.request import Request
-from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Hubs, plan
-from podium.objects.status import Expired
+from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Hubs, Watcher, plan
+from podium.objects.status import Expired, StatusError
 from podium.store.record import Record
 from podium.world.http_server import Connection, Response, Stream
 
@@ -61,20 +62,25 @@ async def serve_watch(core: Core, hubs: Hubs, request: Request, form: Form, conn
     await _send_initial(watcher, todo.initial, stream)
     if todo.end_bookmark and watcher.bookmarks:
         watcher.bookmark(*hub.bookmark(todo.revision, initial_end=True))
+    kind = request.resource.custom
+    converted = ConvertedWatcher(watcher, core.views, kind) if kind is not None and kind.converts_by_webhook else None
+    joined: Watcher = converted or watcher
     try:
-        hub.join(todo.view, todo.matches, todo.revision, watcher)
+        hub.join(todo.view, todo.matches, todo.revision, joined)
     except Expired as error:
         stream.write(b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.to_value()))
         stream.end()
         return None
     try:
-        await _until_end(watcher, todo.timeout_s)
+        await _until_end(converted.pump() if converted is not None else watcher.ended.wait(), todo.timeout_s)
+    except StatusError as error:
+        stream.write(b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.to_value()))
     finally:
-        hub.leave(todo.view, watcher)
+        hub.leave(todo.view, joined)
     if stream.buffered_bytes > BUFFERED_BYTES_MAX:
         connection.abort()
     elif not stream.closed:
-        if watcher.bookmarks:
+        if watcher.bookmarks and converted is None:  # else something may wait for its conversion still
             watcher.bookmark(*hub.bookmark())
         stream.end()
     return None
@@ -86,10 +92,10 @@ async def _send_initial(watcher: StreamWatcher, records: Sequence[Record], strea
         await stream.drain()
 
 
-async def _until_end(watcher: StreamWatcher, timeout_s: float) -> None:
+async def _until_end(end: Awaitable[object], timeout_s: float) -> None:
     """Returns when the hub has ended the watch or the time is over. (When the client goes, its connection cancels this task.)"""
     try:
         async with asyncio.timeout(timeout_s):
-            await watcher.ended.wait()
+            await end
     except TimeoutError:
         return

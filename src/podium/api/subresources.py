@@ -7,12 +7,14 @@ Source: k8s.io/kubernetes pkg/registry/core/pod/storage (binding, eviction), pkg
 from typing import Any
 
 from podium.api import deleting, writing
+from podium.api.admission import admit, approve
 from podium.api.core import Core, Object
+from podium.api.custom import scaling
 from podium.api.node_restriction import check_delete
 from podium.api.request import ObjectResult, Request
 from podium.objects import patches, selectors, structure, values
 from podium.objects.cause import invalid, invalid_error, required
-from podium.objects.resources import resource
+from podium.objects.resources import Resource, resource
 from podium.objects.selectors import from_value
 from podium.objects.status import (
     BadRequest,
@@ -26,8 +28,15 @@ from podium.objects.status import (
 )  # fmt: skip
 
 
+async def _admit(core: Core, request: Request) -> None:
+    """The body of a create on a subresource passes admission, too."""
+    await admit(core, request, request.value, None)
+    await approve(core, request, request.value, None)
+
+
 async def bind(core: Core, request: Request) -> ObjectResult:
     """Sets the node of a pod that has none. Also where the scheduler's decision becomes the pod's PodScheduled condition."""
+    await _admit(core, request)
     binding = request.value
     target = binding.get("target") or {}
     node = target.get("name", "")
@@ -86,6 +95,7 @@ async def _replace(core: Core, request: Request, compute: writing.Change, *, dry
 
 async def evict(core: Core, request: Request) -> ObjectResult:
     """Deletes a pod unless a disruption budget forbids it now (429)."""
+    await _admit(core, request)
     eviction = request.value
     check_delete(core.authorizer, request)
     record = await core.fetch(request)
@@ -163,11 +173,13 @@ def _no_disruption(why: str, retry_s: int = 0) -> TooManyRequests:
     return TooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", details=details)
 
 
-def scale_of(value: Object) -> Object:
+def scale_of(resource: Resource, value: Object) -> Object:
     """The autoscaling/v1 Scale of a Deployment, ReplicaSet or another workload."""
     metadata = {
         k: value["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in value["metadata"]
     }
+    if resource.custom is not None:
+        return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, **scaling.parts(resource.custom, value)}
     status: Object = {"replicas": value.get("status", {}).get("replicas", 0)}
     if selector := value["spec"].get("selector"):
         status["selector"] = (
@@ -177,12 +189,20 @@ def scale_of(value: Object) -> Object:
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}
 
 
+def set_replicas(resource: Resource, value: Object, replicas: int) -> None:
+    """Where scaling of such an object is written down, in place."""
+    if resource.custom is not None:
+        scaling.set_replicas(resource.custom, value, replicas)
+    else:
+        value["spec"]["replicas"] = replicas
+
+
 def _plain(selector: Object) -> str:
     return ",".join(f"{k}={v}" for k, v in sorted(selector.items()))
 
 
 async def get_scale(core: Core, request: Request) -> ObjectResult:
-    return ObjectResult(value=scale_of((await core.fetch(request)).value))
+    return ObjectResult(value=scale_of(request.resource, (await core.fetch(request)).value))
 
 
 async def change_scale(core: Core, request: Request) -> ObjectResult:
@@ -190,7 +210,7 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
     instructions, patch_type = request.value, request.patch_type
 
     def scaled(old: Object) -> Object:
-        before = scale_of(old)
+        before = scale_of(request.resource, old)
         if request.verb == "update":
             scale = instructions
         elif patch_type == "apply":
@@ -203,7 +223,7 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
             scale = patches.apply_merge(before, instructions)
         replicas = _replicas(request, scale)
         new = values.copy(old)
-        new["spec"]["replicas"] = replicas
+        set_replicas(request.resource, new, replicas)
         version = (scale.get("metadata") or {}).get("resourceVersion", "")
         new["metadata"]["resourceVersion"] = version if request.verb == "update" else ""
         if not new["metadata"]["resourceVersion"]:
@@ -221,7 +241,7 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
         warnings=request.warnings,
         user_agent=request.user_agent,
     )
-    return ObjectResult(value=scale_of((await writing.change(core, inner, scaled)).to_value()))
+    return ObjectResult(value=scale_of(request.resource, (await writing.change(core, inner, scaled)).to_value()))
 
 
 def _replicas(request: Request, scale: Any) -> int:

@@ -258,10 +258,11 @@ _ACTED_ON = frozenset({
     ("certificates.k8s.io", "CertificateSigningRequest"),
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"), ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"), ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema"), ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "LimitRange"), ("", "ResourceQuota"), ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"),
     ("", "Secret"), ("", "Service"), ("", "ServiceAccount"),
-    ("apps", "ControllerRevision"),
+    ("apps", "ControllerRevision"), ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
     ("policy", "PodDisruptionBudget"), ("batch", "CronJob"),
     ("batch", "Job"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
@@ -286,7 +287,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
     ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
 }
 

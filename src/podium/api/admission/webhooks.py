@@ -23,7 +23,8 @@ from podium.api.live_objects import LiveObjects
 from podium.api.request import Request
 from podium.api.webhook_client import CallFailed, Place, compile_place
 from podium.instrument.log import logger
-from podium.objects import conversion, defaults, patches, structure
+from podium.objects import conversion, patches
+from podium.objects.kinds import kind_of
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, ServerError, StatusError
 from podium.objects.values import Object, copy
@@ -169,7 +170,7 @@ class Round:
                 raise _internal(
                     f'admission webhook "{hook.name}" attempted to modify the object, which is not supported for this operation'
                 )
-            changed = _patch(self._core, self._request, form, new, self._old, answer.patch)
+            changed = await _patch(self._core, self._request, form, new, self._old, answer.patch)
             self.changed = self.changed or changed
         note = {"configuration": hook.configuration, "webhook": hook.name, "mutated": changed}
         self._request.annotate(f"mutation.webhook.admission.k8s.io/round_{number}_index_{place}", orjson.dumps(note).decode())
@@ -183,9 +184,9 @@ class Round:
                 await self.call(hook, form, new, 1, place)
 
 
-def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patch: list[Object]) -> bool:
+async def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patch: list[Object]) -> bool:
     """Changes `new` in place, as far as a webhook may; then it is what a client could have sent. Whether anything changed."""
-    shown = _shown(request, form, new)
+    shown = await _shown(core, request, form, new)
     assert shown is not None
     try:
         patched = patches.apply_json(shown, patch)
@@ -193,6 +194,8 @@ def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Obj
         raise _internal(error.message) from error
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
         raise _internal("the patch of a webhook does not leave an object")
+    if form.custom is not None and form != request.resource:
+        form, patched = request.resource, await _in_version(core, request.resource, patched)
     return replace(core, request, form, new, old, patched)
 
 
@@ -200,13 +203,21 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
     """Makes `new`, in place, what `patched` (the caller's to give away) says in the version of `form`. Whether anything changed."""
     before, patched = copy(new), copy(patched)
     if request.subresource == "scale":
-        new["spec"]["replicas"] = (patched.get("spec") or {}).get("replicas", 0)
+        from podium.api.subresources import set_replicas
+
+        set_replicas(request.resource, new, (patched.get("spec") or {}).get("replicas", 0))
         return new != before
-    findings = structure.conform(patched, form.api_version, form.kind)
+    if old is None and request.subresource:  # the body of a binding, an eviction, a token request: no stored object
+        new.clear()
+        new.update(patched)
+        return new != before
+    findings = kind_of(form).conform(patched)
     wrong = [cause for cause in findings.causes if cause.reason != "FieldValueRequired"]
     if wrong:
         raise _internal(str(wrong[0]))
     patched = conversion.to_storage(form, patched)
+    if form.custom is not None:
+        patched["apiVersion"] = request.resource.api_version
     new.clear()
     new.update(patched)
     metadata = new.setdefault("metadata", {})
@@ -226,7 +237,7 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
         strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
-    defaults.apply(new, stored.api_version, stored.kind)
+    kind_of(stored).default(new)
     return new != before
 
 
@@ -264,7 +275,8 @@ async def _ask(
         raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
     uid = core.world.uid()
     kind = _kind(request, form)
-    body = review.question(uid, request, operation, form, kind, _shown(request, form, new), _shown(request, form, old))
+    after, before = await _shown(core, request, form, new), await _shown(core, request, form, old)
+    body = review.question(uid, request, operation, form, kind, after, before)
     try:
         answer = review.answer(uid, await core.admission.webhook_client.post(hook.place, body, hook.timeout_s), mutating=mutating)
     except (CallFailed, BadAnswer) as error:
@@ -291,12 +303,20 @@ def _kind(request: Request, form: Resource) -> tuple[str, str, str]:
     return form.group, form.version, form.kind
 
 
-def _shown(request: Request, form: Resource, value: Object | None) -> Object | None:
+async def _shown(core: "Core", request: Request, form: Resource, value: Object | None) -> Object | None:
     """An object as the webhook is shown it."""
     if value is None or "metadata" not in value:
         return value
     if request.subresource == "scale":
         from podium.api.subresources import scale_of
 
-        return scale_of(value)
-    return conversion.from_storage(form, value)
+        return scale_of(request.resource, value)
+    return conversion.from_storage(form, value) if form.custom is None else await _in_version(core, form, value)
+
+
+async def _in_version(core: "Core", resource: Resource, value: Object) -> Object:
+    """A custom resource in another of its versions. Raises StatusError when its webhook fails."""
+    kind = resource.custom
+    if kind is None or value.get("apiVersion") == resource.api_version:
+        return value
+    return await core.views.shown(kind, value) if kind.converts_by_webhook else {**value, "apiVersion": resource.api_version}

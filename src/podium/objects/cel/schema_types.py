@@ -10,7 +10,7 @@ Source: k8s.io/apiserver pkg/cel/common/schemas.go.
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from podium.objects.cel.errors import CelRuntimeError
@@ -27,7 +27,7 @@ DURATION_CHARS_MAX, DATE_CHARS, TIMESTAMP_CHARS_MAX, TIMESTAMP_CHARS_MIN = 32, 1
 Structural = Mapping[str, Any]
 
 
-@cache
+@lru_cache(maxsize=512)
 def resource_type(node: Schema) -> Type:
     """The type of a built-in kind, or of a part of one: all its fields."""
     made = _of_node(node)
@@ -144,7 +144,7 @@ def _map(below: Type, entries_max: int | None) -> Type:
     most = max(0, entries_max) if entries_max is not None else (REQUEST_BYTES_MAX - 2) // (below.min_serialized + 6)
     convert = below.convert
     whole = None if convert is None else _each_entry(convert)
-    key = Type("string", min_serialized=2, max_elements=REQUEST_BYTES_MAX - 2)
+    key = Type("string", min_serialized=2, max_elements=0)
     return Type("map", (key, below), max_elements=most, min_serialized=2, convert=whole)
 
 
