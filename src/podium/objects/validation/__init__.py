@@ -13,6 +13,7 @@ from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.validation import (
     access,
+    batch,
     certificates,
     cluster,
     configuration,
@@ -49,6 +50,10 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "PodTemplate"): pods.check_pod_template,
     ("", "Binding"): pods.check_binding,
     ("apps", "Deployment"): workloads.check_deployment,
+    ("apps", "StatefulSet"): batch.check_stateful_set,
+    ("apps", "DaemonSet"): batch.check_daemon_set,
+    ("batch", "Job"): batch.check_job,
+    ("batch", "CronJob"): batch.check_cron_job,
     ("apps", "ReplicaSet"): workloads.check_replica_set,
     ("", "ReplicationController"): workloads.check_replication_controller,
     ("policy", "PodDisruptionBudget"): workloads.check_disruption_budget,
@@ -85,6 +90,8 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
 
 _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("", "Pod", ""): pods.check_update,
+    ("batch", "Job", ""): batch.check_job_update,
+    ("apps", "StatefulSet", ""): batch.check_stateful_set_update,
     ("", "Pod", "status"): pods.check_status_update,
     ("", "Pod", "ephemeralcontainers"): pods.check_ephemeral_update,
     ("", "Service", ""): services.check_update,
