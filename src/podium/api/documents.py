@@ -1,6 +1,5 @@
 """What is served beside resources: health, version, discovery, OpenAPI. Documents are made once per catalogue and kept as bytes."""
 
-from podium.api import discovery, openapi
 from podium.objects.resources import Catalog
 from podium.objects.status import NotFound
 from podium.world.http_server import HttpRequest, Response
@@ -16,6 +15,7 @@ def health(http: HttpRequest, *, ready: bool) -> Response:
     if root == "readyz":
         checks["informer-sync"] = ready
         checks["poststarthook/start-service-pools"] = ready
+        checks["poststarthook/rbac/bootstrap-roles"] = ready
     if check:
         if check not in checks:
             return Response(404, b"404 page not found\n", _TEXT)
@@ -32,6 +32,8 @@ class Documents:
     """Discovery, OpenAPI and /version for one catalogue."""
 
     def __init__(self, catalog: Catalog) -> None:
+        from podium.api import discovery, openapi  # not before somebody asks: a start does without them
+
         self._discovery = discovery.Documents(catalog)
         self._openapi = openapi.Documents(catalog)
 

@@ -196,4 +196,6 @@ def _declared_size(type_: Type) -> Range:
 def _size_of_type(type_: Type) -> Range:
     if type_.kind in SCALARS:
         return ONE
+    if type_.kind == "object":
+        return ZERO  # upstream's declared objects have no size, so that `self == oldSelf` is affordable
     return Range(0, type_.max_elements) if type_.max_elements is not None else UNKNOWN

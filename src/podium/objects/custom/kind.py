@@ -22,7 +22,7 @@ from podium.objects.custom.validity import EMBEDDED, Check, Node, compile_check,
 from podium.objects.custom.violations import ABSENT, embedded_faults, repetitions, violations
 from podium.objects.resources import Resource, Subresource
 from podium.objects.schema import Schema
-from podium.objects.structure import Findings, conform_part
+from podium.objects.structure import INT32_MAX, Findings, conform_part
 from podium.objects.support import Review
 from podium.objects.validation import metadata
 from podium.objects.validation.faults import Faults
@@ -183,19 +183,22 @@ class CustomKind:
             if (repeated := repetitions(self.node, new)) and not (old is not None and repetitions(self.node, old)):
                 found += repeated
             found += embedded_faults(self.node, new)
-        found += self._negative_replicas(new)
+        found += self._scale_faults(new)
         if self._rules is None:
             return found
         if any(c.reason in _BLOCKING for c in found):
             return [*found, _NOT_ASKED]
         return [*found, *self._rules(new, old)]
 
-    def _negative_replicas(self, value: Object) -> list[Cause]:
-        if self.scale is None:
-            return []
-        paths = (self.scale["specReplicasPath"], self.scale["statusReplicasPath"])
-        found = [(p[1:], at) for p in paths for at in compile_path(p)(value)]
-        return [invalid(p, n, "should be a non-negative integer") for p, n in found if type(n) is int and n < 0]
+    def _scale_faults(self, value: Object) -> list[Cause]:
+        found: list[Cause] = []
+        for path in (self.scale["specReplicasPath"], self.scale["statusReplicasPath"]) if self.scale is not None else ():
+            for number in compile_path(path)(value):
+                if type(number) is int and number < 0:
+                    found.append(invalid(path, number, "should be a non-negative integer"))
+                elif type(number) is int and number > INT32_MAX:
+                    found.append(invalid(path, number, f"should be less than or equal to {INT32_MAX}"))
+        return found
 
     def review(self, resource: Resource, new: Object, old: Object | None = None) -> Review:
         return Review()
