@@ -16,12 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from podium.api.aggregated import Aggregation
 from podium.api.authentication import Authenticator
 from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
 from podium.api.core import Core
 from podium.api.encoding import encode
 from podium.api.expiry import expire_events
+from podium.api.front_proxy import FrontProxy
 from podium.api.measurements import Measurements
 from podium.api.node_proxy import NodeProxy
 from podium.api.request import User
@@ -67,6 +69,7 @@ class ControlPlane:
         self.server.hubs.close()
         await self.tasks.stop()
         await self.server.nodes.aclose()
+        await self.server.aggregation.aclose()
         await self.server.core.store.close()
 
 
@@ -78,16 +81,20 @@ async def build(
     signing_key: bytes,
     api_endpoint: tuple[str, int] | None = None,
     nodes_tls: ssl.SSLContext | None = None,
+    front_proxy: FrontProxy | None = None,
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr))
     hubs = Hubs(core)
-    server = ApiServer(core, hubs, Authenticator(core, signing_key), NodeProxy(core, nodes_tls), Measurements(core, hubs))
+    server = ApiServer(
+        core, hubs, Authenticator(core, signing_key), NodeProxy(core, nodes_tls), Measurements(core, hubs), Aggregation(core, front_proxy)
+    )
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     plane = ControlPlane(server, world, Supervisor("control-plane"))
     await bootstrap(core, service_cidr, api_endpoint)
     plane.tasks.start("event-expiry", expire_events(core))
+    await server.aggregation.start(plane.tasks)
     server.ready = True
     return plane
 
@@ -187,6 +194,7 @@ async def _run(cluster: Cluster) -> None:
     plane = await build(
         store, RealWorld(), service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
+        front_proxy=FrontProxy.load_or_create(authority),
     )  # fmt: skip
     server = plane.server
     http = HttpServer(server.handle, _server_tls(authority, cluster), on_crash=server.crashed, on_too_large=server.too_large)

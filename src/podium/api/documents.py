@@ -1,6 +1,9 @@
 """What is served beside resources: health, version, discovery, OpenAPI. Documents are made once per catalogue and kept as bytes."""
 
+from collections.abc import Callable
+
 from podium.api import discovery, openapi
+from podium.api.discovery import Document
 from podium.objects.resources import Catalog
 from podium.objects.status import NotFound
 from podium.world.http_server import HttpRequest, Response
@@ -29,9 +32,10 @@ def health(http: HttpRequest, *, ready: bool) -> Response:
 
 
 class Documents:
-    """Discovery, OpenAPI and /version for one catalogue."""
+    """Discovery, OpenAPI and /version for one catalogue. `join` adds what others serve: (path, accept, own document) -> document."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, join: Callable[[str, str, Document | None], Document | None]) -> None:
+        self._join = join
         self._discovery = discovery.Documents(catalog)
         self._openapi = openapi.Documents(catalog)
 
@@ -40,6 +44,7 @@ class Documents:
         path = http.path.rstrip("/") or "/"
         accept = http.headers.get("accept", "")
         found = self._openapi.find(path, accept) if path.startswith("/openapi") else self._discovery.find(path, accept)
+        found = self._join(path, accept, found)
         if found is None:
             raise NotFound("the server could not find the requested resource")
         etag = f'"{found.etag}"'.encode()

@@ -1,6 +1,7 @@
 """The API server's front on HTTPS: bytes in, bytes out. The request path, in order:
 
-route (routing) -> authenticate (authentication) -> decode (objects.decoding) -> authorize (authorization) -> verb (dispatch) -> render (rendering)
+authenticate (authentication) -> aggregated APIs (aggregated) -> route (routing)
+-> decode (objects.decoding) -> authorize (authorization) -> verb (dispatch) -> render (rendering)
 
 Every refusal is a StatusError raised somewhere on the way; it becomes a response here and nowhere else. The same `ApiServer.execute`
 serves the in-process transport, which skips the bytes and keeps everything else.
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from podium.api import compression, documents, routing
+from podium.api.aggregated import Aggregation
 from podium.api.authentication import Authenticator, impersonated
 from podium.api.authorization import authorize, check_impersonation
 from podium.api.core import Core
@@ -59,6 +61,7 @@ class ApiServer:
     authenticator: Authenticator
     nodes: NodeProxy
     measurements: Measurements
+    aggregation: Aggregation
     ready: bool = False
     _documents: documents.Documents | None = field(default=None)
 
@@ -89,6 +92,8 @@ class ApiServer:
         if http.path.startswith(_PUBLIC):
             return documents.health(http, ready=self.ready)
         user = await self._authenticate(http)
+        if (backend := self.aggregation.backends.of_path(http.path)) is not None:
+            return await self.aggregation.serve(backend, http, connection, user)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
             return self._document(http)
@@ -114,7 +119,7 @@ class ApiServer:
         if http.path == "/metrics":
             return Response(200, self.measurements.registry.exposition(), ((b"content-type", METRICS_TYPE.encode()),))
         if self._documents is None:
-            self._documents = documents.Documents(self.core.catalog)
+            self._documents = documents.Documents(self.core.catalog, self.aggregation.documents.join)
         return self._documents.serve(http)
 
     async def _serve_target(self, http: HttpRequest, connection: Connection, target: routing.Target, user: User) -> Response | None:

@@ -233,7 +233,7 @@ _ACTED_ON = frozenset({
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
-    ("authorization.k8s.io", "SubjectAccessReview"),
+    ("authorization.k8s.io", "SubjectAccessReview"), ("apiregistration.k8s.io", "APIService"),
 })  # fmt: skip
 """Kinds that something acts on, or that are plain data upstream, too."""
 
@@ -270,7 +270,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
-    ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
     ("certificates.k8s.io", "CertificateSigningRequest"): "is stored, but nothing signs it yet",
 }
 

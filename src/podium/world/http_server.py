@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote
 
 import httptools
 
+from podium.world.raw_stream import RawStream
 from podium.world.websocket import WebSocket, accept_head
 
 HEADER_BYTES_MAX = 64 * 1024
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[HttpRequest, bool]] = deque()
         self._busy = False
         self._refusal: Response | None = None
-        self._websocket: WebSocket | None = None
+        self._websocket: WebSocket | RawStream | None = None
         self._can_write = asyncio.Event()
         self._can_write.set()
         self._gone = asyncio.Event()
@@ -382,8 +383,14 @@ class Connection(asyncio.Protocol):
     async def accept_websocket(self, request: HttpRequest, protocol: str = "") -> WebSocket:
         """Answers 101 with `protocol` as the agreed subprotocol. Raises ValueError when the request is not a WebSocket handshake."""
         self.write(accept_head(request.headers, protocol))
-        self._websocket = WebSocket(self, client=False)
-        return self._websocket
+        socket = self._websocket = WebSocket(self, client=False)
+        return socket
+
+    def switch_protocols(self, headers: Headers) -> RawStream:
+        """Answers 101; from then on the connection is the caller's, who closes it."""
+        self.write(_head(101, headers) + b"\r\n")
+        raw = self._websocket = RawStream(self)
+        return raw
 
 
 def _peer(transport: asyncio.Transport) -> Peer | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
-from podium.objects.validation import cluster, configuration, endpoints, metadata, pods, services, workloads
+from podium.objects.validation import api_services, cluster, configuration, endpoints, metadata, pods, services, workloads
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 
@@ -36,6 +36,7 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
+    ("apiregistration.k8s.io", "APIService"): api_services.check_api_service,
 }
 """By (group, kind), of what is created: the body of a subresource has its own kind."""
 
