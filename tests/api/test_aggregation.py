@@ -24,7 +24,9 @@ from podium.world.http_server import Connection, HttpRequest, HttpServer, Respon
 from podium.world.real import RealWorld
 from tests.api.conftest import SERVICE_CIDR
 
-pytestmark = pytest.mark.conformance("Aggregator Should be able to support the 1.17 Sample API Server using the current Aggregator")
+pytestmark = pytest.mark.conformance(
+    "[sig-api-machinery] Aggregator Should be able to support the 1.17 Sample API Server using the current Aggregator [LinuxOnly]"
+)
 ROOT = "/apis/wardle.example.com/v1alpha1"
 FLUNDERS = {
     "kind": "APIResourceList",
@@ -169,10 +171,10 @@ async def test_requests_are_passed_on_with_who_asks(aggregated: Aggregated) -> N
 async def test_others_are_refused_here_and_not_there(aggregated: Aggregated) -> None:
     await aggregated.register()
     await aggregated.condition("Passed")
-    before = len(aggregated.extension.asked)
     answer = await aggregated.ask("GET", f"{ROOT}/namespaces/default/flunders", impersonate_user="ann")
-    assert answer.status == 403 and len(aggregated.extension.asked) == before
-    assert 'cannot list resource "flunders" in API group "wardle.example.com" in the namespace "default"' in answer.body.decode()
+    assert answer.status == 403 and not any("flunders" in asked.path for asked in aggregated.extension.asked)
+    message = orjson.loads(answer.body)["message"]
+    assert 'cannot list resource "flunders" in API group "wardle.example.com" in the namespace "default"' in message
 
 
 async def test_watches_are_passed_on_as_they_come(aggregated: Aggregated) -> None:
@@ -226,10 +228,7 @@ async def test_an_ill_backend_is_unavailable_until_it_is_well(aggregated: Aggreg
     aggregated.extension.healthy = False
     await aggregated.register()
     condition = await aggregated.condition("FailedDiscoveryCheck")
-    assert (
-        condition["message"].endswith("bad status from " + condition["message"].split(" ")[5].rstrip(":") + ": 500")
-        or "500" in condition["message"]
-    )
+    assert "bad status from https://localhost:" in condition["message"] and condition["message"].endswith(": 500")
     answer = await aggregated.ask("GET", f"{ROOT}/namespaces/default/flunders")
     assert (answer.status, answer.body) == (503, b"service unavailable\n")
     aggregated.extension.healthy = True
@@ -307,7 +306,6 @@ def test_what_is_wrong_with_a_service_is_said_as_upstream_does(service, slices, 
         ({"groupPriorityMinimum": 20001}, "spec.groupPriorityMinimum"),
         ({"insecureSkipTLSVerify": True}, "spec.insecureSkipTLSVerify"),
         ({"version": "v2"}, "metadata.name"),
-        ({"service": None}, "spec.caBundle"),
     ],
 )
 async def test_a_wrong_registration_is_refused(aggregated: Aggregated, change: dict[str, object], field: str) -> None:
