@@ -104,13 +104,14 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
     from podium.controllers.deployments import DeploymentController
+    from podium.controllers.endpoint_slice_mirroring import EndpointSliceMirroringController
     from podium.controllers.endpoint_slices import EndpointSliceController
     from podium.controllers.endpoints import EndpointsController
     from podium.controllers.garbage_collection import GarbageCollector
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
-    from podium.controllers.replica_sets import ReplicaSetController
+    from podium.controllers.replica_sets import REPLICATION_CONTROLLERS, ReplicaSetController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
 
@@ -127,8 +128,16 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         ("root-ca", RootCaController(client, mirrors, recorder("root-ca-cert-publisher"), world, ca_pem)),
         ("namespaces", NamespaceController(client, mirrors, recorder("namespace-controller"), world, resources=plane.server.core.catalog)),
         ("replica-sets", ReplicaSetController(client, mirrors, recorder("replicaset-controller"), world)),
+        (
+            "replication-controllers",
+            ReplicaSetController(client, mirrors, recorder("replication-controller"), world, kind=REPLICATION_CONTROLLERS),
+        ),
         ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
         ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
+        (
+            "endpoint-slice-mirroring",
+            EndpointSliceMirroringController(client, mirrors, recorder("endpoint-slice-mirroring-controller"), world),
+        ),
         ("endpoints", EndpointsController(client, mirrors, recorder("endpoint-controller"), world)),
         (
             "garbage-collection",

@@ -27,11 +27,12 @@ import orjson
 from podium.api.authority import Authority
 from podium.control_plane import ControlPlane, build
 from podium.objects import schema
-from podium.objects.resources import Resource
+from podium.objects.resources import Resource, resource
 from podium.store.memory import MemoryStore
 from podium.world.http_server import Connection, HttpRequest, Peer, Response
 from podium.world.real import RealWorld
 from tests.api.test_any_object import WORDS, drawn
+from tests.conformance.objects import OBJECTS
 
 ROUND = 5_000
 TOGETHER = 4
@@ -166,7 +167,7 @@ class Fuzzer:
         return self.http(method, path, query, media, body)
 
     def http(self, method: str, path: str, query: list[tuple[str, str]], media: str, body: bytes) -> HttpRequest:
-        headers = {"content-type": media, "accept": self.draw.choice(ACCEPTS) if self.draw.random() < 0.3 else "application/json"}
+        headers = {"content-type": media, "accept": self.draw.choice(ACCEPTS) if self.draw.random() < 0.12 else "application/json"}
         if not media and self.draw.random() < 0.5:
             del headers["content-type"]
         if self.draw.random() < 0.03:
@@ -190,7 +191,7 @@ class Fuzzer:
         if kind in ("delete", "deletecollection"):
             choices = {**common, **deletes, **(lists if kind == "deletecollection" else {})}
         for name, values in choices.items():
-            if draw.random() < 0.15:
+            if draw.random() < 0.06:
                 found.append((name, draw.choice(values)))
         if kind == "watch":
             found.append(("watch", draw.choice(["1", "true", "x", ""])))
@@ -245,7 +246,15 @@ class Fuzzer:
             api_version, kind = resource.api_version, resource.kind
             if sub is not None and (wanted := (f"{sub.group}/{sub.version}".lstrip("/"), sub.kind)) in schema.kinds():
                 api_version, kind = wanted
+            sample = OBJECTS.get(f"{resource.plural}.{resource.group}".rstrip("."))
             value = drawn(schema.load(api_version, kind), draw)
+            if sample is not None and kind == resource.kind and draw.random() < 0.8:
+                kept = [k for k in value if k not in ("metadata", *sample)][: draw.randint(0, 1)]
+                value = {
+                    **{k: value[k] for k in kept},
+                    **deepcopy(sample),
+                    "metadata": {} if draw.random() < 0.8 else value.get("metadata"),
+                }
             value |= {"apiVersion": api_version, "kind": kind}
         if draw.random() < 0.9 and isinstance(value, dict):
             metadata = value["metadata"] = value.get("metadata") or {}
@@ -256,7 +265,7 @@ class Fuzzer:
             metadata["name"] = name
             if namespace:
                 metadata["namespace"] = namespace
-            if fresh and draw.random() < 0.2:
+            if fresh and draw.random() < 0.1:
                 metadata["generateName"] = draw.choice(["g-", "", "A", "a" * 300])
                 metadata.pop("name", None)
             if draw.random() < 0.8:
@@ -363,11 +372,11 @@ class Fuzzer:
     async def read_all(self) -> None:
         """Every list in every form, and what is there now."""
         self.last = {}
-        for resource in self.resources:
-            if "list" not in resource.verbs:
+        for kind in self.resources:
+            if "list" not in kind.verbs:
                 continue
             for accept in (ACCEPTS[2], ACCEPTS[4], ACCEPTS[7]) if self.draw.random() < 0.3 else (ACCEPTS[2],):
-                path = resource.path()
+                path = kind.path()
                 http = HttpRequest(
                     "GET", path, path, {"limit": ["500"]} if self.draw.random() < 0.3 else {}, {"accept": accept}, b"", ADMIN
                 )
@@ -382,7 +391,7 @@ class Fuzzer:
                         if not metadata.get("name") or not metadata.get("uid") or not metadata.get("resourceVersion"):
                             self.find(f"identity {path}", f"an object without an identity: {item}")
                             continue
-                        self.last[resource.key(metadata.get("namespace"), metadata["name"])] = item
+                        self.last[kind.key(metadata.get("namespace"), metadata["name"])] = item
                 if token := value.get("metadata", {}).get("continue"):
                     self.tokens.append(token)
 
@@ -406,6 +415,8 @@ async def fuzz(seed: str, count: int, directory: Path) -> Counter[int]:
     authority = Authority.load_or_create(directory)
     plane = await build(MemoryStore(), RealWorld(), service_cidr="10.96.0.0/24", signing_key=authority.service_account_key)
     try:
+        await plane.client().create(resource("serviceaccounts"), {"metadata": {"name": "default", "namespace": "default"}})
+        await plane.client().create(resource("namespaces"), {"metadata": {"name": "ns1"}})
         fuzzer = Fuzzer(seed, plane)
         await fuzzer.run(count)
         return fuzzer.answers

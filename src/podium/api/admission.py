@@ -58,7 +58,7 @@ async def service_account(core: Core, request: Request, new: Object, old: Object
 
 
 def _mount_token(spec: Object, suffix: str) -> None:
-    containers = [*spec.get("initContainers", ()), *spec["containers"]]
+    containers = [*spec.get("initContainers", ()), *spec.get("containers", ())]
     missing = [c for c in containers if all(m.get("mountPath") != TOKEN_MOUNT_PATH for m in c.get("volumeMounts", ()))]
     if not missing:
         return

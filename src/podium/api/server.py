@@ -22,6 +22,7 @@ from podium.api.negotiation import Form, negotiate
 from podium.api.node_proxy import NodeProxy
 from podium.api.rendering import list_response, object_response, value_response
 from podium.api.request import ListResult, Request, Result, User
+from podium.api.reviews import is_review
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
@@ -30,6 +31,7 @@ from podium.objects.decoding import decode
 from podium.objects.status import (
     BadRequest,
     MethodNotAllowed,
+    NotAcceptable,
     NotFound,
     ServerError,
     StatusError,
@@ -156,6 +158,8 @@ class ApiServer:
             authorize(request)
             return await self.nodes.connect(request, http, connection)
         form = negotiate(http.headers.get("accept", ""))
+        if form.as_kind == "Table" and is_review(request.resource):
+            raise NotAcceptable(f"the resource {request.resource.plural} does not support being converted to a Table")
         if request.verb == "watch":
             authorize(request)
             return await serve_watch(self.core, self.hubs, request, form, connection)

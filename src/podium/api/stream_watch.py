@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from podium.api.core import Core
 from podium.api.negotiation import Form
-from podium.api.rendering import change_renderer, form_key
+from podium.api.rendering import change_renderer, form_key, partial
 from podium.api.request import Request
-from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Change, Hubs, plan
+from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Hubs, plan
 from podium.objects.status import Expired
 from podium.store.record import Record
 from podium.world.http_server import Connection, Response, Stream
@@ -22,22 +23,28 @@ INITIAL_BATCH = 500
 class StreamWatcher:
     """Writes each batch as one chunk, rendered once for all watchers with the same form."""
 
-    def __init__(self, stream: Stream, key: Any, render: Callable[[Sequence[Change]], bytes], bookmarks: bool) -> None:
-        self.bookmarks = bookmarks
+    def __init__(self, stream: Stream, request: Request, form: Form, now: Callable[[], datetime], bookmarks: bool) -> None:
+        self.bookmarks = bookmarks and form.as_kind != "Table"
         self.ended = asyncio.Event()
         self._stream = stream
-        self._key = key
-        self._render = render
+        self._partial = bool(form.as_kind)
+        self._key: tuple[Any, ...] = form_key(request, form)
+        self._render = change_renderer(request, form, now)
+        self._later = ((*self._key, "later"), change_renderer(request, form, now, columns=False)) if form.as_kind == "Table" else None
 
     def send(self, batch: Batch) -> bool:
         if self._stream.closed or self._stream.buffered_bytes > BUFFERED_BYTES_MAX:
             return False
         self._stream.write_framed(batch.rendered(self._key, self._render))
+        if self._later is not None:  # a table's columns are told once
+            (self._key, self._render), self._later = self._later, None
         return True
 
     def bookmark(self, value: dict[str, Any], encoded: bytes) -> bool:
         if self._stream.closed or self._stream.buffered_bytes > BUFFERED_BYTES_MAX:
             return False
+        if self._partial:
+            encoded = orjson.dumps(partial(value))
         self._stream.write(b'{"type":"BOOKMARK","object":%b}\n' % encoded)
         return True
 
@@ -50,10 +57,9 @@ async def serve_watch(core: Core, hubs: Hubs, request: Request, form: Form, conn
     todo = await plan(core, request)
     hub = hubs.of(request.resource)
     stream = connection.start_stream(200, _HEADERS)
-    render = change_renderer(request, form, core.world.clock.now)
-    watcher = StreamWatcher(stream, form_key(request, form), render, todo.bookmarks and form.as_kind != "Table")
+    watcher = StreamWatcher(stream, request, form, core.world.clock.now, todo.bookmarks)
     await _send_initial(watcher, todo.initial, stream)
-    if todo.end_bookmark:
+    if todo.end_bookmark and watcher.bookmarks:
         watcher.bookmark(*hub.bookmark(todo.revision, initial_end=True))
     try:
         hub.join(todo.view, todo.matches, todo.revision, watcher)

@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from podium.api import list_options
 from podium.api.core import Core
 from podium.api.reading import Matcher, matcher, parse_revision, scope_prefix
 from podium.api.request import Request
 from podium.objects.resources import Resource
-from podium.objects.status import BadRequest, Expired
+from podium.objects.status import Expired
 from podium.store.errors import Compacted
 from podium.store.record import Event, Record
 
@@ -239,14 +240,11 @@ class Plan:
 
 async def plan(core: Core, request: Request) -> Plan:
     """Raises BadRequest; Expired comes at the join."""
+    list_options.check(request)
     matches = matcher(request)
     view = View(scope_prefix(request), request.options.get("labelSelector", ""), request.options.get("fieldSelector", ""))
     text, send_initial = request.options.get("resourceVersion", ""), request.flag("sendInitialEvents")
     bookmarks = request.flag("allowWatchBookmarks")
-    if send_initial and (request.options.get("resourceVersionMatch") != "NotOlderThan" or not bookmarks):
-        raise BadRequest(
-            "sendInitialEvents: Forbidden: sendInitialEvents requires resourceVersionMatch=NotOlderThan and allowWatchBookmarks"
-        )
     timeout_s = request.number("timeoutSeconds") or TIMEOUT_S_MIN * (1 + core.world.random("watch-timeout").random())
     if not send_initial and text not in ("", "0"):
         return Plan(view, matches, (), parse_revision(text), False, bookmarks, timeout_s)
@@ -254,4 +252,4 @@ async def plan(core: Core, request: Request) -> Plan:
     if "sendInitialEvents" in request.options and not send_initial:
         return Plan(view, matches, (), page.revision, False, bookmarks, timeout_s)
     initial = [r for r in page.records if matches is None or matches(r)]
-    return Plan(view, matches, initial, page.revision, send_initial, bookmarks, timeout_s)
+    return Plan(view, matches, initial, page.revision, send_initial and bookmarks, bookmarks, timeout_s)

@@ -228,7 +228,7 @@ _RULES: Mapping[tuple[str, str], _Node] = {
 
 _ACTED_ON = frozenset({
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
-    ("", "Pod"), ("", "PodTemplate"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
     ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
@@ -243,7 +243,6 @@ _NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
     ("apps", "StatefulSet"): _NO_PODS,
     ("apps", "DaemonSet"): _NO_PODS,
-    ("", "ReplicationController"): _NO_PODS,
     ("batch", "Job"): "is stored, but no pods are made for it yet; a Pod with restartPolicy Never or OnFailure works",
     ("batch", "CronJob"): "is stored, but never started yet",
     ("autoscaling", "HorizontalPodAutoscaler"): "is stored, but nothing is scaled by it yet",
