@@ -88,7 +88,9 @@ def table(sections: dict[str, list[str]], shown: dict[str, list[str]]) -> str:
     for section, names in sections.items():
         if section == WITH_CONTAINERS:
             continue
-        parts.append(f"\n## {section.capitalize()}: {sum(n in shown for n in names)} of {len(names)}\n\n| behaviour | shown by |\n|---|---|\n")
+        parts.append(
+            f"\n## {section.capitalize()}: {sum(n in shown for n in names)} of {len(names)}\n\n| behaviour | shown by |\n|---|---|\n"
+        )
         parts += [f"| {_escaped(name)} | {_links(shown.get(name, []))} |\n" for name in names]
     return "".join(parts)
 

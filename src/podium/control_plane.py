@@ -227,6 +227,7 @@ def _server_tls(authority: Authority, cluster: Cluster) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
+    context.num_tickets = 0  # clients keep their connections; a ticket is a session kept here, for each
     context.load_verify_locations(cafile=str(authority.ca_path))
     context.verify_mode = ssl.CERT_OPTIONAL
     return context

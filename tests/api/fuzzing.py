@@ -70,11 +70,19 @@ class FakeStream:
     written: list[bytes] = field(default_factory=list)
     closed: bool = False
     buffered_bytes: int = 0
+    lost: Any = None
 
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
     write_framed = write
+
+    def push(self, data: bytes, buffered_bytes_max: int) -> bool:
+        self.written.append(data)
+        return not self.closed
+
+    def detach(self, on_lost: Any) -> None:
+        self.lost = on_lost
 
     async def drain(self) -> None:
         return None
@@ -94,6 +102,15 @@ class FakeConnection:
     peer: Peer = ADMIN
     closed: bool = False
     buffered_bytes: int = 0
+
+    @property
+    def detached(self) -> bool:
+        return self.stream.lost is not None
+
+    def at_end(self, call: Any) -> None:
+        """Watches of the fuzzer live until the client goes, which is at once."""
+        lost, self.stream.lost = self.stream.lost, None
+        asyncio.get_running_loop().call_later(WATCH_S, lambda: (lost(), call()))
 
     def start_stream(self, status: int, headers: Any, **_: Any) -> FakeStream:
         return self.stream

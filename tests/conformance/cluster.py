@@ -18,9 +18,7 @@ def run(scenario: Scenario, *, nodes: int = 0, seed: int = 0) -> None:
     """`nodes` simulated ones, named simulated-0 and so on; none: pods stay Pending, as on a cluster without a node agent."""
 
     async def main(world: World) -> None:
-        plane = await build(
-            MemoryStore(), world, service_cidr="10.96.0.0/24", signing_key=signing_key(), api_endpoint=("10.0.0.1", 6443)
-        )
+        plane = await build(MemoryStore(), world, service_cidr="10.96.0.0/24", signing_key=signing_key(), api_endpoint=("10.0.0.1", 6443))
         start_controllers(plane, ca_pem="PEM", scheduler=nodes > 0)
         fleet = Supervisor("nodes")
         api = Api(plane)

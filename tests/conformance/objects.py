@@ -9,9 +9,7 @@ LABELS = {"app": "web"}
 TEMPLATE: Object = {"metadata": {"labels": LABELS}, "spec": POD_SPEC}
 SELECTOR = {"matchLabels": LABELS}
 JOB_SPEC: Object = {"template": {"metadata": {"labels": LABELS}, "spec": {**POD_SPEC, "restartPolicy": "Never"}}}
-CSR = (
-    "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIa01JR1JBZ0VBTUM4eEZUQVRCZ05WQkFvTURITjVjM1JsYlRwdQpiMlJsY3pFV01CUUdBMVVFQXd3TmMz"
-)
+CSR = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIa01JR1JBZ0VBTUM4eEZUQVRCZ05WQkFvTURITjVjM1JsYlRwdQpiMlJsY3pFV01CUUdBMVVFQXd3TmMz"
 """Replaced by a request made with `cryptography` where its content matters."""
 
 

@@ -37,7 +37,9 @@ async def test_every_group_has_a_preferred_version_and_resources(api: Api) -> No
 
 @shows("[sig-api-machinery] AggregatedDiscovery should support aggregated discovery interface")
 @shows("[sig-api-machinery] AggregatedDiscovery should support raw aggregated discovery endpoint Accept headers")
-@pytest.mark.parametrize("accept", [AGGREGATED, f"{AGGREGATED},application/json", f"{AGGREGATED.replace('v=v2', 'v=v2beta1')},application/json"])
+@pytest.mark.parametrize(
+    "accept", [AGGREGATED, f"{AGGREGATED},application/json", f"{AGGREGATED.replace('v=v2', 'v=v2beta1')},application/json"]
+)
 async def test_aggregated_discovery_has_every_resource_at_once(api: Api, accept: str) -> None:
     found = set()
     for root in ("/api", "/apis"):
@@ -145,7 +147,13 @@ async def test_a_namespace_is_patched_and_updated(api: Api) -> None:
 async def test_the_status_of_a_namespace(api: Api) -> None:
     created = await api.post(NAMESPACES, {"metadata": {"name": "one"}})
     assert created["status"] == {"phase": "Active"} and (await api.get(f"{NAMESPACES}/one/status"))["status"]["phase"] == "Active"
-    condition = {"type": "StatusPatch", "status": "True", "reason": "E2E", "message": "Patched", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    condition = {
+        "type": "StatusPatch",
+        "status": "True",
+        "reason": "E2E",
+        "message": "Patched",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
     patched = await api.patch(f"{NAMESPACES}/one/status", {"metadata": {"annotations": {"a": "b"}}, "status": {"conditions": [condition]}})
     assert patched["status"]["conditions"] == [condition] and patched["metadata"]["annotations"] == {"a": "b"}
     updated = {**patched, "status": {**patched["status"], "conditions": [condition, {**condition, "type": "StatusUpdate"}]}}
@@ -204,7 +212,9 @@ def test_pods_go_before_the_rest_of_a_namespace() -> None:
         await api.post(f"{NAMESPACES}/one/configmaps", {"metadata": {"name": "kept"}})
         await api.delete(f"{NAMESPACES}/one")
         await api.settled(f"{NAMESPACES}/one/pods/web", lambda p: "deletionTimestamp" in p["metadata"])
-        blocked = await api.settled(f"{NAMESPACES}/one", lambda n: any(c["type"] == "NamespaceContentRemaining" for c in n["status"].get("conditions", ())))
+        blocked = await api.settled(
+            f"{NAMESPACES}/one", lambda n: any(c["type"] == "NamespaceContentRemaining" for c in n["status"].get("conditions", ()))
+        )
         conditions = {c["type"]: c for c in blocked["status"]["conditions"]}
         assert conditions["NamespaceDeletionContentFailure"]["status"] in ("True", "False")
         assert "deletionTimestamp" not in (await api.get(f"{NAMESPACES}/one/configmaps/kept"))["metadata"]

@@ -57,7 +57,9 @@ def test_pods_stay_as_orphans_when_asked_to() -> None:
     run(scenario)
 
 
-@shows("[sig-api-machinery] Garbage collector should keep the rc around until all its pods are deleted if the deleteOptions says so [Serial]")
+@shows(
+    "[sig-api-machinery] Garbage collector should keep the rc around until all its pods are deleted if the deleteOptions says so [Serial]"
+)
 def test_a_controller_stays_until_its_pods_are_gone() -> None:
     async def scenario(api: Api) -> None:
         await with_pods(api, "a", 10, LABELS)

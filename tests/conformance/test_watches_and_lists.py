@@ -145,7 +145,9 @@ async def test_a_list_goes_on_when_its_revision_is_gone(api: Api) -> None:
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
-@shows("[sig-api-machinery] Servers with support for Table transformation should return a 406 for a backend which does not implement metadata")
+@shows(
+    "[sig-api-machinery] Servers with support for Table transformation should return a 406 for a backend which does not implement metadata"
+)
 async def test_a_review_is_no_table(api: Api) -> None:
     review = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
     refusal = await api.refused(406, "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review, accept=TABLE)

@@ -22,7 +22,7 @@ def test_a_name_that_no_behaviour_has_is_refused() -> None:
         conformance.table({"a": ["one"]}, {"two": ["tests/test_x.py::test_x"]})
 
 
-SOURCE = '''
+SOURCE = """
 import pytest
 shows = pytest.mark.conformance
 ROWS = [pytest.param(1, id="a", marks=shows("one [Conformance]")), pytest.param(2, id="b")]
@@ -30,7 +30,7 @@ ROWS = [pytest.param(1, id="a", marks=shows("one [Conformance]")), pytest.param(
 def test_rows(row): ...
 @pytest.mark.conformance("two", "three")
 async def test_plain(): ...
-'''
+"""
 
 
 def test_marks_are_found_on_functions_and_in_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ serves the in-process transport, which skips the bytes and keeps everything else
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from podium.api import compression, documents, routing
 from podium.api.aggregated import Aggregation
@@ -27,6 +28,7 @@ from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
 from podium.instrument.metrics import CONTENT_TYPE as METRICS_TYPE
+from podium.instrument.metrics import Value
 from podium.objects.decoding import decode
 from podium.objects.status import (
     BadRequest,
@@ -150,8 +152,14 @@ class ApiServer:
             code = 200 if labels[0] in ("WATCH", "CONNECT") else 499  # the client has gone
             raise
         finally:
-            running.value -= 1
-            self.measurements.finished(labels, code, clock.monotonic() - began_s)
+            if connection.detached:  # a watch has begun: it counts until it ends
+                connection.at_end(partial(self._finished, running, labels, 200, began_s))
+            else:
+                self._finished(running, labels, code, began_s)
+
+    def _finished(self, running: Value, labels: tuple[str, ...], code: int, began_s: float) -> None:
+        running.value -= 1
+        self.measurements.finished(labels, code, self.core.world.clock.monotonic() - began_s)
 
     async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         if request.subresource in _CONNECT:

@@ -48,9 +48,7 @@ REPLICATION_CONTROLLERS = resource("replicationcontrollers")
 
 
 class ReplicaSetController:
-    def __init__(
-        self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, *, kind: Resource = REPLICA_SETS
-    ) -> None:
+    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, *, kind: Resource = REPLICA_SETS) -> None:
         self._client = client
         self._events = events
         self._clock = world.clock

@@ -15,6 +15,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
@@ -86,6 +87,8 @@ def frame(data: bytes) -> bytes:
 class Stream:
     """A chunked response of open length."""
 
+    __slots__ = ("_connection",)
+
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
 
@@ -113,9 +116,21 @@ class Stream:
     async def wait_closed(self) -> None:
         await self._connection.wait_closed()
 
+    def push(self, chunk: bytes, buffered_bytes_max: int) -> bool:
+        """`write_framed`, unless the stream is closed or the peer lags by more than that: then False."""
+        return self._connection.push(chunk, buffered_bytes_max)
+
+    def detach(self, on_lost: Callable[[], None]) -> None:
+        """The stream outlives its handler, which returns None next: nothing waits for it. `end` ends it; `on_lost` hears when the peer does."""
+        self._connection.detach(on_lost)
+
     def end(self) -> None:
         if not self.closed:
             self._connection.write(b"0\r\n\r\n")
+            self._connection.reattach()
+
+    def abort(self) -> None:
+        self._connection.abort()
 
 
 @dataclass(slots=True)
@@ -129,21 +144,42 @@ class _Head:
     too_large: bool = False
 
 
+_NOTHING = _Head()
+_NOBODY: list[asyncio.Future[None]] = []
+"""Shared, never changed."""
+
+
+def _tell(waiting: list[asyncio.Future[None]]) -> list[asyncio.Future[None]]:
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)
+    return _NOBODY
+
+
 class Connection(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection. Thousands are open at once (watches), so what only some need is made when they need it."""
+
+    __slots__ = (
+        "_at_end", "_busy", "_can_write", "_drained", "_ended", "_gone", "_keep_alive", "_on_lost", "_parser", "_reading", "_receiving_since_s",
+        "_refusal", "_server", "_task", "_transport", "_waiting", "_websocket", "active_s", "peer",
+    )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
         self._server = server
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = None
         self._transport: asyncio.Transport | None = None
-        self._reading = _Head()
-        self._waiting: deque[tuple[HttpRequest, bool]] = deque()
+        self._reading = _NOTHING
+        self._waiting: deque[tuple[HttpRequest, bool]] | None = None
         self._busy = False
         self._refusal: Response | None = None
         self._websocket: WebSocket | RawStream | None = None
-        self._can_write = asyncio.Event()
-        self._can_write.set()
-        self._gone = asyncio.Event()
+        self._can_write = True
+        self._gone = False
+        self._drained: list[asyncio.Future[None]] = _NOBODY
+        self._ended: list[asyncio.Future[None]] = _NOBODY
+        self._on_lost: Callable[[], None] | None = None
+        self._at_end: Callable[[], None] | None = None
+        self._keep_alive = True
         self._task: asyncio.Task[None] | None = None
         self._receiving_since_s: float | None = None
         self.peer: Peer | None = None
@@ -160,18 +196,25 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.pop(self, None)
-        self._gone.set()
-        self._can_write.set()
+        self._gone = True
+        self.resume_writing()
+        self._ended = _tell(self._ended)
         if self._websocket is not None:
             self._websocket.connection_lost()
         if self._task is not None and not self._task.done():
             self._task.cancel()
+        if (on_lost := self._on_lost) is not None:
+            self._on_lost = None
+            on_lost()
+            self._end()
 
     def data_received(self, data: bytes) -> None:
         self.active_s = self._server.time()
         if self._websocket is not None:
             self._websocket.data_received(data)
             return
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -185,10 +228,11 @@ class Connection(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        self._can_write.clear()
+        self._can_write = False
 
     def resume_writing(self) -> None:
-        self._can_write.set()
+        self._can_write = True
+        self._drained = _tell(self._drained)
 
     # -- parser callbacks
 
@@ -237,8 +281,12 @@ class Connection(asyncio.Protocol):
         if self._refusal is not None:
             return
         request = self._request()
+        self._reading = _NOTHING
+        assert self._parser is not None
         keep_alive = self._parser.should_keep_alive()
         if self._busy:
+            if self._waiting is None:
+                self._waiting = deque()
             self._waiting.append((request, keep_alive))
             if len(self._waiting) >= PIPELINED_REQUESTS_MAX and self._transport is not None:
                 self._transport.pause_reading()
@@ -248,11 +296,12 @@ class Connection(asyncio.Protocol):
     # -- one request
 
     def _request(self) -> HttpRequest:
-        reading = self._reading
+        reading, parser = self._reading, self._parser
+        assert parser is not None
         target = reading.url.decode("latin-1")
         path, question, query = target.partition("?")
         return HttpRequest(
-            method=self._parser.get_method().decode("latin-1"),
+            method=parser.get_method().decode("latin-1"),
             path=unquote(path) if "%" in path else path,
             target=target,
             query=parse_qs(query, keep_blank_values=True) if question else _NO_QUERY,
@@ -268,7 +317,7 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             answer = self._server.crashed(request, error)
         if isinstance(answer, Response):
-            self._answer(request, answer, keep_alive)
+            self._answer(answer, keep_alive, head_only=request.method == "HEAD")
         else:
             self._task = self._server.spawn(self._run(request, answer, keep_alive))
 
@@ -277,10 +326,15 @@ class Connection(asyncio.Protocol):
             response = await answer
         except Exception as error:
             response = self._server.crashed(request, error)
+        if self._on_lost is not None:  # detached: the answer goes on
+            self._task, self._keep_alive = None, keep_alive
+            if self._reading is _NOTHING:
+                self._parser = None  # made again for the next request
+            return
         if response is not None and len(response.body) > LARGE_BODY_BYTES and request.method != "HEAD":
             await self._send_large(response, keep_alive)
             response = None
-        self._answer(request, response, keep_alive)
+        self._answer(response, keep_alive, head_only=request.method == "HEAD")
 
     async def _send_large(self, response: Response, keep_alive: bool) -> None:
         """In slices, as fast as the peer takes them: encrypting a large body at once would hold it several times."""
@@ -294,9 +348,9 @@ class Connection(asyncio.Protocol):
             if self.closed:
                 return
 
-    def _answer(self, request: HttpRequest, response: Response | None, keep_alive: bool) -> None:
+    def _answer(self, response: Response | None, keep_alive: bool, *, head_only: bool = False) -> None:
         if response is not None:
-            self._send(response, keep_alive, head_only=request.method == "HEAD")
+            self._send(response, keep_alive, head_only=head_only)
         self._task = None
         self._busy = False
         if self._websocket is not None:
@@ -332,15 +386,47 @@ class Connection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        return self._gone.is_set() or self._transport is None or self._transport.is_closing()
+        return self._gone or self._transport is None or self._transport.is_closing()
 
     @property
     def buffered_bytes(self) -> int:
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._transport is not None and not self._gone.is_set():
+        if self._transport is not None and not self._gone:
             self._transport.write(data)
+
+    def push(self, data: bytes, buffered_bytes_max: int) -> bool:
+        transport = self._transport
+        if transport is None or self._gone or transport.is_closing() or transport.get_write_buffer_size() > buffered_bytes_max:
+            return False
+        transport.write(data)
+        return True
+
+    @property
+    def detached(self) -> bool:
+        return self._on_lost is not None
+
+    def detach(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Once, when the detached answer has ended, either way."""
+        self._at_end = call
+
+    def reattach(self) -> None:
+        """The detached answer is complete: the next request is served. No effect on others."""
+        if self._on_lost is None:
+            return
+        self._on_lost = None
+        if self._task is None:
+            self._end()
+            self._answer(None, self._keep_alive)
+
+    def _end(self) -> None:
+        if (at_end := self._at_end) is not None:
+            self._at_end = None
+            at_end()
 
     def pause_reading(self) -> None:
         if self._transport is not None:
@@ -351,10 +437,17 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def drain(self) -> None:
-        await self._can_write.wait()
+        while not self._can_write:
+            await self._wait("_drained")
 
     async def wait_closed(self) -> None:
-        await self._gone.wait()
+        while not self._gone:
+            await self._wait("_ended")
+
+    async def _wait(self, waiters: str) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        setattr(self, waiters, [*getattr(self, waiters), future])
+        await future
 
     def overdue(self, now_s: float) -> bool:
         """Nobody waits for it: a request that does not arrive, or a connection that nobody uses."""
@@ -394,13 +487,20 @@ class Connection(asyncio.Protocol):
 
 
 def _peer(transport: asyncio.Transport) -> Peer | None:
-    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    certificate: Any = tls.getpeercert() if tls is not None else None
+    certificate: Any = transport.get_extra_info("peercert")
     if not certificate:
         return None
     names = [pair for rdn in certificate["subject"] for pair in rdn]
     common_name = next((value for name, value in names if name == "commonName"), "")
-    return Peer(common_name, tuple(value for name, value in names if name == "organizationName"))
+    organizations = tuple(value for name, value in names if name == "organizationName")
+    certificate.clear()  # the transport would hold it for as long as the connection lives
+    return _one_peer(common_name, organizations)
+
+
+@lru_cache(maxsize=1024)
+def _one_peer(common_name: str, organizations: tuple[str, ...]) -> Peer:
+    """Shared by the connections of one client."""
+    return Peer(common_name, organizations)
 
 
 class HttpServer:
