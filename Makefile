@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py)
 
-.PHONY: help venv system demo test check chaos fuzz bench conformance format lock
+.PHONY: help venv system demo test test-go check chaos fuzz bench conformance format lock
 help:
 	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
 	@echo "make test           all tests (ARGS='-k name' for some)"
@@ -34,6 +34,10 @@ demo: system
 test: NEWEST := 1
 test: system
 	@PATH="$$PATH:$(CURDIR)/.tools" $(BIN)/python -m pytest -q $(ARGS)
+
+# A Go operator's own suite on `podium envtest`: downloads and builds controller-runtime at first. Skipped where there is no Go.
+test-go: $(VENV)/.ready
+	@$(BIN)/python -m pytest -q -m golang tests/e2e/test_envtest.py
 
 check: $(VENV)/.ready
 	@$(BIN)/ruff check

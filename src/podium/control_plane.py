@@ -12,12 +12,14 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
+from podium.api import admission, authentication_config
 from podium.api.aggregated import Aggregation
-from podium.api.authentication import Authenticator
+from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
 from podium.api.bootstrap import bootstrap
 from podium.api.core import Core
@@ -44,11 +46,17 @@ from podium.world.supervisor import Supervisor
 
 CONTROLLER_MANAGER = User("system:kube-controller-manager", ("system:authenticated",))
 SCHEDULER = User("system:kube-scheduler", ("system:authenticated",))
+_ACCOUNTS = ("system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated")
 ADMINISTRATOR = User("kubernetes-admin", ("system:masters", "system:authenticated"))
 
 
 GC_THRESHOLDS = (50_000, 50, 100)
 """Thousands of objects live long and hold no cycles: with Python's defaults the collector takes a fifth of the time at 5,000 pods."""
+
+
+def controller(name: str) -> User:
+    """The service account of one controller; what it may do is in api/bootstrap_controller_roles.py."""
+    return User(f"system:serviceaccount:kube-system:{name}", _ACCOUNTS)
 
 
 @dataclass(slots=True)
@@ -60,8 +68,8 @@ class ControlPlane:
     tasks: Supervisor
     controllers: Supervisor = field(default_factory=lambda: Supervisor("controllers"))
 
-    def client(self, user: User = ADMINISTRATOR) -> InProcessClient:
-        return InProcessClient(self.server, user)
+    def client(self, user: User = ADMINISTRATOR, user_agent: str = "") -> InProcessClient:
+        return InProcessClient(self.server, user, user_agent)
 
     async def stop(self) -> None:
         """Control loops first, then watches, then the store."""
@@ -70,6 +78,9 @@ class ControlPlane:
         await self.tasks.stop()
         await self.server.nodes.aclose()
         await self.server.aggregation.aclose()
+        await self.server.core.admission.aclose()
+        if self.server.audit is not None:
+            await self.server.audit.aclose()
         await self.server.core.store.close()
 
 
@@ -81,28 +92,36 @@ async def build(
     signing_key: bytes,
     api_endpoint: tuple[str, int] | None = None,
     nodes_tls: ssl.SSLContext | None = None,
+    disabled_plugins: frozenset[str] = frozenset(),
+    identities: Sources | None = None,
+    client_ca: str = "",
     front_proxy: FrontProxy | None = None,
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
-    core = Core(store, world, Catalog(builtin()), strategies(service_cidr))
+    core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)
     hubs = Hubs(core)
     server = ApiServer(
-        core, hubs, Authenticator(core, signing_key), NodeProxy(core, nodes_tls), Measurements(core, hubs), Aggregation(core, front_proxy)
-    )
+        core, hubs, Authenticator(core, signing_key, identities), NodeProxy(core, nodes_tls), Measurements(core, hubs),
+        Aggregation(core, front_proxy),
+    )  # fmt: skip
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
+    await core.authorizer.load(store)
     plane = ControlPlane(server, world, Supervisor("control-plane"))
-    await bootstrap(core, service_cidr, api_endpoint)
+    await admission.start(core)
+    await bootstrap(core, service_cidr, api_endpoint, client_ca)
     plane.tasks.start("event-expiry", expire_events(core))
     await server.aggregation.start(plane.tasks)
     server.ready = True
     return plane
 
 
-def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True) -> None:
-    """Starts every control loop; they run until `plane.stop()`."""
+def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = True, sign: Callable[..., str] | None = None) -> None:
+    """Starts every control loop; they run until `plane.stop()`. `sign` signs approved certificate requests; without it nobody does."""
     from podium.client.events import EventRecorder
     from podium.client.mirrors import Mirrors
+    from podium.controllers.certificate_signing import CertificateSigningController
+    from podium.controllers.cluster_role_aggregation import ClusterRoleAggregationController
     from podium.controllers.deployments import DeploymentController
     from podium.controllers.endpoint_slice_mirroring import EndpointSliceMirroringController
     from podium.controllers.endpoint_slices import EndpointSliceController
@@ -111,43 +130,42 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
+    from podium.controllers.policy_status import PolicyStatusController
     from podium.controllers.replica_sets import REPLICATION_CONTROLLERS, ReplicaSetController
+    from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
+    from podium.controllers.volume_protection import ClaimProtection, VolumeProtection
 
-    client, world, owner = plane.client(CONTROLLER_MANAGER), plane.world, plane.controllers
-    mirrors = Mirrors(client, world, owner)
+    world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
+    mirrors = Mirrors(plane.client(CONTROLLER_MANAGER), world, owner)
 
-    def recorder(component: str) -> EventRecorder:
-        events = EventRecorder(client, world, component)
-        owner.start(f"events/{component}", events.run())
-        return events
+    def start(identity: str, make: Callable[..., Any], component: str = "", **more: Any) -> None:
+        """`make(client, mirrors, events, world)`; `component` is the name in its events, where that is not the identity's."""
+        client = plane.client(controller(identity), "kube-controller-manager")
+        events = EventRecorder(client, world, component or identity)
+        owner.start(f"events/{identity}", events.run())
+        owner.start(identity, make(client, mirrors, events, world, **more).run())
 
-    loops: list[tuple[str, Any]] = [
-        ("service-accounts", ServiceAccountController(client, mirrors, recorder("serviceaccount-controller"), world)),
-        ("root-ca", RootCaController(client, mirrors, recorder("root-ca-cert-publisher"), world, ca_pem)),
-        ("namespaces", NamespaceController(client, mirrors, recorder("namespace-controller"), world, resources=plane.server.core.catalog)),
-        ("replica-sets", ReplicaSetController(client, mirrors, recorder("replicaset-controller"), world)),
-        (
-            "replication-controllers",
-            ReplicaSetController(client, mirrors, recorder("replication-controller"), world, kind=REPLICATION_CONTROLLERS),
-        ),
-        ("deployments", DeploymentController(client, mirrors, recorder("deployment-controller"), world)),
-        ("endpoint-slices", EndpointSliceController(client, mirrors, recorder("endpoint-slice-controller"), world)),
-        (
-            "endpoint-slice-mirroring",
-            EndpointSliceMirroringController(client, mirrors, recorder("endpoint-slice-mirroring-controller"), world),
-        ),
-        ("endpoints", EndpointsController(client, mirrors, recorder("endpoint-controller"), world)),
-        (
-            "garbage-collection",
-            GarbageCollector(client, mirrors, recorder("garbage-collector-controller"), world, resources=plane.server.core.catalog),
-        ),
-        ("pod-garbage-collection", PodGarbageCollector(client, mirrors, recorder("pod-garbage-collector"), world)),
-        ("node-lifecycle", NodeLifecycleController(client, mirrors, recorder("node-controller"), world)),
-    ]
-    for name, loop in loops:
-        owner.start(name, loop.run())
+    start("service-account-controller", ServiceAccountController, "serviceaccount-controller")
+    start("root-ca-cert-publisher", RootCaController, ca_pem=ca_pem)
+    start("namespace-controller", NamespaceController, resources=catalog)
+    start("replicaset-controller", ReplicaSetController)
+    start("replication-controller", ReplicaSetController, kind=REPLICATION_CONTROLLERS)
+    start("deployment-controller", DeploymentController)
+    start("endpointslice-controller", EndpointSliceController, "endpoint-slice-controller")
+    start("endpointslicemirroring-controller", EndpointSliceMirroringController, "endpoint-slice-mirroring-controller")
+    start("endpoint-controller", EndpointsController)
+    start("generic-garbage-collector", GarbageCollector, "garbage-collector-controller", resources=catalog)
+    start("resourcequota-controller", ResourceQuotaController, resources=catalog)
+    start("pvc-protection-controller", ClaimProtection)
+    start("pv-protection-controller", VolumeProtection)
+    if sign is not None:
+        start("certificate-controller", CertificateSigningController, sign=sign)
+    start("validatingadmissionpolicy-status-controller", PolicyStatusController, resources=catalog)
+    start("pod-garbage-collector", PodGarbageCollector)
+    start("node-controller", NodeLifecycleController)
+    start("clusterrole-aggregation-controller", ClusterRoleAggregationController)
     if scheduler:
         _start_scheduler(plane)
 
@@ -200,18 +218,25 @@ async def _run(cluster: Cluster) -> None:
         store = SqliteStore.open(cluster.store_path, seal=AesGcmSeal(keys, (resource("secrets").prefix,)))
     except StoreError as error:
         raise Refusal(str(error)) from error
+    world = RealWorld()
+    try:
+        identities = authentication_config.load(cluster.authentication_dir, world)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
     plane = await build(
-        store, RealWorld(), service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
+        store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
         front_proxy=FrontProxy.load_or_create(authority),
+        identities=identities, client_ca=authority.ca_pem.decode(),
     )  # fmt: skip
     server = plane.server
+    _start_audit(plane, cluster)
     http = HttpServer(server.handle, _server_tls(authority, cluster), on_crash=server.crashed, on_too_large=server.too_large)
     await http.listen(cluster.api_host, cluster.api_port)
     if len(keys) > 1:
         plane.tasks.start("seal anew", write_anew(store, resource("secrets").prefix))
     plane.tasks.start("compaction", compact_regularly(store))
-    start_controllers(plane, ca_pem=authority.ca_pem.decode())
+    start_controllers(plane, ca_pem=authority.ca_pem.decode(), sign=authority.sign_request)
     plane.tasks.start("controllers", plane.controllers.failed())
     try:
         await plane.tasks.until(stopping)
@@ -219,6 +244,20 @@ async def _run(cluster: Cluster) -> None:
         await plane.controllers.stop()
         await http.close()
         await plane.stop()
+
+
+def _start_audit(plane: ControlPlane, cluster: Cluster) -> None:
+    if not cluster.audit_policy_file:
+        return
+    from podium.api import audit_policy
+    from podium.api.audit_log import AuditLog
+
+    try:
+        policy = audit_policy.parse(Path(cluster.audit_policy_file).read_text())
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"audit policy {cluster.audit_policy_file}: {error}") from error
+    plane.server.audit = AuditLog(policy, cluster.audit_log_path, plane.world)
+    plane.tasks.start("audit", plane.server.audit.run())
 
 
 def _server_tls(authority: Authority, cluster: Cluster) -> ssl.SSLContext:
@@ -243,7 +282,7 @@ def server_hosts(cluster_domain: str, addresses: Sequence[str]) -> list[str]:
 
 def _nodes_tls(authority: Authority) -> ssl.SSLContext:
     """How the API server presents itself to node agents."""
-    certificate, key = authority.issue_files("apiserver-kubelet-client", "kube-apiserver-kubelet-client", ["system:masters"])
+    certificate, key = authority.issue_files("apiserver-node-client", "kube-apiserver-kubelet-client")
     context = ssl.create_default_context(cafile=str(authority.ca_path))
     context.load_cert_chain(certificate, key)
     return context

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from podium.api.authority import Authority
@@ -24,6 +24,8 @@ from podium.world.supervisor import Supervisor
 
 CONTAINERD_RETRY_S = 0.05
 STOP_GRACE_S = 2.0
+FLEET = "podium:simulated-nodes"
+"""Who all simulated nodes are: not a node, as they share one client; its roles are the bootstrap roles of that name."""
 
 
 GC_THRESHOLDS = (50_000, 50, 100)
@@ -40,9 +42,10 @@ def run(cluster: Cluster, name: str) -> None:
         fabric = _fabric(cluster)
         if fabric is not None:
             fabric.set_up()
-        client = _client(cluster, authority, f"node-{name}", f"system:node:{name}", "system:nodes")
+        client = _client(cluster, authority, f"node-{name}", f"system:node:{name}", ["system:nodes"])
         network = _network_config(cluster, name, hosts)
-        supervisor.start("network", run_network(network, client, world, supervisor))
+        network_client = _client(cluster, authority, f"network-{name}", "system:kube-proxy")
+        supervisor.start("network", run_network(network, network_client, world, supervisor))
         runtime = _runtime(cluster, world, fabric, hosts)
         if cluster.runtime == "cri":
             await _load_pause_image(cluster)
@@ -55,12 +58,12 @@ def run_simulated(cluster: Cluster) -> None:
     """The simulated-nodes role: one process for all of them."""
 
     async def start(world: World, supervisor: Supervisor, authority: Authority) -> None:
-        client = _client(cluster, authority, "simulated-nodes", "system:node:simulated", "system:nodes")
+        client = _client(cluster, authority, "fleet", FLEET)
         config = FleetConfig(
             count=cluster.simulated_nodes,
             address=cluster.api_host,
             listen_address=cluster.api_host,
-            tls=_server_tls(authority, "simulated-nodes", [cluster.api_host]),
+            tls=_server_tls(authority, "fleet", FLEET, [cluster.api_host]),
             pod_cidr=cluster.simulated_cidr,
         )
         await run_fleet(config, client, world, supervisor)
@@ -105,14 +108,14 @@ def _run(cluster: Cluster, start: Start) -> None:
     uvloop.run(live())
 
 
-def _client(cluster: Cluster, authority: Authority, file: str, common_name: str, organization: str) -> HttpsClient:
-    certificate, key = authority.issue_files(file, common_name, [organization])
+def _client(cluster: Cluster, authority: Authority, file: str, common_name: str, organizations: Sequence[str] = ()) -> HttpsClient:
+    certificate, key = authority.issue_files(file, common_name, organizations)
     return HttpsClient(Endpoint(cluster.api_url, authority.ca_path, certificate, key), user_agent=f"podium/{file}", trim=True)
 
 
-def _server_tls(authority: Authority, name: str, hosts: list[str]) -> ssl.SSLContext:
+def _server_tls(authority: Authority, name: str, common_name: str, hosts: list[str]) -> ssl.SSLContext:
     """For what the API server calls: only clients with a certificate of the cluster's authority get through the handshake."""
-    certificate, key = authority.issue_files(f"serving-{name}", f"system:node:{name}", ["system:nodes"], hosts)
+    certificate, key = authority.issue_files(f"serving-{name}", common_name, hosts=hosts)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
@@ -128,7 +131,7 @@ def _node_config(cluster: Cluster, name: str, authority: Authority) -> NodeConfi
         directory=cluster.pods_dir,
         port=cluster.kubelet_port,
         listen_address=cluster.node_ip,
-        tls=_server_tls(authority, name, [name, cluster.node_ip]),
+        tls=_server_tls(authority, name, f"system:node:{name}", [name, cluster.node_ip]),
         cluster_dns=(cluster.dns_ip,) if cluster.network == "kernel" else (),
         cluster_domain=cluster.cluster_domain,
         pod_cidr=cluster.node_cidr,

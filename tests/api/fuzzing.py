@@ -98,6 +98,8 @@ class FakeStream:
 class FakeConnection:
     """What handlers use of a connection."""
 
+    remote_address = "127.0.0.1"
+
     stream: FakeStream = field(default_factory=FakeStream)
     peer: Peer = ADMIN
     closed: bool = False
@@ -219,7 +221,8 @@ class Fuzzer:
         if kind in ("get", "list", "watch"):
             return "", b"" if draw.random() < 0.95 else b"{}"
         if kind in ("delete", "deletecollection"):
-            value: Any = draw.choice([{}, {"gracePeriodSeconds": 0}, {"propagationPolicy": draw.choice(WORDS)}, {"preconditions": {"uid": "x"}},
+            value: Any = draw.choice([{}, {"gracePeriodSeconds": 0}, {"propagationPolicy": draw.choice(WORDS)},
+                                      {"preconditions": {"uid": "x"}},
                                       {"preconditions": {"resourceVersion": draw.choice(NUMBERS)}}, {"gracePeriodSeconds": -1}, None, []])  # fmt: skip
             return "application/json", b"" if draw.random() < 0.5 else orjson.dumps(value)
         if kind == "patch":
@@ -324,7 +327,8 @@ class Fuzzer:
             value.pop("metadata", None) if draw.random() < 0.6 else None
             if draw.random() < 0.2:
                 value["spec"] = {"$patch": draw.choice(["delete", "replace", "x"]), "$setElementOrder/containers": [{"name": "a"}, 1],
-                                 "$deleteFromPrimitiveList/finalizers": ["a"], "$retainKeys": ["a"], "containers": [{"$patch": "delete", "name": "a"}]}  # fmt: skip
+                                 "$deleteFromPrimitiveList/finalizers": ["a"], "$retainKeys": ["a"],
+                                 "containers": [{"$patch": "delete", "name": "a"}]}  # fmt: skip
         if draw.random() < 0.25:
             value = self.mutated(value)
         return self.encoded(value, media)
@@ -345,7 +349,8 @@ class Fuzzer:
 
     def odd(self) -> HttpRequest:
         draw = self.draw
-        parts = ["api", "apis", "v1", "apps", "namespaces", "default", "pods", "configmaps", "a", "", "..", "%2e", "é", "status", "watch", "proxy",
+        parts = ["api", "apis", "v1", "apps", "namespaces", "default", "pods", "configmaps", "a", "", "..", "%2e", "é", "status", "watch",
+                 "proxy",
                  "openapi", "v2", "v3", "healthz", "livez", "readyz", "metrics", "version", "log", "exec", "\x00", "a" * 300, "finalize", "*"]  # fmt: skip
         path = "/" + "/".join(draw.choice(parts) for _ in range(draw.randint(0, 8)))
         method = draw.choice(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"])

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from podium.client.interface import Client
+from podium.objects.resources import resource
+
 Object = dict[str, Any]
 
 
@@ -33,3 +36,16 @@ def deployment(name: str, replicas: int = 1) -> Object:
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "app:1", "command": ["true"]}]}},
         },
     }  # fmt: skip
+
+
+async def grant(client: Client, role: str, kind: str, subject: str, *, namespace: str = "") -> None:
+    """Binds the ClusterRole `role` to a subject: in the namespace, or in all."""
+    entry: Object = {"kind": kind, "name": subject}
+    if kind == "ServiceAccount":
+        entry["namespace"] = namespace
+    plural = "rolebindings" if namespace else "clusterrolebindings"
+    value: Object = {
+        "metadata": {"name": f"{role}-{subject}".replace(":", "-"), **({"namespace": namespace} if namespace else {})},
+        "subjects": [entry], "roleRef": {"kind": "ClusterRole", "name": role, "apiGroup": "rbac.authorization.k8s.io"},
+    }  # fmt: skip
+    await client.create(resource(plural, "rbac.authorization.k8s.io"), value)

@@ -16,7 +16,7 @@ from podium.objects.resources import resource
 from podium.objects.status import AlreadyExists, Conflict, Expired, Forbidden, NotFound, Unauthorized
 from podium.world.http_client import HttpClient, HttpResponse
 from podium.world.http_server import HttpServer
-from tests.api.objects import configmap, pod
+from tests.api.objects import configmap, grant, pod
 
 CONFIGMAPS = resource("configmaps")
 
@@ -123,6 +123,9 @@ async def _token(live: Live, **spec: object) -> str:
 
 async def test_a_service_account_token_says_who_it_is(live: Live) -> None:
     client = live.token_client(await _token(live))
+    with pytest.raises(Forbidden, match='User "system:serviceaccount:default:default" cannot list resource "configmaps"'):
+        await client.list(CONFIGMAPS, "default")
+    await grant(live.plane.client(), "view", "ServiceAccount", "default", namespace="default")
     assert (await client.list(CONFIGMAPS, "default")).items == []
     with pytest.raises(Forbidden, match='User "system:serviceaccount:default:default" cannot list resource "nodes"'):
         await client.list(resource("nodes"))
@@ -132,6 +135,7 @@ async def test_a_service_account_token_says_who_it_is(live: Live) -> None:
 
 
 async def test_a_bound_token_ends_with_its_pod(live: Live) -> None:
+    await grant(live.plane.client(), "view", "ServiceAccount", "default", namespace="default")
     await live.admin.create(resource("pods"), pod("p"))
     client = live.token_client(await _token(live, boundObjectRef={"apiVersion": "v1", "kind": "Pod", "name": "p"}))
     await client.list(CONFIGMAPS, "default")
@@ -325,7 +329,7 @@ async def test_admin_may_act_as_another_user_and_is_then_bound_by_their_rights(l
 
 async def test_impersonation_is_for_administrators_and_needs_a_user(live: Live):
     assert (await live.ask("GET", "/api/v1/nodes", impersonate_group="dev")).status == 400
-    assert (await live.ask("GET", "/api/v1/nodes", impersonate_user="ann", impersonate_extra_a="b")).status == 400
+    assert (await live.ask("GET", "/api/v1/nodes", impersonate_user="ann", impersonate_extra_a="b")).status == 403
     token = await live.admin.create(resource("serviceaccounts"), {"spec": {}}, "default", subresource="token", name="default")
     headers = {"authorization": f"Bearer {token['status']['token']}", "impersonate-user": "kubernetes-admin"}
     refused = await live.raw.request("GET", "/api/v1/namespaces/default/pods", b"", headers)
@@ -344,3 +348,9 @@ async def test_scale_is_printed_with_its_own_columns(live: Live):
     table = orjson.loads(asked.body)
     assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
     assert table["rows"][0]["cells"][:3] == ["web", 2, 0]
+
+
+async def test_use_of_a_deprecated_resource_is_warned_of(live: Live):
+    answer = await live.ask("GET", "/api/v1/namespaces/default/endpoints")
+    assert answer.headers["warning"] == '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
+    assert "warning" not in (await live.ask("GET", "/api/v1/namespaces/default/services")).headers

@@ -17,11 +17,13 @@ from pathlib import Path
 import pytest
 
 from podium.cli.cluster import Cluster, load
+from podium.node import images
 from tests.e2e import leftovers
 
 ROOT = Path(__file__).parents[2]
 PODIUM = Path(sys.executable).with_name("podium")
 SIMULATED_NODES = 3
+CONTAINER_IMAGE = "podium.test/python:1"
 
 
 def programs() -> dict[str, Path]:
@@ -107,6 +109,16 @@ def start_cluster(runtime: str, directory: Path, *options: str) -> LiveCluster:
     return LiveCluster(runtime, directory, cluster)
 
 
+def load_image(live: LiveCluster) -> None:
+    """An image with this machine's Python and a shell, for the tests with containers."""
+    archive = live.directory / "image.tar"
+    archive.write_bytes(images.python_image(CONTAINER_IMAGE, {}))
+    loaded = subprocess.run(
+        [PODIUM, "image", "load", archive, "--data-dir", live.cluster.data_dir], capture_output=True, text=True, check=False
+    )
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+
+
 def end_cluster(live: LiveCluster) -> None:
     environment = {**os.environ, "KUBECONFIG": str(live.kubeconfig)}
     ended = subprocess.run(
@@ -125,6 +137,8 @@ def live_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         if runtime not in running:
             options = ("--simulated-nodes", str(SIMULATED_NODES)) if runtime == "simulated" else ()
             running[runtime] = start_cluster(runtime, tmp_path_factory.mktemp(runtime), *options)
+            if runtime == "cri":
+                load_image(running[runtime])
         return running[runtime]
 
     yield get

@@ -22,6 +22,11 @@ def commands() -> Iterator[tuple[int, list[str]]]:
             yield int(name), words
 
 
+def processes_showing(text: str) -> list[str]:
+    """On their command line."""
+    return [f"process {pid}: {' '.join(words)}" for pid, words in commands() if any(text in word for word in words)]
+
+
 def roles(cluster: Cluster) -> Counter[str]:
     """How many processes of each role there are."""
     found: Counter[str] = Counter()
@@ -36,7 +41,7 @@ def roles(cluster: Cluster) -> Counter[str]:
 def of(cluster: Cluster) -> list[str]:
     """One line per thing."""
     name, data_dir = f"podium-{cluster.cluster_id}", str(cluster.data_dir)
-    found = [f"process {pid}: {' '.join(words)}" for pid, words in commands() if any(data_dir in word for word in words)]
+    found = processes_showing(data_dir)
     found += [f"network namespace {path.name}" for path in sorted(Path("/run/netns").glob(f"{name}*"))]
     links = Path("/sys/class/net")
     found += [f"network device {path.name}" for pattern in (name, f"pd{cluster.cluster_id}*") for path in sorted(links.glob(pattern))]

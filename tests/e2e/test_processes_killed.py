@@ -180,7 +180,8 @@ async def unconverged(cluster: Cluster, client: HttpsClient, wanted: dict[str, i
             ]
             counts = (status.get("replicas", 0), status.get("readyReplicas", 0), len(mine), len(ready))
             if counts != (replicas,) * 4 or status.get("observedGeneration") != value["metadata"]["generation"]:
-                found.append(f"{name}: {replicas} wanted, {counts} in status, ready in status, pods, ready pods")
+                pods_shown = [(p["metadata"]["name"], p["metadata"].get("deletionTimestamp"), p["spec"].get("nodeName")) for p in mine]
+                found.append(f"{name}: {replicas} wanted, {counts} in status, ready in status, pods, ready pods; {pods_shown}")
     except RETRIABLE as error:
         return [f"the API does not answer: {error}"]
     expected = Counter([*processes.wanted(cluster), processes.SUPERVISOR])

@@ -14,7 +14,7 @@
 
 Runs of spaces count as one, because the width of a column depends on what else is in it; spaces at the end of a line and empty lines at the
 end of an output do not count.
-A transcript stops at its first command that does not print what it should.
+A transcript stops when PROBLEMS_MAX commands did not print what they should.
 """
 
 import re
@@ -29,6 +29,7 @@ OPTIONAL = " (?)"
 COMMAND_SECONDS_MAX = 60
 PATIENCE_S = 15.0
 PAUSE_S = 0.1
+PROBLEMS_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def explain(path: Path, step: Step, outcome: Outcome) -> str:
 
 
 def play(path: Path, environment: Mapping[str, str], directory: Path) -> str:
-    """Runs a transcript; empty when all was as expected, else what was not."""
+    """Runs a transcript; empty when all was as expected, else what was not. Goes on after the first few, because they may be unrelated."""
+    problems: list[str] = []
     for step in parse(path.read_text()):
         outcome = run(step.command, environment, directory)
         deadline = time.monotonic() + PATIENCE_S
@@ -124,5 +126,7 @@ def play(path: Path, environment: Mapping[str, str], directory: Path) -> str:
             time.sleep(PAUSE_S)
             outcome = run(step.command, environment, directory)
         if not as_expected(step, outcome):
-            return explain(path, step, outcome)
-    return ""
+            problems.append(explain(path, step, outcome))
+        if len(problems) >= PROBLEMS_MAX:
+            break
+    return "\n\n".join(problems)

@@ -149,3 +149,33 @@ def test_a_thousand_nodes_and_five_thousand_pods_stay_cheap() -> None:
         await supervisor.stop()
 
     virtual.run(main)
+
+
+def test_a_pod_that_is_deleted_while_its_status_is_being_written_goes() -> None:
+    """The answer to that write is the first that tells of the deletion; the watch's event of it comes after, and is older."""
+
+    async def main(world: World) -> None:
+        client = FakeClient(world)
+        write, events, deleted = client.patch, client.watch, set()
+
+        async def patch(resource, name, *arguments, **options):  # type: ignore[no-untyped-def]
+            if resource is PODS and name not in deleted:
+                deleted.add(name)
+                await client.delete(PODS, name, "default")
+            return await write(resource, name, *arguments, **options)
+
+        async def watch(*arguments, **options):  # type: ignore[no-untyped-def]
+            async for event in events(*arguments, **options):
+                await asyncio.sleep(0.2)
+                yield event
+
+        client.patch, client.watch = patch, watch  # type: ignore[method-assign]
+        _, supervisor = await start(world, client, 3)
+        for number in range(9):
+            client.put(pod(f"web-{number}", node=f"simulated-{number % 3}"))
+        await asyncio.sleep(60)
+        assert len(deleted) == 9
+        assert client.all(PODS) == []
+        await supervisor.stop()
+
+    virtual.run(main)

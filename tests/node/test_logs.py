@@ -88,6 +88,15 @@ async def test_a_follower_sees_what_comes_across_a_rotation_and_ends_with_the_co
     assert bytes(seen) == b"one\ntwo\nthree\n"
 
 
+async def test_a_follower_of_the_end_of_a_log_that_is_not_there_yet_misses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "0.log"
+    pieces = read_log(path, LogOptions(follow=True, tail_lines=0), path.exists)
+    first = asyncio.ensure_future(anext(pieces))
+    await asyncio.sleep(0.01)
+    path.write_bytes(b"2026-01-01T00:00:01Z stdout F the first and last words\n")
+    assert await asyncio.wait_for(first, 2) == b"the first and last words\n"
+
+
 async def test_a_long_log_is_rotated_and_the_oldest_go(tmp_path: Path) -> None:
     path = tmp_path / "0.log"
     status = ContainerStatus("c", "s", "u", "app", 0, ContainerState.RUNNING, "i", "process://i", 0, log_path=str(path))

@@ -8,7 +8,6 @@ from podium.api.aggregation_checks import Checks
 from podium.api.aggregation_documents import Joined
 from podium.api.aggregation_local import LocalServices
 from podium.api.aggregation_proxy import BackendClients, pass_on
-from podium.api.authorization import authorize
 from podium.api.core import Core
 from podium.api.front_proxy import FrontProxy, publish
 from podium.api.request import Request, User
@@ -48,13 +47,16 @@ class Aggregation:
 
     async def serve(self, backend: Backend, http: HttpRequest, connection: Connection, user: User) -> Response | None:
         """Raises Forbidden."""
-        if (request := attributes(backend, http, user)) is not None:
-            authorize(request)
+        request = attributes(backend, http, user)
+        if request is not None:
+            self._core.authorizer.authorize(request)
+        else:
+            self._core.authorizer.authorize_path(user, http.method.lower(), http.path)
         return await pass_on(self.backends, self.clients, backend, http, connection, user)
 
 
 def attributes(backend: Backend, http: HttpRequest, user: User) -> Request | None:
-    """What is asked for, as authorization knows it; None for the backend's documents, which are for everybody."""
+    """What is asked for, as authorization knows it; None for the backend's documents, which are authorized by their path."""
     parts = http.path.removeprefix("/openapi/v3").strip("/").split("/")[3:]
     if not parts or http.path.startswith("/openapi/"):
         return None

@@ -96,13 +96,10 @@ async def pass_on(
 
 
 def identity(user: User) -> dict[str, str]:
-    """Who asks, as front-proxy headers. Repeated ones are written as one, joined by a comma and read apart by nobody: so each has a line."""
-    headers = {"x-remote-user": user.name}
-    if user.uid:
-        headers["x-remote-uid"] = user.uid
-    if user.groups:
-        headers["x-remote-group"] = "\r\nx-remote-group: ".join(_one_line(g) for g in user.groups)
-    return {k: (v if k == "x-remote-group" else _one_line(v)) for k, v in headers.items()}
+    """Who asks, as front-proxy headers. A header with several values is written on a line for each, as its readers want them."""
+    headers = {"x-remote-user": [user.name], "x-remote-uid": [user.uid] if user.uid else [], "x-remote-group": list(user.groups)}
+    headers |= {f"x-remote-extra-{quote(name.lower(), safe='')}": list(several) for name, several in user.extra}
+    return {name: f"\r\n{name}: ".join(_one_line(text) for text in several) for name, several in headers.items() if several}
 
 
 def _one_line(text: str) -> str:

@@ -5,6 +5,7 @@ an existing directory reads files. Layout of the directory: `ca.crt`, `ca.key`, 
 `issue_files` wrote. Private keys are 0600 from the moment they exist.
 """
 
+import base64
 import fcntl
 import ipaddress
 import os
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from podium.objects import certificate_requests
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -80,6 +83,41 @@ class Authority:
         if hosts:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(h) for h in hosts]), critical=False)
         return _pem(builder.sign(ca_key, hashes.SHA256())), _key_pem(key)
+
+    def sign_request(self, request: str, usages: Sequence[str], seconds: int | None) -> str:
+        """A certificate for a PKCS #10 request (both base64 of PEM), for as long as it asks, a year at most. Raises ValueError."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.x509.oid import ExtendedKeyUsageOID
+
+        asked = certificate_requests.read(request)
+        ca, ca_key = self._load_ca()
+        now = datetime.now(UTC)
+        extended = [
+            oid
+            for usage, oid in (("client auth", ExtendedKeyUsageOID.CLIENT_AUTH), ("server auth", ExtendedKeyUsageOID.SERVER_AUTH))
+            if usage in usages
+        ]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(ca.subject)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + timedelta(seconds=min(seconds or LEAF_DAYS * 86_400, LEAF_DAYS * 86_400)))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(x509, signs_certificates=False), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        )
+        if extended:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+        try:
+            names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            builder = builder.add_extension(names, critical=False)
+        except x509.ExtensionNotFound:
+            pass
+        return base64.b64encode(_pem(builder.sign(ca_key, hashes.SHA256()))).decode()
 
     def issue_files(self, name: str, common_name: str, organizations: Sequence[str] = (), hosts: Sequence[str] = ()) -> tuple[Path, Path]:
         """Paths of NAME.crt and NAME.key, issued when absent, near their end, or not naming all of `hosts`."""

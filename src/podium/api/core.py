@@ -1,14 +1,18 @@
 """What the verbs share: the store, the world, the catalogue, and one strategy per resource."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from podium.api.authorization import Authorizer
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
 from podium.objects.status import NotFound, not_found
 from podium.store.interface import Store
 from podium.store.record import Record
 from podium.world.interface import World
+
+if TYPE_CHECKING:
+    from podium.api.admission.state import AdmissionState
 
 Object = dict[str, Any]
 
@@ -54,6 +58,10 @@ class Strategy:
             _restore(metadata, new["metadata"], field_name)
         new["metadata"] = metadata
 
+    def prepare_approval(self, core: "Core", new: Object, old: Object) -> None:
+        """A write to the approval subresource: only certificate requests have one."""
+        raise AssertionError("this kind has no approval")
+
     def reserve(self, core: "Core", new: Object, old: Object | None) -> "Reservation | None":
         return None
 
@@ -85,6 +93,10 @@ class Core:
     world: World
     catalog: Catalog
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
+    disabled_plugins: frozenset[str] = frozenset()
+    """Admission plugins that are not asked, by upstream's names."""
+    admission: "AdmissionState" = field(init=False)
+    authorizer: Authorizer = field(default_factory=Authorizer)
 
     def strategy(self, resource: Resource) -> Strategy:
         key = (resource.group, resource.plural)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from podium.api.admission import approve_delete
 from podium.api.core import Core, Object
 from podium.api.encoding import encode
 from podium.api.reading import list_
@@ -40,6 +41,7 @@ async def delete(core: Core, request: Request) -> ObjectResult:
 async def _delete_once(core: Core, request: Request, options: Mapping[str, Any], record: Record) -> ObjectResult:
     strategy = core.strategy(request.resource)
     old = record.value
+    await approve_delete(core, request, old)
     new = values.copy(old)
     metadata = new["metadata"]
     _set_propagation(options, metadata)

@@ -3,11 +3,13 @@ handled by the front (server.py, in_process)."""
 
 from collections.abc import Awaitable, Callable
 
-from podium.api import deleting, reading, reviews, subresources, writing
+from podium.api import deleting, reading, subresources, token_requests, writing
 from podium.api.admission import check_deletable
 from podium.api.authentication import Authenticator
 from podium.api.core import Core
+from podium.api.node_restriction import check_delete
 from podium.api.request import ListResult, ObjectResult, Request, Result
+from podium.api.reviews import REVIEWS
 from podium.objects.status import MethodNotAllowed
 
 Verb = Callable[[Core, Request], Awaitable[Result]]
@@ -15,6 +17,7 @@ Verb = Callable[[Core, Request], Awaitable[Result]]
 
 async def _delete(core: Core, request: Request) -> ObjectResult:
     check_deletable(request)
+    check_delete(core.authorizer, request)
     return await deleting.delete(core, request)
 
 
@@ -35,6 +38,9 @@ _SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("get", "status"): reading.get,
     ("update", "status"): writing.update,
     ("patch", "status"): writing.patch,
+    ("get", "approval"): reading.get,
+    ("update", "approval"): writing.update,
+    ("patch", "approval"): writing.patch,
     ("get", "scale"): subresources.get_scale,
     ("update", "scale"): subresources.change_scale,
     ("patch", "scale"): subresources.change_scale,
@@ -49,11 +55,11 @@ async def dispatch(core: Core, request: Request, authenticator: Authenticator) -
     if not request.subresource:
         if request.verb not in request.resource.verbs:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
-        if reviews.is_review(request.resource):
-            return await reviews.create(core, request, authenticator)
+        if request.verb == "create" and (review := REVIEWS.get((request.resource.group, request.resource.plural))):
+            return await review(core, request, authenticator)
         return await _VERBS[request.verb](core, request)
     if request.subresource == "token" and request.verb == "create" and request.resource.plural == "serviceaccounts":
-        return await subresources.create_token(core, request, authenticator)
+        return await token_requests.create_token(core, request, authenticator)
     verb = _SUBRESOURCES.get((request.verb, request.subresource))
     if verb is None or request.resource.subresource(request.subresource) is None:
         raise subresources.refuse(request)

@@ -6,12 +6,15 @@ StatusError. The answer is one of the result classes; the front renders it (byte
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from podium.objects.cause import Cause, invalid_error, not_supported
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, Invalid
 from podium.store.record import Record
+
+if TYPE_CHECKING:
+    from podium.api.audit_log import AuditEvent
 
 Object = dict[str, Any]
 
@@ -23,6 +26,7 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
@@ -46,7 +50,13 @@ class Request:
     duplicates: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     missing: list[Cause] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
+    audit: "AuditEvent | None" = None
     user_agent: str = ""
+
+    def annotate(self, key: str, text: str) -> None:
+        """Something that the audit log tells of this request; the first word stays."""
+        self.annotations.setdefault(key, text)
 
     def warn(self, text: str) -> None:
         """Goes back to the client in a Warning header, once."""

@@ -1,129 +1,166 @@
-"""Reviews: questions that are asked by creating an object, which is answered and stored nowhere.
+"""Reviews: may somebody do something, who am I, who holds this token. Created, answered, stored nowhere.
 
-Who am I (SelfSubjectReview), whose token is this (TokenReview), may they (the access reviews), what may I (SelfSubjectRulesReview).
-Anyone who is authenticated may ask about themselves; the rest is subject to authorization as any other request.
-
-Source: k8s.io/kubernetes pkg/registry/authorization, pkg/registry/authentication.
+Source: k8s.io/kubernetes pkg/registry/authorization, pkg/registry/authentication, pkg/apis/authorization/validation.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from podium.api.authentication import ISSUER, Authenticator
-from podium.api.authorization import allowed
-from podium.api.core import Core, Object
+from podium.api.attributes import Attributes
+from podium.api.authentication import Authenticator
+from podium.api.bodies import refusal, take
+from podium.api.core import Core
+from podium.api.node_authorizer import is_node
 from podium.api.request import ObjectResult, Request, User
-from podium.objects import structure
-from podium.objects.cause import invalid_error, required
-from podium.objects.resources import Resource
-from podium.objects.status import BadRequest, Unauthorized
+from podium.objects.cause import Cause, invalid
+from podium.objects.status import BadRequest, StatusError
 
-Answer = Callable[[Core, Request, Authenticator], Awaitable[Object]]
+Object = dict[str, Any]
+Review = Callable[[Core, Request, Authenticator], Awaitable[ObjectResult]]
 
-
-def is_review(resource: Resource) -> bool:
-    return (resource.group, resource.kind) in _ANSWERS
+_ABOUT = ("verb", "group", "resource", "subresource", "namespace", "name")
+_AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
 
 
-async def create(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
-    """Answers one review. Raises BadRequest, Invalid."""
-    resource, value = request.resource, request.value
-    if value.get("kind", resource.kind) != resource.kind or value.get("apiVersion", resource.api_version) != resource.api_version:
-        raise BadRequest(f"the object provided is not a {resource.kind} of {resource.api_version}")
-    value |= {"apiVersion": resource.api_version, "kind": resource.kind}
-    findings = structure.conform(value, resource.api_version, resource.kind)
-    if findings.causes:
-        raise invalid_error(resource.group, resource.kind, "", findings.causes)
-    for field in findings.unknown:
-        request.warn(f'unknown field "{field}"')
-    metadata = {**(value.get("metadata") or {}), "creationTimestamp": core.world.clock.timestamp()}
-    status = await _ANSWERS[resource.group, resource.kind](core, request, authenticator)
-    return ObjectResult(value={**value, "metadata": metadata, "status": status}, status=201)
+async def subject_access(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
+    value = take(request, _AUTHORIZATION, "v1", "SubjectAccessReview")
+    spec = value["spec"]
+    _refuse("SubjectAccessReview", value, [*_check_question(spec), *_check_subject(spec), *_check_metadata(value)])
+    return _answer(core, value, _user_of(spec))
 
 
-def _user_info(user: User) -> Object:
-    info: Object = {"username": user.name, "groups": list(user.groups)}
-    return {**info, "uid": user.uid} if user.uid else info
+async def local_subject_access(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
+    value = take(request, _AUTHORIZATION, "v1", "LocalSubjectAccessReview")
+    spec, namespace = value["spec"], request.namespace
+    metadata = value.setdefault("metadata", {})
+    if metadata.setdefault("namespace", namespace) != namespace:
+        given = metadata["namespace"]
+        raise BadRequest(f"the namespace of the provided object does not match the namespace sent on the request: {given} != {namespace}")
+    causes = [*_check_question(spec), *_check_subject(spec), *_check_metadata(value)]
+    about = spec.get("resourceAttributes")
+    if about is not None and about.get("namespace", "") != namespace:
+        causes.append(invalid("spec.resourceAttributes.namespace", about.get("namespace", ""), "must match metadata.namespace"))
+    if (path := spec.get("nonResourceAttributes")) is not None:
+        causes.append(invalid("spec.nonResourceAttributes", path, "disallowed on this kind of request"))
+    _refuse("LocalSubjectAccessReview", value, causes)
+    return _answer(core, value, _user_of(spec))
 
 
-async def _who_am_i(core: Core, request: Request, authenticator: Authenticator) -> Object:
-    return {"userInfo": _user_info(request.user)}
+async def self_subject_access(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
+    value = take(request, _AUTHORIZATION, "v1", "SelfSubjectAccessReview")
+    _refuse("SelfSubjectAccessReview", value, [*_check_question(value["spec"]), *_check_metadata(value)])
+    return _answer(core, value, request.user)
 
 
-async def _whose_token(core: Core, request: Request, authenticator: Authenticator) -> Object:
-    spec = request.value.get("spec") or {}
-    if not spec.get("token"):
-        raise invalid_error("authentication.k8s.io", "TokenReview", "", [required("spec.token")])
-    asked = spec.get("audiences") or [ISSUER]
-    if ISSUER not in asked:
-        return {"user": {}, "error": f"token audiences [{ISSUER}] is invalid for the target audiences {asked}"}
-    try:
-        user = await authenticator.by_token(f"Bearer {spec['token']}")
-    except Unauthorized:
-        return {"user": {}, "error": "[invalid bearer token]"}
-    return {"authenticated": True, "user": _user_info(user), "audiences": [ISSUER]}
-
-
-async def _may_i(core: Core, request: Request, authenticator: Authenticator) -> Object:
-    return _access(core, request, request.user)
-
-
-async def _may_they(core: Core, request: Request, authenticator: Authenticator) -> Object:
-    spec = request.value.get("spec") or {}
-    if not spec.get("user") and not spec.get("groups"):
-        raise _invalid(request, "spec.user", "at least one of user or group must be specified")
-    return _access(core, request, User(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", "")))
-
-
-async def _may_they_here(core: Core, request: Request, authenticator: Authenticator) -> Object:
-    attributes = (request.value.get("spec") or {}).get("resourceAttributes") or {}
-    if attributes.get("namespace") != request.namespace:
-        raise _invalid(request, "spec.resourceAttributes.namespace", "must match metadata.namespace")
-    return await _may_they(core, request, authenticator)
-
-
-def _invalid(request: Request, field: str, why: str) -> Exception:
-    return invalid_error(request.resource.group, request.resource.kind, "", [required(field, why)])
-
-
-def _access(core: Core, request: Request, user: User) -> Object:
-    spec = request.value.get("spec") or {}
+def _check_question(spec: Object) -> list[Cause]:
     about, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if (about is None) == (path is None):
-        raise _invalid(request, "spec", "exactly one of nonResourceAttributes or resourceAttributes must be specified")
-    if about is None:
-        return {"allowed": True, "reason": "documents of the API are open to all who are authenticated"}
-    group, plural = about.get("group", ""), about.get("resource", "")
-    served = next((r for r in core.catalog if (r.group, r.plural) == (group, plural)), None)
-    target = served or Resource(group, about.get("version") or "v1", plural, "", bool(about.get("namespace")), ())
-    asked = Request(
-        about.get("verb", ""), target, user, about.get("namespace") or None, about.get("name", ""), about.get("subresource", "")
+    if about is not None and path is not None:
+        return [invalid("spec.nonResourceAttributes", path, "cannot be specified in combination with resourceAttributes")]
+    if about is None and path is None:
+        return [invalid("spec.resourceAttributes", None, "exactly one of nonResourceAttributes or resourceAttributes must be specified")]
+    return []
+
+
+def _check_subject(spec: Object) -> list[Cause]:
+    if spec.get("user") or spec.get("groups"):
+        return []
+    return [invalid("spec.user", "", "at least one of user or group must be specified")]
+
+
+def _check_metadata(value: Object) -> list[Cause]:
+    kept = {k: v for k, v in (value.get("metadata") or {}).items() if v and k not in ("namespace", "managedFields", "creationTimestamp")}
+    return [invalid("metadata", kept, "must be empty")] if kept else []
+
+
+def _refuse(kind: str, value: Object, causes: list[Cause]) -> None:
+    if causes:
+        raise refusal(_AUTHORIZATION, kind, value, causes)
+
+
+def _user_of(spec: Object) -> User:
+    extra = tuple((key.lower(), tuple(values)) for key, values in sorted((spec.get("extra") or {}).items()))
+    return User(spec.get("user", ""), tuple(spec.get("groups") or ()), spec.get("uid", ""), extra)
+
+
+def _answer(core: Core, value: Object, user: User) -> ObjectResult:
+    decision = core.authorizer.decide(_attributes(value["spec"], user))
+    status: Object = {"allowed": decision.allowed}
+    if decision.reason:
+        status["reason"] = decision.reason
+    return _created(value, status)
+
+
+def _attributes(spec: Object, user: User) -> Attributes:
+    if (path := spec.get("nonResourceAttributes")) is not None:
+        return Attributes(user, path.get("verb", ""), path=path.get("path", "") or "/")
+    about = spec["resourceAttributes"]
+    fields = tuple(
+        (r.get("key", ""), (r.get("values") or [""])[0])
+        for r in (about.get("fieldSelector") or {}).get("requirements") or ()
+        if r.get("operator") == "In" and len(r.get("values") or ()) == 1
     )
-    return {"allowed": True} if allowed(asked) else {"allowed": False, "reason": "no rule allows it"}
+    verb, group, resource, subresource, namespace, name = (about.get(field, "") for field in _ABOUT)
+    return Attributes(user, verb, group, resource, subresource, namespace, name, "", fields)
 
 
-async def _what_may_i(core: Core, request: Request, authenticator: Authenticator) -> Object:
-    namespace = (request.value.get("spec") or {}).get("namespace", "")
+def _created(value: Object, status: Object) -> ObjectResult:
+    value.setdefault("metadata", {})
+    return ObjectResult(value={**value, "status": status}, status=201)
+
+
+async def self_subject_rules(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
+    value = take(request, _AUTHORIZATION, "v1", "SelfSubjectRulesReview")
+    namespace = value["spec"].get("namespace", "")
     if not namespace:
         raise BadRequest("no namespace on request")
-    verbs = ["*"]
+    rules, problem = core.authorizer.rbac.rules_for(request.user, namespace)
+    problems = ["node authorizer does not support user rule resolution"] if is_node(request.user) else []
+    problems += [problem] if problem else []
+    status: Object = {
+        "resourceRules": [_rule(r, "apiGroups", "resources", "resourceNames") for r in rules if r.get("resources")],
+        "nonResourceRules": [_rule(r, "nonResourceURLs") for r in rules if r.get("nonResourceURLs")],
+        "incomplete": bool(problems),
+    }
+    if problems:
+        status["evaluationError"] = ", ".join(problems)
+    return _created(value, status)
 
-    def may(resource: Resource) -> bool:
-        return allowed(Request("*", resource, request.user, namespace))
 
-    if may(Resource("*", "*", "*", "", True, ())) and all(may(r) for r in core.catalog):
-        rules: list[Object] = [{"verbs": verbs, "apiGroups": ["*"], "resources": ["*"]}]
-    else:
-        mine = sorted({(r.group, r.plural) for r in core.catalog if r.namespaced and may(r)})
-        rules = [{"verbs": verbs, "apiGroups": [group], "resources": [plural]} for group, plural in mine]
-    documents = [{"verbs": ["get"], "nonResourceURLs": ["*"]}]
-    return {"resourceRules": rules, "nonResourceRules": documents, "incomplete": False}
+def _rule(rule: Object, *fields: str) -> Object:
+    return {"verbs": rule.get("verbs", []), **{f: rule[f] for f in fields if rule.get(f)}}
 
 
-_ANSWERS: Mapping[tuple[str, str], Answer] = {
-    ("authentication.k8s.io", "SelfSubjectReview"): _who_am_i,
-    ("authentication.k8s.io", "TokenReview"): _whose_token,
-    ("authorization.k8s.io", "SelfSubjectAccessReview"): _may_i,
-    ("authorization.k8s.io", "SubjectAccessReview"): _may_they,
-    ("authorization.k8s.io", "LocalSubjectAccessReview"): _may_they_here,
-    ("authorization.k8s.io", "SelfSubjectRulesReview"): _what_may_i,
+async def self_subject(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
+    value = take(request, _AUTHENTICATION, "v1", "SelfSubjectReview")
+    value["metadata"] = {"creationTimestamp": core.world.clock.timestamp()}
+    return _created(value, {"userInfo": user_info(request.user)})
+
+
+def user_info(user: User) -> Object:
+    """The authentication.k8s.io/v1 UserInfo."""
+    info: Object = {"username": user.name, "uid": user.uid, "groups": list(user.groups)}
+    info |= {"extra": {key: list(values) for key, values in user.extra}}
+    return {k: v for k, v in info.items() if v}
+
+
+async def token(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
+    value = take(request, _AUTHENTICATION, "v1", "TokenReview")
+    spec = value["spec"]
+    if not spec.get("token"):
+        raise BadRequest("token is required for TokenReview in authentication")
+    audiences = tuple(spec.get("audiences") or ())
+    try:
+        found = await authenticator.holder(spec["token"], audiences)
+    except StatusError as error:
+        return _created(value, {"user": {}, "error": f"[{error.message}]"})
+    return _created(value, {"authenticated": True, "user": user_info(found.user), "audiences": list(found.audiences)})
+
+
+REVIEWS: Mapping[tuple[str, str], Review] = {
+    (_AUTHORIZATION, "subjectaccessreviews"): subject_access,
+    (_AUTHORIZATION, "localsubjectaccessreviews"): local_subject_access,
+    (_AUTHORIZATION, "selfsubjectaccessreviews"): self_subject_access,
+    (_AUTHORIZATION, "selfsubjectrulesreviews"): self_subject_rules,
+    (_AUTHENTICATION, "selfsubjectreviews"): self_subject,
+    (_AUTHENTICATION, "tokenreviews"): token,
 }

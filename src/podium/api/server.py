@@ -1,7 +1,7 @@
 """The API server's front on HTTPS: bytes in, bytes out. The request path, in order:
 
-authenticate (authentication) -> aggregated APIs (aggregated) -> route (routing)
--> decode (objects.decoding) -> authorize (authorization) -> verb (dispatch) -> render (rendering)
+authenticate (authentication, impersonation) -> aggregated APIs (aggregated) -> route (routing) -> authorize (authorization)
+-> decode (objects.decoding) -> verb (dispatch) -> render (rendering)
 
 Every refusal is a StatusError raised somewhere on the way; it becomes a response here and nowhere else. The same `ApiServer.execute`
 serves the in-process transport, which skips the bytes and keeps everything else.
@@ -12,18 +12,25 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import orjson
+
 from podium.api import compression, documents, routing
-from podium.api.aggregated import Aggregation
-from podium.api.authentication import Authenticator, impersonated
-from podium.api.authorization import authorize, check_impersonation
+from podium.api.account_tokens import DISCOVERY_PATH, JWKS_PATH
+from podium.api.admission import approve_connect
+from podium.api.admission.connections import connect_options
+from podium.api.aggregated import Aggregation, attributes
+from podium.api.aggregation import Backend
+from podium.api.audit_log import AuditEvent, AuditLog
+from podium.api.authentication import Authenticator
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
+from podium.api.impersonation import impersonated
 from podium.api.measurements import Measurements, labels_of
 from podium.api.negotiation import Form, negotiate
 from podium.api.node_proxy import NodeProxy
 from podium.api.rendering import list_response, object_response, value_response
-from podium.api.request import ListResult, Request, Result, User
-from podium.api.reviews import is_review
+from podium.api.request import ANONYMOUS, ListResult, Request, Result, User
+from podium.api.reviews import REVIEWS
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
@@ -53,6 +60,9 @@ _PATCH_TYPES = {
     "application/apply-patch+yaml": "apply",
 }
 _PUBLIC = ("/healthz", "/livez", "/readyz")
+_STREAMS = ("exec", "attach", "portforward")
+_CONNECT_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_DEPRECATED = {("", "endpoints"): "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 _CONNECT = ("log", "exec", "attach", "portforward", "proxy")
 
 
@@ -67,11 +77,38 @@ class ApiServer:
     measurements: Measurements
     aggregation: Aggregation
     ready: bool = False
+    audit: AuditLog | None = None
     _documents: documents.Documents | None = field(default=None)
 
     async def execute(self, request: Request) -> Result:
-        """Authorizes and runs one request that is not a watch or a connect. Raises StatusError."""
-        authorize(request)
+        """Authorizes and runs one request that is not a watch or a connect, for a client in this process. Raises StatusError."""
+        if self.audit is None:
+            self.core.authorizer.authorize(request)
+            return await self._run(request)
+        path = request.resource.path(request.namespace, request.name, request.subresource)
+        request.audit = self.audit.begin(request.user, request.verb, path, request, user_agent=request.user_agent)
+        code, failure = 500, None
+        try:
+            self._authorize(request)
+            result = await self._run(request)
+            code = 200 if isinstance(result, ListResult) else result.status
+            return result
+        except StatusError as error:
+            code, failure = error.code, error
+            raise
+        finally:
+            if request.audit is not None:
+                request.audit.complete(code, failure)
+
+    async def _run(self, request: Request) -> Result:
+        if request.audit is None:
+            return await self._dispatch(request)
+        request.audit.decoded()
+        result = await self._dispatch(request)
+        request.audit.answered(result)
+        return result
+
+    async def _dispatch(self, request: Request) -> Result:
         try:
             return await dispatch(self.core, request, self.authenticator)
         except StoreError as error:
@@ -95,44 +132,98 @@ class ApiServer:
     async def _answer(self, http: HttpRequest, connection: Connection) -> Response | None:
         if http.path.startswith(_PUBLIC):
             return documents.health(http, ready=self.ready)
-        user = await self._authenticate(http)
+        original, user = await self._authenticate(http, connection)
         if (backend := self.aggregation.backends.of_path(http.path)) is not None:
-            return await self.aggregation.serve(backend, http, connection, user)
+            return await self._serve_aggregated(http, connection, backend, original, user)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
-            return self._document(http)
-        return await self._serve_target(http, connection, target, user)
+            return self._serve_path(http, connection, original, user)
+        return await self._serve_target(http, connection, target, original, user)
 
-    async def _authenticate(self, http: HttpRequest) -> User:
-        """Who asks, or whom they act as. Raises Unauthorized, Forbidden."""
+    async def _authenticate(self, http: HttpRequest, connection: Connection) -> tuple[User, User]:
+        """(who asks, whom they act as). Raises Unauthorized, Forbidden."""
+        try:
+            user = await self._identify(http)
+            return user, impersonated(self.core.authorizer, user, http.headers)
+        except StatusError as error:
+            if (event := self._audited(http, connection, ANONYMOUS, ANONYMOUS, None)) is not None:
+                event.complete(error.code, error)
+            raise
+
+    def _audited(self, http: HttpRequest, connection: Connection, original: User, user: User, request: Request | None) -> AuditEvent | None:
+        if self.audit is None:
+            return None
+        verb = request.verb if request is not None else http.method.lower()
+        return self.audit.begin(
+            user, verb, http.target, request, impersonator=original if original is not user else None, source=connection.remote_address,
+            user_agent=http.headers.get("user-agent", ""),
+        )  # fmt: skip
+
+    async def _serve_aggregated(
+        self, http: HttpRequest, connection: Connection, backend: Backend, original: User, user: User
+    ) -> Response | None:
+        """Passes the request on. Raises Forbidden."""
+        event = self._audited(http, connection, original, user, attributes(backend, http, user))
+        code, failure = 500, None
+        try:
+            response = await self.aggregation.serve(backend, http, connection, user)
+            code = response.status if response is not None else 200
+            return response
+        except StatusError as error:
+            code, failure = error.code, error
+            raise
+        finally:
+            if event is not None:
+                event.complete(code, failure)
+
+    def _serve_path(self, http: HttpRequest, connection: Connection, original: User, user: User) -> Response:
+        event = self._audited(http, connection, original, user, None)
+        code, failure = 500, None
+        try:
+            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
+            response = self._document(http)
+            code = response.status
+            return response
+        except StatusError as error:
+            code, failure = error.code, error
+            raise
+        finally:
+            if event is not None:
+                event.complete(code, failure)
+
+    async def _identify(self, http: HttpRequest) -> User:
+        """Raises Unauthorized."""
         if authorization := http.headers.get("authorization"):
-            user = await self.authenticator.by_token(authorization)
-        elif http.peer is not None:
-            user = self.authenticator.by_certificate(http.peer)
-        else:
-            raise Unauthorized("Unauthorized")
-        wanted = impersonated(http.headers)
-        if wanted is None:
-            return user
-        check_impersonation(user, wanted)
-        return wanted
+            return await self.authenticator.by_token(authorization)
+        if http.peer is not None:
+            return self.authenticator.by_certificate(http.peer)
+        raise Unauthorized("Unauthorized")
 
     def _document(self, http: HttpRequest) -> Response:
         if http.method not in ("GET", "HEAD"):
             raise NotFound("the server could not find the requested resource")
         if http.path == "/metrics":
             return Response(200, self.measurements.registry.exposition(), ((b"content-type", METRICS_TYPE.encode()),))
+        if http.path == JWKS_PATH:
+            return Response(200, orjson.dumps(self.authenticator.accounts.jwks()), _JWKS)
+        if http.path == DISCOVERY_PATH:
+            return value_response(200, self.authenticator.accounts.discovery())
         if self._documents is None:
             self._documents = documents.Documents(self.core.catalog, self.aggregation.documents.join)
         return self._documents.serve(http)
 
-    async def _serve_target(self, http: HttpRequest, connection: Connection, target: routing.Target, user: User) -> Response | None:
+    async def _serve_target(
+        self, http: HttpRequest, connection: Connection, target: routing.Target, original: User, user: User
+    ) -> Response | None:
         options = {k: v[-1] for k, v in http.query.items()} if http.query else _NO_OPTIONS
         verb = target.verb(http.method, watch=options.get("watch", "false") in ("1", "true", "True", ""))
         if not verb:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         request = Request(verb, target.resource, user, target.namespace, target.name, target.subresource, options=options)
         request.user_agent = http.headers.get("user-agent", "")
+        request.audit = self._audited(http, connection, original, user, request)
+        if deprecation := _DEPRECATED.get((target.resource.group, target.resource.plural)):
+            request.warn(deprecation)
         return await self._measured(http, connection, request)
 
     async def _measured(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
@@ -141,39 +232,69 @@ class ApiServer:
         running = self.measurements.started(labels)
         clock = self.core.world.clock
         began_s, code = clock.monotonic(), 500
+        failure: StatusError | None = None
         try:
             response = await self._serve_request(http, connection, request)
             code = response.status if response is not None else 200
             return response
         except StatusError as error:
-            code = error.code
+            code, failure = error.code, error
             return error_response(error, request.warnings)
         except asyncio.CancelledError:
             code = 200 if labels[0] in ("WATCH", "CONNECT") else 499  # the client has gone
             raise
         finally:
             if connection.detached:  # a watch has begun: it counts until it ends
-                connection.at_end(partial(self._finished, running, labels, 200, began_s))
+                connection.at_end(partial(self._finished, running, labels, 200, None, began_s, request.audit))
             else:
-                self._finished(running, labels, code, began_s)
+                self._finished(running, labels, code, failure, began_s, request.audit)
 
-    def _finished(self, running: Value, labels: tuple[str, ...], code: int, began_s: float) -> None:
+    def _finished(
+        self, running: Value, labels: tuple[str, ...], code: int, failure: StatusError | None, began_s: float, audit: AuditEvent | None
+    ) -> None:
         running.value -= 1
+        if audit is not None:
+            audit.complete(code, failure)
         self.measurements.finished(labels, code, self.core.world.clock.monotonic() - began_s)
 
     async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         if request.subresource in _CONNECT:
-            authorize(request)
+            self._authorize_connection(request, http.method)
+            if request.audit is not None:
+                request.audit.started()
+            if request.subresource != "log":
+                await approve_connect(self.core, request, connect_options(request, http.query))
             return await self.nodes.connect(request, http, connection)
+        self._authorize(request)
         form = negotiate(http.headers.get("accept", ""))
-        if form.as_kind == "Table" and is_review(request.resource):
+        if form.as_kind == "Table" and (request.resource.group, request.resource.plural) in REVIEWS:
             raise NotAcceptable(f"the resource {request.resource.plural} does not support being converted to a Table")
         if request.verb == "watch":
-            authorize(request)
+            if request.audit is not None:
+                request.audit.started()
             return await serve_watch(self.core, self.hubs, request, form, connection)
         self._decode(http, request)
-        result = await self.execute(request)
+        result = await self._run(request)
         return self._render(request, result, form)
+
+    def _authorize(self, request: Request, verb: str = "") -> None:
+        """Raises Forbidden. What was decided goes into the audit log."""
+        if request.audit is None:
+            self.core.authorizer.authorize(request, verb)
+            return
+        try:
+            self.core.authorizer.authorize(request, verb)
+        except StatusError:
+            request.annotate("authorization.k8s.io/decision", "forbid")
+            raise
+        request.annotate("authorization.k8s.io/decision", "allow")
+
+    def _authorize_connection(self, request: Request, method: str) -> None:
+        """By what the connection does: a stream into a container needs `create` even where the protocol begins with a GET."""
+        verb = _CONNECT_VERBS.get(method, "get")
+        self._authorize(request, verb)
+        if verb == "get" and request.subresource in _STREAMS:
+            self._authorize(request, "create")
 
     def _render(self, request: Request, result: Result, form: Form) -> Response:
         now = self.core.world.clock.now()
@@ -212,6 +333,7 @@ class ApiServer:
         return error_response(TooLarge("Request entity too large: limit is 3145728"))
 
 
+_JWKS = ((b"content-type", b"application/jwk-set+json"), (b"cache-control", b"public, max-age=3600"))
 _NO_OPTIONS: Mapping[str, str] = {}
 
 

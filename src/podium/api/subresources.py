@@ -1,15 +1,14 @@
-"""The subresources that are more than a part of the object: binding, eviction, scale, token, finalize.
+"""The subresources that are more than a part of the object: binding, eviction, scale, finalize (tokens: token_requests.py).
 
 `status` is not here: it is the object itself under other rules (Strategy.prepare_status).
-Source: k8s.io/kubernetes pkg/registry/core/pod/storage (binding, eviction), pkg/registry/apps (scale), serviceaccount/storage/token.go.
+Source: k8s.io/kubernetes pkg/registry/core/pod/storage (binding, eviction), pkg/registry/apps (scale).
 """
 
-from datetime import timedelta
 from typing import Any
 
 from podium.api import deleting, writing
-from podium.api.authentication import ISSUER, Authenticator
 from podium.api.core import Core, Object
+from podium.api.node_restriction import check_delete
 from podium.api.request import ObjectResult, Request
 from podium.objects import patches, selectors, structure, values
 from podium.objects.cause import invalid, invalid_error, required
@@ -22,10 +21,7 @@ from podium.objects.status import (
     TooManyRequests,
     UnsupportedMediaType,
     conflict,
-    not_found,
 )  # fmt: skip
-
-TOKEN_SECONDS_MIN, TOKEN_SECONDS_DEFAULT, TOKEN_SECONDS_MAX = 600, 3600, 1 << 32
 
 
 async def bind(core: Core, request: Request) -> ObjectResult:
@@ -89,6 +85,7 @@ async def _replace(core: Core, request: Request, compute: writing.Change, *, dry
 async def evict(core: Core, request: Request) -> ObjectResult:
     """Deletes a pod unless a disruption budget forbids it now (429)."""
     eviction = request.value
+    check_delete(core.authorizer, request)
     record = await core.fetch(request)
     pod = record.value
     phase = pod.get("status", {}).get("phase")
@@ -208,54 +205,6 @@ async def finalize(core: Core, request: Request) -> ObjectResult:
     if "deletionTimestamp" in metadata and not new["spec"] and not metadata.get("finalizers"):
         return ObjectResult(await core.store.delete(record.key, expected=record.revision))
     return ObjectResult(await core.store.put(record.key, encode(new), expected=record.revision, value=new))
-
-
-async def create_token(core: Core, request: Request, authenticator: Authenticator) -> ObjectResult:
-    """TokenRequest: a signed token for the service account, optionally bound to a pod or a secret."""
-    account = (await core.fetch(request)).value
-    spec = request.value.get("spec") or {}
-    seconds = spec.get("expirationSeconds") or TOKEN_SECONDS_DEFAULT
-    if not TOKEN_SECONDS_MIN <= seconds <= TOKEN_SECONDS_MAX:
-        why = (
-            "may not specify a duration less than 10 minutes"
-            if seconds < TOKEN_SECONDS_MIN
-            else "may not specify a duration larger than 2^32 seconds"
-        )
-        raise invalid_error("authentication.k8s.io", "TokenRequest", request.name, [invalid("spec.expirationSeconds", seconds, why)])
-    now = core.world.clock.now()
-    expires = now + timedelta(seconds=seconds)
-    audiences = spec.get("audiences") or [ISSUER]
-    own: Object = {"namespace": request.namespace, "serviceaccount": {"name": request.name, "uid": account["metadata"]["uid"]}}
-    if bound := spec.get("boundObjectRef"):
-        own[bound.get("kind", "").lower()] = await _bound_object(core, request, bound)
-    claims = {
-        "aud": audiences, "exp": int(expires.timestamp()), "iat": int(now.timestamp()), "nbf": int(now.timestamp()), "iss": ISSUER,
-        "sub": f"system:serviceaccount:{request.namespace}:{request.name}", "jti": core.world.uid(), "kubernetes.io": own,
-    }  # fmt: skip
-    status = {"token": authenticator.sign(claims), "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    metadata = {"name": request.name, "namespace": request.namespace, "creationTimestamp": core.world.clock.timestamp()}
-    value = {
-        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": metadata,
-        "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds}, "status": status,
-    }  # fmt: skip
-    return ObjectResult(value=value, status=201)
-
-
-async def _bound_object(core: Core, request: Request, bound: Object) -> Object:
-    kinds = {"Pod": resource("pods"), "Secret": resource("secrets")}
-    held_by = kinds.get(bound.get("kind", ""))
-    if held_by is None:
-        raise BadRequest(f"cannot bind token to object of type {bound.get('apiVersion', '')}, Kind={bound.get('kind', '')}")
-    name = bound.get("name", "")
-    record = await core.store.get(held_by.key(request.namespace, name))
-    if record is None:
-        raise not_found("", held_by.plural, name)
-    uid = record.value["metadata"]["uid"]
-    if bound.get("uid") and bound["uid"] != uid:
-        raise conflict(
-            "", held_by.plural, name, f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record ({uid})"
-        )
-    return {"name": name, "uid": uid}
 
 
 def refuse(request: Request) -> MethodNotAllowed | NotFound:

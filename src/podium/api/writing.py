@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from podium.api import field_management
-from podium.api.admission import admit
-from podium.api.core import Core, Object
+from podium.api.admission import admit, approve
+from podium.api.core import Core, Object, Reservation, Strategy
 from podium.api.encoding import encode
+from podium.api.escalation import check_grant
+from podium.api.node_restriction import check_write
 from podium.api.request import ObjectResult, Request
 from podium.objects import conversion, defaults, patches, structure, support, validation, values
 from podium.objects.cause import Cause, invalid_error
@@ -26,6 +28,8 @@ RETRIES_MAX = 20
 GENERATE_NAME_RETRIES_MAX = 8
 WARNINGS_MAX = 50
 GENERATED_BASE_MAX = 58
+_PARTS = ("status", "approval")
+"""Subresources that are a part of the object: the rest may be missing from what is sent."""
 _SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
 Change = Callable[[Object], Object]
@@ -68,30 +72,47 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
         field_management.track(request, new, None, metadata["creationTimestamp"])
     if request.missing:
         _judge(request, new, None, validation.validate_create(resource, new))
+    check_write(core.authorizer, request, new, None)
+    check_grant(core.authorizer, request, new, None)
     await admit(core, request, new, None)
     _judge(request, new, None, validation.validate_create(resource, new))
-    reservation = strategy.reserve(core, new, None)
+    taken = await _take(core, request, strategy, new, None)
     try:
         if request.dry_run:
-            if reservation is not None:
-                reservation.undo()
+            _give_back(taken)
             return ObjectResult(value=new, status=201)
         key = resource.key(request.namespace, request.name)
         record = await core.store.put(key, encode(new), expected=ABSENT, value=new)
     except BaseException:
-        if reservation is not None:
-            reservation.undo()
+        _give_back(taken)
         raise
-    if reservation is not None:
-        reservation.keep()
+    for hold in taken:
+        hold.keep()
     return ObjectResult(record, status=201)
+
+
+async def _take(core: Core, request: Request, strategy: Strategy, new: Object, old: Object | None) -> list[Reservation]:
+    """The last word of admission, and what the write takes of what is shared. The put follows without an await."""
+    share = await approve(core, request, new, old)
+    taken: list[Reservation] = [] if share is None else [share]
+    try:
+        reservation = strategy.reserve(core, new, old)
+    except BaseException:
+        _give_back(taken)
+        raise
+    return taken if reservation is None else [*taken, reservation]
+
+
+def _give_back(taken: list[Reservation]) -> None:
+    for hold in taken:
+        hold.undo()
 
 
 async def update(core: Core, request: Request) -> ObjectResult:
     new = request.value
     resource = request.resource
     _check_kind(request, new, resource.api_version, resource.kind)
-    _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
+    _conform(request, new, resource.api_version, resource.kind, partial=request.subresource in _PARTS)
     metadata = _metadata(new)
     _check_namespace(request, metadata)
     if metadata.get("name", request.name) != request.name:
@@ -121,7 +142,7 @@ async def patch(core: Core, request: Request) -> ObjectResult:
             raise BadRequest("the patch does not leave an object")
         new = values.copy(new)  # the patch may share parts with the old object
         _check_kind(request, new, resource.api_version, resource.kind)
-        _conform(request, new, resource.api_version, resource.kind, partial=request.subresource == "status")
+        _conform(request, new, resource.api_version, resource.kind, partial=request.subresource in _PARTS)
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
             del new["metadata"]["resourceVersion"]
@@ -168,6 +189,7 @@ async def _apply_new(core: Core, request: Request, applied: Object, now: str) ->
             request.name,
             "uid mismatch: the provided object specified uid, and no existing object was found",
         )
+    core.authorizer.authorize_creation(request)
     new = values.copy(field_management.apply(request, None, applied, now))
     new["metadata"].pop("resourceVersion", None)
     _conform(request, new, new["apiVersion"], request.resource.kind)
@@ -238,6 +260,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if request.subresource == "status":
         strategy.prepare_status(core, new, old)
+    elif request.subresource == "approval":
+        strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
     defaults.apply(new, resource.api_version, resource.kind)
@@ -245,26 +269,29 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
         field_management.track(request, new, old, core.world.clock.timestamp())
     if request.missing:
         _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
+    check_write(core.authorizer, request, new, old)
+    check_grant(core.authorizer, request, new, old)
     await admit(core, request, new, old)
     _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
     if new == old and not _finished(new):
         return ObjectResult(record)
-    if request.dry_run:
-        return ObjectResult(value=new)
-    key = record.key
     if _finished(new):
-        gone = await core.store.delete(key, expected=record.revision)
+        if request.dry_run:
+            return ObjectResult(value=new)
+        gone = await core.store.delete(record.key, expected=record.revision)
         strategy.released(core, old)
         return ObjectResult(gone)
-    reservation = strategy.reserve(core, new, old)
+    taken = await _take(core, request, strategy, new, old)
     try:
-        stored = await core.store.put(key, encode(new), expected=record.revision, value=new)
+        if request.dry_run:
+            _give_back(taken)
+            return ObjectResult(value=new)
+        stored = await core.store.put(record.key, encode(new), expected=record.revision, value=new)
     except BaseException:
-        if reservation is not None:
-            reservation.undo()
+        _give_back(taken)
         raise
-    if reservation is not None:
-        reservation.keep()
+    for hold in taken:
+        hold.keep()
     return ObjectResult(stored)
 
 

@@ -7,12 +7,14 @@ Loopback networks lie in 127.0.0.0/8, which needs no rights: services 127.96.0.0
 
 import errno
 import socket
+import sys
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from podium.cli.refusal import Refusal
 
 CLUSTERS_MAX = 60
+IP_FREEBIND = 15  # Linux, linux/in.h; the module `socket` does not name it
 PORTS_OFFSET, PORTS_SPREAD, PORTS_TRIED_MAX = 9_000, 3_000, 200
 
 
@@ -33,6 +35,8 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 def _bind(host: str, port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":
+            probe.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)  # the host may be an address that comes with the cluster's network
         try:
             probe.bind((host, port))
         except OSError as error:

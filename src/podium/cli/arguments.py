@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     load = image.add_parser("load", help="load an image archive (docker save, or an OCI archive)")
     load.add_argument("file", metavar="FILE")
     _add_data_dir(load)
+    envtest = commands.add_parser("envtest", help="write kube-apiserver and etcd for controller-runtime's envtest into a directory")
+    envtest.add_argument("directory", metavar="DIR", help="what KUBEBUILDER_ASSETS is to name")
     rotate = commands.add_parser("rotate-encryption-key", help="a new key for Secrets on disk, from the next start on")
     _add_data_dir(rotate)
     commands.add_parser("version", help="print versions")
@@ -59,6 +61,8 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--runtime", choices=RUNTIMES, default="auto", help="what runs pods (default: containers where containerd is, processes otherwise)"
     )
     up.add_argument("--simulated-nodes", type=_count, metavar="N", help="simulated nodes beside this machine's own")
+    up.add_argument("--audit-policy-file", metavar="F", help="record requests to the API server as this policy says (empty: no more)")
+    up.add_argument("--audit-log-file", metavar="F", help="where they are recorded (default: log/audit.log of the data directory)")
     up.add_argument("--manifests", metavar="DIR", help="apply the YAML files of this directory, and again when they change")
 
 
@@ -73,12 +77,24 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _add_data_dir(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--data-dir", metavar="D", help="the cluster's directory (default: /var/lib/podium for root, ~/.local/share/podium otherwise)"
+        "--data-dir",
+        type=_path,
+        metavar="D",
+        help="the cluster's directory (default: /var/lib/podium for root, ~/.local/share/podium otherwise)",
     )
 
 
+def _path(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number") from None
     if not 0 <= number <= 10_000:
         raise argparse.ArgumentTypeError("must be between 0 and 10000")
     return number
@@ -90,14 +106,22 @@ def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
     _find_system_programs()
     try:
         return roles[arguments.role](arguments) if arguments.command == "run" else _command(arguments)
-    except Refusal as refusal:
-        print(f"podium: {refusal.message}", file=sys.stderr)
-        return refusal.code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Refusal as refusal:
+        print(f"podium: {refusal.message}", file=sys.stderr)
+        return refusal.code
+    except OSError as error:
+        if arguments.command == "run":
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"podium: {place}{error.strerror or error}: check the data directory and its disk, or use another --data-dir", file=sys.stderr
+        )
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _find_system_programs() -> None:
@@ -126,6 +150,10 @@ def _command(arguments: argparse.Namespace) -> int:
             from podium.cli.image import load
 
             return load(arguments)
+        case "envtest":
+            from podium.cli.envtest import write_programs
+
+            return write_programs(arguments)
         case "rotate-encryption-key":
             return _rotate_encryption_key(arguments)
         case _:

@@ -7,10 +7,13 @@ certificates, kubeconfigs and stored Services name them.
 Invariants: `cluster.json` is replaced atomically; a file written by a newer Podium is refused rather than half understood.
 """
 
+import contextlib
+import errno
 import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -41,6 +44,10 @@ class Cluster:
     network: str
     simulated_nodes: int = 0
     node_name: str = "podium"
+    audit_policy_file: str = ""
+    """What the API server records of its requests; empty: nothing. Read at its start."""
+    audit_log_file: str = ""
+    """Where it records it; empty: `audit.log` beside the other logs."""
     upstream_dns: tuple[str, ...] = ()
     """Resolvers that names outside the cluster are forwarded to; empty: the machine's own, as they are when the node starts."""
 
@@ -109,6 +116,15 @@ class Cluster:
         return self.data_dir / "log"
 
     @property
+    def audit_log_path(self) -> Path:
+        return Path(self.audit_log_file) if self.audit_log_file else self.log_dir / "audit.log"
+
+    @property
+    def authentication_dir(self) -> Path:
+        """Identities from outside, written by the user: tokens.csv and config.yaml (api/authentication_config.py); read at start."""
+        return self.data_dir / "authentication"
+
+    @property
     def pods_dir(self) -> Path:
         return self.data_dir / "pods"
 
@@ -145,11 +161,30 @@ class Cluster:
 def default_data_dir() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/podium")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "podium"
+    return Path(os.environ.get("XDG_DATA_HOME") or home() / ".local" / "share") / "podium"
+
+
+def _default_or_none() -> Path | None:
+    try:
+        return default_data_dir()
+    except Refusal:
+        return None
+
+
+def home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise Refusal("this user has no home directory: set HOME, or give --data-dir and set KUBECONFIG") from None
 
 
 def resolve_data_dir(given: str | None) -> Path:
-    return Path(given).expanduser().resolve() if given else default_data_dir()
+    if given is None:
+        return default_data_dir()
+    try:
+        return Path(given).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise Refusal(f"--data-dir {given!r} is no path ({error}): give a directory") from None
 
 
 def load(data_dir: Path) -> Cluster | None:
@@ -161,6 +196,8 @@ def load(data_dir: Path) -> Cluster | None:
         return None
     except PermissionError:
         raise Refusal(f"{path} cannot be read by this user: run as the user that started the cluster, or give another --data-dir") from None
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read ({error.strerror}): give another --data-dir") from None
     except ValueError:
         raise Refusal(f"{path} is damaged: restore it from a backup, or remove {data_dir} to start anew") from None
     if value.pop("format", None) != FORMAT:
@@ -178,6 +215,27 @@ def require(data_dir: Path) -> Cluster:
     if cluster is None:
         raise Refusal(f"there is no cluster in {data_dir}: start one with `podium up`, or give its --data-dir")
     return cluster
+
+
+def with_audit(cluster: Cluster, policy_file: str | None, log_file: str | None) -> Cluster:
+    """The cluster with these audit settings, remembered; None leaves one as it is, an empty one turns it off. Raises Refusal."""
+    wanted = {"audit_policy_file": policy_file, "audit_log_file": log_file}
+    changes = {k: str(Path(v).expanduser().resolve()) if v else "" for k, v in wanted.items() if v is not None}
+    if changes.get("audit_policy_file"):
+        _check_policy(changes["audit_policy_file"])
+    changed = replace(cluster, **changes)  # type: ignore[arg-type]  # both fields are strings
+    if changed != cluster:
+        changed.save()
+    return changed
+
+
+def _check_policy(path: str) -> None:
+    from podium.api import audit_policy
+
+    try:
+        audit_policy.parse(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"--audit-policy-file {path}: {error}") from None
 
 
 def load_or_create(data_dir: Path, runtime: str, simulated_nodes: int | None) -> Cluster:
@@ -202,7 +260,7 @@ def _create(data_dir: Path, runtime: str, simulated_nodes: int) -> Cluster:
     cluster_id = os.urandom(3).hex()
     decided = decide_runtime(runtime)
     network = decide_network(decided)
-    first = data_dir == default_data_dir()
+    first = data_dir == _default_or_none()
     pods, services = addresses.choose_networks(cluster_id, network, first=first)
     cluster = Cluster(
         data_dir=data_dir,
@@ -223,14 +281,28 @@ def _create(data_dir: Path, runtime: str, simulated_nodes: int) -> Cluster:
 
 def prepare(data_dir: Path) -> None:
     """Makes the directories. Raises Refusal when that is not allowed."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
+    make_directory(data_dir)
+    with _writable(data_dir):
         for name, mode in (("run", 0o700), ("log", 0o700), ("pki", 0o700), ("pods", 0o711)):
             (data_dir / name).mkdir(exist_ok=True, mode=mode)
         probe = data_dir / "run" / f".probe-{os.getpid()}"
-        probe.touch()
+        probe.write_text("x")
         probe.unlink()
+
+
+def make_directory(data_dir: Path) -> None:
+    """The data directory itself. Raises Refusal."""
+    with _writable(data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o711)
+
+
+@contextlib.contextmanager
+def _writable(data_dir: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise Refusal(f"the disk of {data_dir} is full: make room, or choose another with --data-dir") from None
         raise Refusal(f"data directory {data_dir} is not writable ({error.strerror}): choose another with --data-dir") from None
 
 

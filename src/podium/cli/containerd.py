@@ -127,10 +127,9 @@ def answers(cluster: Cluster) -> bool:
 def ensure_running(cluster: Cluster, patience_s: float = 10.0) -> None:
     """For `down` after everything was killed: pods can only be ended through it. Raises Refusal when it does not answer."""
     recorded = processes.read(cluster, processes.CONTAINERD)
-    if recorded is None or not recorded.alive:
-        start(cluster)
+    process = recorded if recorded is not None and recorded.alive else start(cluster)
     deadline = time.monotonic() + patience_s
     while not answers(cluster):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or not process.alive:
             raise Refusal(f"containerd does not answer at {cluster.runtime_socket}: see {cluster.log_dir}/containerd.log")
         time.sleep(0.02)

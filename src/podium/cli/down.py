@@ -8,30 +8,30 @@ import shutil
 import subprocess
 from argparse import Namespace
 
-from podium.cli import kubeconfig, processes, readiness, supervise
+from podium.cli import kubeconfig, processes, readiness, supervise, turns
 from podium.cli.cluster import Cluster, require, resolve_data_dir
 from podium.cli.progress import Progress
 from podium.cli.refusal import Refusal
 
 STOP_PODS_PATIENCE_S = 90.0
-GROUPS_PATIENCE_S = 1.0
+DEATH_PATIENCE_S = 1.0
 
 
 def down(arguments: Namespace) -> int:
     cluster = require(resolve_data_dir(arguments.data_dir))
     progress = Progress()
-    ran = bool(processes.living(cluster)) or bool(processes.strays(cluster))
-    with progress.step("taking the cluster down"):
-        take_down(cluster)
-        kubeconfig.remove(cluster)
+    mark_stopping(cluster)
+    with turns.turn(cluster.data_dir), turns.uninterrupted():
+        ran = bool(processes.living(cluster)) or bool(processes.strays(cluster))
+        with progress.step("taking the cluster down"):
+            take_down(cluster)
+            kubeconfig.remove(cluster)
     progress.say(f"{'down' if ran else 'not running'}: the cluster in {cluster.data_dir} (its data stays there; podium up starts it again)")
     return 0
 
 
 def take_down(cluster: Cluster) -> None:
-    stopping = supervise.stopping_file(cluster)
-    cluster.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    stopping.touch()
+    mark_stopping(cluster)
     for name in (processes.SUPERVISOR, processes.NODE, processes.SIMULATED):
         _end(cluster, name)
     for stray in processes.strays(cluster):
@@ -39,14 +39,23 @@ def take_down(cluster: Cluster) -> None:
     problem = _end_pods(cluster)
     for name in (processes.CONTROL_PLANE, processes.CONTAINERD):
         _end(cluster, name)
-    _end_remains(cluster)
+    left = _end_remains(cluster)
     if cluster.network == "kernel":
         from podium.network import fabric
 
         fabric.teardown(cluster.network_device)
-    if problem is not None:
+    if problem is not None and left:
         raise problem
     _clear(cluster)
+
+
+def mark_stopping(cluster: Cluster) -> None:
+    """From now on nobody starts anything."""
+    try:
+        cluster.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        supervise.stopping_file(cluster).touch()
+    except OSError as error:
+        raise Refusal(f"{cluster.run_dir} is not writable ({error.strerror}): make it writable, then run `podium down` again") from None
 
 
 def _end(cluster: Cluster, name: str) -> None:
@@ -92,19 +101,27 @@ def _ever_ran_containers(cluster: Cluster) -> bool:
     return containerd.root_dir(cluster).exists()
 
 
-def _end_remains(cluster: Cluster) -> None:
-    """What the pods left that could not be ended in the ordinary way, and what is never anybody else's to take away."""
+def _end_remains(cluster: Cluster) -> bool:
+    """What is there of pods that could not be ended in the ordinary way; whether some of it does not go."""
     from podium.cli import containerd
     from podium.node.runtime import process_cgroup, remains
+
+    def shims() -> list[int]:
+        return remains.containerd_shims(cluster.runtime_socket) + remains.process_shims(cluster.processes_dir)
 
     if cluster.runtime == "cri":
         directories = (containerd.root_dir(cluster), containerd.state_dir(cluster))
         remains.end_containerd(cluster.runtime_socket, directories, cluster.network_device)
-    remains.kill(remains.process_shims(cluster.processes_dir))
+    remains.kill(shims())
     for directory in (cluster.run_dir, cluster.pods_dir, cluster.processes_dir):
         remains.unmount_below(directory)
-    for name in (cluster.network_device, process_cgroup.group_name(str(cluster.processes_dir))):
-        readiness.wait_until(lambda name=name: remains.remove_groups(name), GROUPS_PATIENCE_S)  # type: ignore[misc]
+    names = (cluster.network_device, process_cgroup.group_name(str(cluster.processes_dir)))
+
+    def gone() -> bool:
+        groups = [name for name in names if not remains.remove_groups(name)]
+        return not groups and not shims()
+
+    return not readiness.wait_until(gone, DEATH_PATIENCE_S)
 
 
 def _clear(cluster: Cluster) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from podium.cli.cluster import Cluster, write_atomically
+from podium.cli.cluster import Cluster, home, write_atomically
 from podium.cli.refusal import Refusal
 
 Config = dict[str, Any]
@@ -99,15 +99,27 @@ def choose_name(existing: Config, cluster: Cluster) -> str:
 
 
 def target() -> Path:
-    """The user's kubeconfig: the first file of $KUBECONFIG that can be written, else ~/.kube/config."""
+    """The user's kubeconfig: the first file of $KUBECONFIG that can be written, else ~/.kube/config. A link is followed: it stays a link."""
     listed = [Path(p).expanduser() for p in os.environ.get("KUBECONFIG", "").split(os.pathsep) if p]
     for path in listed:
-        existing = next((p for p in (path, *path.parents) if p.exists()), None)
-        if existing is not None and os.access(existing, os.W_OK):
-            return path
+        if _can_be_written(path.resolve()):
+            return path.resolve()
     if listed:
         raise Refusal(f"no file of KUBECONFIG={os.environ['KUBECONFIG']} can be written: correct KUBECONFIG, or unset it")
-    return Path.home() / ".kube" / "config"
+    return (home() / ".kube" / "config").resolve()
+
+
+def _can_be_written(path: Path) -> bool:
+    """The file is replaced, so its directory counts as well; directories that are missing are made."""
+    directory = next(p for p in path.parents if p.exists())
+    return directory.is_dir() and os.access(directory, os.W_OK) and (not path.exists() or (path.is_file() and os.access(path, os.W_OK)))
+
+
+def check() -> None:
+    """That `install` will succeed. Raises Refusal with what is wrong: before a cluster is started rather than after."""
+    path = target()
+    with _locked(path):
+        _load(path)
 
 
 def write_own(cluster: Cluster) -> None:
@@ -128,7 +140,6 @@ def write_own(cluster: Cluster) -> None:
 def install(cluster: Cluster) -> tuple[str, Path]:
     """Merges D/kubeconfig into the user's; returns the context's name and the file."""
     path = target()
-    path = path.resolve()  # a link stays a link
     with _locked(path):
         existing = _load(path)
         name = choose_name(existing, cluster)
@@ -227,19 +238,27 @@ def _dump(config: Config) -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """kubectl's lock: PATH.lock, made exclusively. One that a killed process left is taken over after the patience."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    """kubectl's lock: PATH.lock, made exclusively. One that a killed process left is taken over after the patience.
+    Raises Refusal when the file cannot be written."""
     lock = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        _take(lock)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+    except OSError as error:
+        raise Refusal(f"kubeconfig {path} cannot be written ({error.strerror}): set KUBECONFIG to another file") from None
+
+
+def _take(lock: Path) -> None:
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while True:
         try:
             os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
-            break
+            return
         except FileExistsError:
             if time.monotonic() > deadline:
-                break
+                return
             time.sleep(0.01)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from podium import __version__
-from podium.cli import processes, readiness
+from podium.cli import processes, readiness, supervise
 from podium.cli.cluster import Cluster, require, resolve_data_dir
 from podium.cli.processes import Process
 from podium.cli.refusal import Refusal
@@ -59,6 +59,7 @@ def describe(cluster: Cluster, uses: list[ProcessUse]) -> dict[str, Any]:
         "version": {"podium": __version__},
         "ready": False,
         "processes": [asdict(use) for use in uses],
+        "missing": _missing(cluster, uses),
         "nodes": [],
     }
     try:
@@ -69,6 +70,17 @@ def describe(cluster: Cluster, uses: list[ProcessUse]) -> dict[str, Any]:
     except (OSError, ValueError, KeyError) as error:
         report["problem"] = f"the API server does not answer: {error}"
     return report
+
+
+def _missing(cluster: Cluster, uses: list[ProcessUse]) -> dict[str, str]:
+    """Why processes that should run do not: what they said when they refused to, "" when they said nothing."""
+    running = {use.name for use in uses}
+    reasons = {}
+    for role in (*processes.wanted(cluster), processes.SUPERVISOR):
+        if role not in running:
+            file = supervise.refusal_file(cluster, role)
+            reasons[role] = file.read_text().strip() if file.exists() else ""
+    return reasons
 
 
 def _node(node: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +110,7 @@ def as_text(report: dict[str, Any]) -> str:
         for p in report["processes"]
     ]
     lines += _table(rows)
+    lines += [f"not running: {role}{f' ({reason})' if reason else ''}" for role, reason in report["missing"].items()]
     nodes = report["nodes"]
     if nodes:
         shown = [(n["name"], "Ready" if n["ready"] else "NotReady", n["runtime"]) for n in nodes[:NODES_SHOWN_MAX]]

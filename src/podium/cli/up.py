@@ -8,21 +8,24 @@ should this process be killed before that, a guardian starts it.
 a closed terminal and then takes the cluster down; killed with -9, it leaves the cluster to its supervisor.
 """
 
+import contextlib
 import os
-import signal
-import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from podium.cli import addresses, kubeconfig, processes, readiness, supervise
-from podium.cli.cluster import Cluster, load, load_or_create, prepare, resolve_data_dir
+from podium.cli import addresses, kubeconfig, processes, readiness, supervise, turns
+from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir, with_audit
 from podium.cli.progress import Progress
 from podium.cli.refusal import Refusal
 
 READY_PATIENCE_S = 60.0
+CONTAINERD_PATIENCE_S = 20.0
 READY_PAUSE_S = 0.01
 MANIFEST_PAUSE_S = 1.0
+INTERRUPTED_EXIT_CODE = 130
 FIRST = (processes.CONTROL_PLANE,)
 
 
@@ -31,19 +34,57 @@ def up(arguments: Namespace) -> int:
     progress = Progress()
     if arguments.manifests and not Path(arguments.manifests).is_dir():
         raise Refusal(f"--manifests {arguments.manifests} is not a directory: give one that holds YAML files")
-    if _already_running(data_dir, arguments):
-        progress.say(f"already running: the cluster in {data_dir} (podium status, podium down)")
-        return 0
-    began = time.monotonic()
-    cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress)
-    name, path = kubeconfig.install(cluster)
+    kubeconfig.check()
+    make_directory(data_dir)
+    course = Course()
+    try:
+        with turns.interruptible():
+            return _run(data_dir, arguments, course, progress)
+    except turns.Interrupted:
+        return _interrupted(data_dir, arguments, course, progress)
+
+
+@dataclass
+class Course:
+    """How far it got. `ran_before`: some process of the cluster ran already, so that it is not ours to end."""
+
+    ran_before: bool = True
+    ready: bool = False
+
+
+def _run(data_dir: Path, arguments: Namespace, course: Course, progress: Progress) -> int:
+    with turns.turn(data_dir):
+        if _already_running(data_dir, arguments):
+            progress.say(f"already running: the cluster in {data_dir} (podium status, podium down)")
+            return 0
+        began = time.monotonic()
+        before = load(data_dir)
+        course.ran_before = before is not None and bool(processes.living(before))
+        cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress, _audit(arguments))
+        name, path = kubeconfig.install(cluster)
+        course.ready = True
     progress.say(f"ready in {time.monotonic() - began:.2f} s: {cluster.api_url}, context {name} in {path}")
     if arguments.manifests:
         from podium.cli import manifests
 
         manifests.apply_directory(cluster, Path(arguments.manifests), progress)
     _say_next(progress, cluster, name, detached=arguments.detach)
-    return 0 if arguments.detach and not arguments.manifests else _stay(cluster, arguments, progress)
+    if arguments.manifests or not arguments.detach:
+        _follow(cluster, arguments, progress)
+    return 0
+
+
+def _interrupted(data_dir: Path, arguments: Namespace, course: Course, progress: Progress) -> int:
+    """A cluster in the foreground goes with its command; one that was still starting goes unless it ran before."""
+    cluster = load(data_dir)
+    ours = not arguments.detach if course.ready else not course.ran_before
+    if cluster is not None and ours:
+        from podium.cli.down import take_down
+
+        with turns.uninterrupted(), turns.turn(data_dir), progress.step("taking the cluster down"):
+            take_down(cluster)
+            kubeconfig.remove(cluster)
+    return 0 if course.ready else INTERRUPTED_EXIT_CODE
 
 
 def _already_running(data_dir: Path, arguments: Namespace) -> bool:
@@ -52,27 +93,45 @@ def _already_running(data_dir: Path, arguments: Namespace) -> bool:
         return False
     if arguments.simulated_nodes not in (None, before.simulated_nodes):
         return False
+    if any(setting is not None for setting in _audit(arguments)):
+        return False
     alive = {process.name for process in processes.living(before)}
-    return {*processes.wanted(load_or_create(data_dir, arguments.runtime, None)), processes.SUPERVISOR} <= alive
+    kept = load_or_create(data_dir, arguments.runtime, None)
+    return {*processes.wanted(kept), processes.SUPERVISOR} <= alive
 
 
-def bring_up(data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress) -> Cluster:
-    """Creates what is missing, starts it, and returns when the API is ready."""
+def _audit(arguments: Namespace) -> tuple[str | None, str | None]:
+    return arguments.audit_policy_file, arguments.audit_log_file
+
+
+def bring_up(
+    data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress, audit: tuple[str | None, str | None] = (None, None)
+) -> Cluster:
+    """Creates what is missing, starts it, and returns when the API is ready. `audit`: (policy file, log file), None as they were."""
     with progress.step(f"cluster in {data_dir}"):
         before = load(data_dir)
-        cluster = load_or_create(data_dir, runtime, simulated_nodes)
+        cluster = with_audit(load_or_create(data_dir, runtime, simulated_nodes), *audit)
         prepare(data_dir)
-        if before is not None and before != cluster:  # another number of simulated nodes: who knows the old one starts anew
-            for name in (processes.SUPERVISOR, processes.SIMULATED):
+        if before is not None and before != cluster:  # who knows only the old settings starts anew
+            changed_audit = (before.audit_policy_file, before.audit_log_file) != (cluster.audit_policy_file, cluster.audit_log_file)
+            control_plane = (processes.CONTROL_PLANE,) if changed_audit else ()
+            for name in (processes.SUPERVISOR, processes.SIMULATED, *control_plane):
                 _retire(cluster, name)
         supervise.stopping_file(cluster).unlink(missing_ok=True)
-        _check_port(cluster)
+        _check_ports(cluster)
         _start_missing(cluster, first=True)
     with progress.step("certificates and kubeconfig"):
         kubeconfig.write_own(cluster)
         _start_missing(cluster, first=False)
+    context = readiness.tls_context(cluster)
     with progress.step(f"control plane at {cluster.api_url}"):
-        _await_ready(cluster)
+        _await(
+            cluster, lambda: readiness.is_ready(cluster, context), "the API server was not ready", processes.CONTROL_PLANE, READY_PATIENCE_S
+        )
+        if cluster.runtime == "cri":
+            from podium.cli import containerd
+
+            _await(cluster, lambda: containerd.answers(cluster), "containerd did not answer", processes.CONTAINERD, CONTAINERD_PATIENCE_S)
         supervise.ensure_supervisor(cluster)
     return cluster
 
@@ -91,28 +150,29 @@ def _start_missing(cluster: Cluster, *, first: bool) -> None:
             supervise.start(cluster, role)
 
 
-def _check_port(cluster: Cluster) -> None:
-    recorded = processes.read(cluster, processes.CONTROL_PLANE)
-    if recorded is not None and recorded.alive:
-        return
-    if not addresses.port_is_free(cluster.api_port):
-        raise Refusal(
-            f"port {cluster.api_port} is in use by another program: end that program, or start a cluster on its own ports with another --data-dir"
-        )
+def _check_ports(cluster: Cluster) -> None:
+    ports = {processes.CONTROL_PLANE: (cluster.api_host, cluster.api_port), processes.NODE: (cluster.node_ip, cluster.kubelet_port)}
+    for role in processes.wanted(cluster):
+        if role in ports and processes.find(cluster, role) is None and not addresses.port_is_free(ports[role][1], ports[role][0]):
+            raise Refusal(
+                f"port {ports[role][1]} is in use by another program: end that program, or start a cluster on its own ports with another --data-dir"
+            )
 
 
-def _await_ready(cluster: Cluster) -> None:
+def _await(cluster: Cluster, condition: Callable[[], bool], problem: str, role: str, patience_s: float) -> None:
     """Raises Refusal with the reason that a role gave, or the end of its log; what was started is taken down again then."""
-    context = readiness.tls_context(cluster)
-    deadline = time.monotonic() + READY_PATIENCE_S
-    while not readiness.is_ready(cluster, context):
-        reason = _refusal(cluster) or _crash(cluster)
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if supervise.stopping_file(cluster).exists():
+            raise Refusal(f"the cluster in {cluster.data_dir} was taken down while it started: start it again with `podium up`")
+        reason = _refusal(cluster) or _crash(cluster, role)
         if reason is None and time.monotonic() > deadline:
-            reason = f"the API server was not ready within {READY_PATIENCE_S:.0f} s: see {cluster.log_dir}/control-plane.log"
+            reason = f"{problem} within {patience_s:.0f} s: see {cluster.log_dir}/{role}.log"
         if reason is not None:
             from podium.cli.down import take_down
 
-            take_down(cluster)
+            with contextlib.suppress(Refusal):  # the reason is what matters
+                take_down(cluster)
             raise Refusal(reason)
         time.sleep(READY_PAUSE_S)
 
@@ -126,14 +186,14 @@ def _refusal(cluster: Cluster) -> str | None:
     return None
 
 
-def _crash(cluster: Cluster) -> str | None:
-    """The last line of its log when the control plane has ended by itself: nobody starts it again yet."""
-    process = processes.read(cluster, processes.CONTROL_PLANE)
+def _crash(cluster: Cluster, role: str) -> str | None:
+    """The last line of its log when that role has ended by itself: nobody starts it again yet."""
+    process = processes.read(cluster, role)
     if (process is not None and process.alive) or supervise.supervised(cluster):
         return None
-    log = cluster.log_dir / f"{processes.CONTROL_PLANE}.log"
+    log = cluster.log_dir / f"{role}.log"
     last = (log.read_text(errors="replace").strip().splitlines() or ["it left no message"])[-1]
-    return f"the control plane ended ({last}): see {log}"
+    return f"{role} ended ({last}): see {log}"
 
 
 def _say_next(progress: Progress, cluster: Cluster, context: str, *, detached: bool) -> None:
@@ -142,34 +202,6 @@ def _say_next(progress: Progress, cluster: Cluster, context: str, *, detached: b
     progress.note(f"  kubectl --context {context} get nodes")
     progress.note(f"  podium status{directory}")
     progress.note(f"  podium down{directory}" if detached else "  Ctrl-C takes the cluster down")
-
-
-class _Interrupted(Exception):
-    pass
-
-
-def _stay(cluster: Cluster, arguments: Namespace, progress: Progress) -> int:
-    """Follows the manifests, if any, until interrupted; then takes the cluster down unless it was started detached."""
-
-    def interrupt(*_: object) -> None:
-        raise _Interrupted
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    try:
-        _follow(cluster, arguments, progress)
-    except _Interrupted:
-        pass
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    if not arguments.detach and not supervise.stopping_file(cluster).exists() and cluster.path.exists():
-        from podium.cli.down import take_down
-
-        sys.stderr.flush()
-        with progress.step("taking the cluster down"):
-            take_down(cluster)
-            kubeconfig.remove(cluster)
-    return 0
 
 
 def _follow(cluster: Cluster, arguments: Namespace, progress: Progress) -> None:

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
-from podium.api.authorization import authorize
 from podium.api.request import ListResult, ObjectResult, Request, User
 from podium.api.server import ApiServer
 from podium.api.watching import QUEUED_EVENTS_MAX, Batch, plan
@@ -24,9 +23,10 @@ _STRICT = {"fieldValidation": "Strict"}
 class InProcessClient:
     """A Client on an ApiServer of the same process, as `user`."""
 
-    def __init__(self, server: ApiServer, user: User) -> None:
+    def __init__(self, server: ApiServer, user: User, user_agent: str = "") -> None:
         self._server = server
         self._user = user
+        self._user_agent = user_agent or user.name.removeprefix("system:")
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None, *, subresource: str = "") -> Object:
         return await self._call("get", resource, namespace, name, subresource, None)
@@ -67,7 +67,7 @@ class InProcessClient:
         if timeout_s:
             options["timeoutSeconds"] = str(timeout_s)
         request = self._request("watch", resource, namespace, _given(options))
-        authorize(request)
+        self._server.core.authorizer.authorize(request)
         todo = await plan(self._server.core, request)
         hub = self._server.hubs.of(resource)
         watcher = QueueWatcher(todo.timeout_s)
@@ -85,7 +85,7 @@ class InProcessClient:
 
     def _request(self, verb: str, resource: Resource, namespace: str | None, options: dict[str, str]) -> Request:
         request = Request(verb, resource, self._user, (namespace or None) if resource.namespaced else None, options=options)
-        request.user_agent = self._user.name.removeprefix("system:")
+        request.user_agent = self._user_agent
         return request
 
     async def _call(

@@ -49,12 +49,8 @@ async def serve(websocket: WebSocket, session: ExecSession, *, stdin: bool, stdo
         if output.done():
             websocket.send(bytes([ERROR]) + orjson.dumps(output.result()))
             await websocket.drain()
-        else:
-            await session.kill()
-    except asyncio.CancelledError:
-        await session.kill()
-        raise
     finally:
+        await session.kill()  # lets go of the streams also when the command has ended
         await supervisor.stop()
         await websocket.close()
 

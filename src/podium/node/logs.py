@@ -165,11 +165,13 @@ async def read_log(path: Path, options: LogOptions, is_over: Callable[[], bool])
     """What the client sees, in pieces. With follow it goes on until `is_over()` (the container has ended) and the file is read to its end.
     A file that is not there yet is waited for when following, and empty otherwise."""
     formatter = Formatter(options)
+    # What comes into a file that was not there yet is new, however many lines of the old were asked for.
+    tail_lines = options.tail_lines if path.exists() else None
     opened = await _open(path, options.follow, is_over)
     if opened is None:
         return
     try:
-        opened.seek(tail_offset(opened, options.tail_lines) if options.tail_lines is not None else 0)
+        opened.seek(tail_offset(opened, tail_lines) if tail_lines is not None else 0)
         while not formatter.full:
             ended = is_over()  # asked before reading: what was written before the end is then read
             for piece in _pieces(opened, formatter):

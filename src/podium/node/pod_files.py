@@ -136,6 +136,7 @@ class PodFiles:
             security=security_context(pod, container),
             tty=bool(container.get("tty")),
             stdin=bool(container.get("stdin")),
+            stdin_once=bool(container.get("stdinOnce")),
         )
 
     def _mounts(self, pod: Object, container: Object, attempt: int, variables: dict[str, str], address: str) -> tuple[Mount, ...]:

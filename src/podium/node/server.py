@@ -90,7 +90,7 @@ class NodeServer:
         if protocol is None:
             raise Refused(400, f"this node speaks {', '.join(exec_stream.PROTOCOLS)}")
         websocket = await connection.accept_websocket(request, protocol)
-        stdin = flag(request, "stdin") and what == "exec"
+        stdin = flag(request, "stdin")
         try:
             session = await self._session(what, workers, worker, container, request)
         except (Refused, RuntimeFailure) as failure:
@@ -104,9 +104,11 @@ class NodeServer:
         """Raises Refused, RuntimeFailure."""
         status = running(worker, container)
         if what == "attach":
-            if flag(request, "stdin"):
-                raise Refused(400, "attach with stdin is not supported by Podium yet; use exec")
-            return LogSession(workers, worker, status)
+            attach = getattr(workers.runtime, "attach", None)
+            if attach is None:
+                return LogSession(workers, worker, status)
+            session: ExecSession = await attach(status.id, tty=flag(request, "tty"), stdin=flag(request, "stdin"))
+            return session
         command = tuple(request.query.get("command", ()))
         if not command:
             raise Refused(400, "you must specify at least 1 command for the container")
@@ -175,10 +177,10 @@ def logged(worker: PodWorker, container: str, previous: bool) -> ContainerStatus
 
 
 class LogSession:
-    """The output of a running container as a session: for attach, which has no stdin here. Begins with what comes next."""
+    """The output of a running container as a session: for attach where the runtime has none; its input is dropped. Begins with what
+    comes next."""
 
     def __init__(self, workers: PodWorkers, worker: PodWorker, status: ContainerStatus) -> None:
-        self._status, self._worker = status, worker
         self._items: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(OUTPUT_ITEMS_MAX)
         self._supervisor = Supervisor("attach")
         self._open = 2
@@ -199,8 +201,8 @@ class LogSession:
         return
 
     async def wait(self) -> int:
-        newest = next((c for c in self._worker.view.containers if c.id == self._status.id), None)
-        return newest.exit_code if newest is not None else 0
+        """How the container ended is told by the pod's status; that there is no more to see is no failure."""
+        return 0
 
     async def kill(self) -> None:
         """Only the watching ends; the container goes on."""

@@ -72,7 +72,8 @@ class StatusWriter:
         patch = {"metadata": {"uid": worker.uid}, "status": changes}
         answer = await self._client.patch(self._pods, name_of(pod), patch, namespace_of(pod), type="strategic", subresource="status")
         self.patches += 1
-        worker.take(answer)
+        if workers.worker(worker.uid) is worker:
+            workers.update(answer)  # it may be the first to tell that the pod is being deleted
 
     async def _delete(self, worker: PodWorker) -> None:
         pod = worker.pod

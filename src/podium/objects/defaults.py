@@ -12,7 +12,7 @@ Source: named in each file. Not here: what upstream's registries and admission s
 from collections.abc import Callable
 from typing import Any
 
-from podium.objects.defaulting import cluster, network, pods, storage, workloads
+from podium.objects.defaulting import admission, cluster, network, pods, storage, workloads
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 
@@ -44,6 +44,12 @@ _DEFAULTS: dict[tuple[str, str], Callable[[dict[str, Any]], None]] = {
     (_RBAC, "RoleBinding"): cluster.default_binding,
     (_RBAC, "ClusterRoleBinding"): cluster.default_binding,
     ("scheduling.k8s.io/v1", "PriorityClass"): cluster.default_priority_class,
+    ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): admission.default_webhooks,
+    ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): admission.default_mutating_webhooks,
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): admission.default_policy,
+    ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"): admission.default_policy_binding,
+    ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): admission.default_policy,
+    ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): admission.default_policy_binding,
     ("authentication.k8s.io/v1", "TokenRequest"): cluster.default_token_request,
 }
 

@@ -135,7 +135,6 @@ _CONTAINER = (
     ("livenessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("readinessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("startupProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
-    ("stdinOnce", _WARNED, _given, "has no effect yet: the input stays open after the first client has gone"),
     ("resizePolicy", _WARNED, _given, "no effect yet: the resources of a running pod cannot be changed"),
     ("env.*.valueFrom.fileKeyRef", _REFUSED, lambda value: True, "variables from files of a volume yet"),
 )
@@ -191,6 +190,15 @@ _SERVICE = (
     ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
 )
 
+_SECRET = (
+    (
+        "type",
+        _REFUSED,
+        _is("kubernetes.io/service-account-token"),
+        "tokens that live in Secrets; pods get theirs by themselves, others come from kubectl create token (TokenRequest)",
+    ),
+)
+
 _TEMPLATES = {
     ("", "PodTemplate"): "template.spec",
     ("", "ReplicationController"): "spec.template.spec",
@@ -223,22 +231,29 @@ _POD_TREE = _tree(_POD)
 _RULES: Mapping[tuple[str, str], _Node] = {
     ("", "Pod"): _under("spec", _POD_TREE),
     ("", "Service"): _tree(_SERVICE),
+    ("", "Secret"): _tree(_SECRET),
     **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
 }
 
 _ACTED_ON = frozenset({
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"), ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    ("certificates.k8s.io", "CertificateSigningRequest"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"), ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"), ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
-    ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "Secret"), ("", "Service"),
-    ("", "ServiceAccount"), ("apps", "ControllerRevision"), ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
+    ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "ResourceQuota"),
+    ("apiregistration.k8s.io", "APIService"),
+    ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
-    ("authorization.k8s.io", "SubjectAccessReview"), ("apiregistration.k8s.io", "APIService"),
+    ("authorization.k8s.io", "SubjectAccessReview"), ("rbac.authorization.k8s.io", "Role"), ("rbac.authorization.k8s.io", "ClusterRole"),
+    ("rbac.authorization.k8s.io", "RoleBinding"), ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
 })  # fmt: skip
 """Kinds that something acts on, or that are plain data upstream, too."""
 
 _NO_RULES = "is stored, but not enforced yet"
-_NO_ROLES = "is stored, but not evaluated yet: administrators may do everything, service accounts all but Secrets in their own namespace"
 _NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
     ("apps", "StatefulSet"): _NO_PODS,
@@ -254,22 +269,11 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
     ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
-    ("", "ResourceQuota"): _NO_RULES,
-    ("", "LimitRange"): f"{_NO_RULES}: it neither fills in nor limits the resources of pods",
     ("policy", "PodDisruptionBudget"): "is stored, but its status is not kept up yet: evictions (kubectl drain) of its pods are refused "
     "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
-    ("rbac.authorization.k8s.io", "Role"): _NO_ROLES,
-    ("rbac.authorization.k8s.io", "ClusterRole"): _NO_ROLES,
-    ("rbac.authorization.k8s.io", "RoleBinding"): _NO_ROLES,
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _NO_ROLES,
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): "is stored, but webhooks are not called yet",
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _NO_RULES,
-    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _NO_RULES,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): "is stored, but the resource it defines is not served yet",
-    ("certificates.k8s.io", "CertificateSigningRequest"): "is stored, but nothing signs it yet",
 }
 
 

@@ -185,6 +185,12 @@ class Connection(asyncio.Protocol):
         self.peer: Peer | None = None
         self.active_s = server.time()
 
+    @property
+    def remote_address(self) -> str:
+        """The IP address of the client's end; empty when it has gone."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(name[0]) if name else ""
+
     # -- transport callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

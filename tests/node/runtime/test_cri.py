@@ -43,7 +43,7 @@ IMAGE = "podium.local/test:1"
 
 
 def network_name(cluster: Cluster) -> str:
-    return str(json.loads(containerd_process.network_list(cluster))["name"])
+    return str(json.loads(containerd_process.network_list(cluster, 1500))["name"])
 
 
 def until(condition: Callable[[], bool], patience_s: float = 5.0) -> None:
@@ -81,7 +81,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     paths = (containerd_process.root_dir(made), containerd_process.state_dir(made))
     for path in (*paths, containerd_process.cni_config_dir(made), made.run_dir):
         path.mkdir(parents=True, exist_ok=True)
-    (containerd_process.cni_config_dir(made) / "10.conflist").write_text(containerd_process.network_list(made))
+    (containerd_process.cni_config_dir(made) / "10.conflist").write_text(containerd_process.network_list(made, 1500))
     (directory / "config.toml").write_text(containerd_process.configuration(made))
     start(made)
     for name, archive in (("pause", images.pause_image()), ("test", images.python_image(IMAGE, {}))):

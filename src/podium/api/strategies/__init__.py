@@ -1,6 +1,7 @@
 """One strategy per kind that needs one; `strategies()` is the table the server starts with."""
 
 from podium.api.core import Strategy
+from podium.api.strategies.certificates import CertificateRequestStrategy
 from podium.api.strategies.namespaces import NamespaceStrategy
 from podium.api.strategies.pods import PodStrategy
 from podium.api.strategies.secrets import SecretStrategy
@@ -10,6 +11,9 @@ from podium.objects.resources import resource
 
 def strategies(service_cidr: str) -> dict[tuple[str, str], Strategy]:
     return {
+        ("certificates.k8s.io", "certificatesigningrequests"): CertificateRequestStrategy(
+            resource("certificatesigningrequests", "certificates.k8s.io")
+        ),
         ("", "namespaces"): NamespaceStrategy(resource("namespaces")),
         ("", "pods"): PodStrategy(resource("pods")),
         ("", "secrets"): SecretStrategy(resource("secrets")),

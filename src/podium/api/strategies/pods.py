@@ -1,15 +1,12 @@
 """Pods start Pending with their quality-of-service class, and are deleted gracefully.
 
-Source: k8s.io/kubernetes pkg/registry/core/pod/strategy.go; pkg/apis/core/helper/qos.
+Source: k8s.io/kubernetes pkg/registry/core/pod/strategy.go.
 """
 
-from typing import Any
-
 from podium.api.core import Core, Object, Strategy
-from podium.objects import quantities
+from podium.objects.pod_resources import qos_class
 
 DEFAULT_GRACE_S = 30
-_QOS_RESOURCES = ("cpu", "memory")
 
 
 class PodStrategy(Strategy):
@@ -28,28 +25,3 @@ class PodStrategy(Strategy):
             return 0
         grace_s = asked_s if asked_s is not None else spec.get("terminationGracePeriodSeconds", DEFAULT_GRACE_S)
         return max(grace_s, 0) if asked_s == 0 or grace_s >= 0 else 1
-
-
-def qos_class(spec: dict[str, Any]) -> str:
-    """Guaranteed when every container has cpu and memory limits equal to its requests; BestEffort when none has any."""
-    containers = [c for c in (*spec.get("containers", ()), *spec.get("initContainers", ())) if isinstance(c, dict)]
-    any_set, guaranteed = False, True
-    for container in containers:
-        resources = container.get("resources") or {}
-        limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-        any_set = any_set or any(_positive(amounts.get(r)) for amounts in (limits, requests) for r in _QOS_RESOURCES)
-        guaranteed = guaranteed and all(_positive(limits.get(r)) and _same(requests.get(r, limits[r]), limits[r]) for r in _QOS_RESOURCES)
-    if not any_set:
-        return "BestEffort"
-    return "Guaranteed" if guaranteed else "Burstable"
-
-
-def _positive(amount: Any) -> bool:
-    try:
-        return amount is not None and quantities.milli(str(amount)) > 0
-    except ValueError:
-        return False
-
-
-def _same(left: Any, right: Any) -> bool:
-    return quantities.milli(str(left)) == quantities.milli(str(right))

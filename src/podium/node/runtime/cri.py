@@ -215,6 +215,10 @@ class CriRuntime:
         request = message("ExecRequest")(container_id=container_id, cmd=command, tty=tty, stdin=stdin, stdout=True, stderr=not tty)
         return await open_session((await self._client.call("Exec", request)).url, tty)
 
+    async def attach(self, container_id: str, *, tty: bool, stdin: bool) -> ExecSession:
+        request = message("AttachRequest")(container_id=container_id, stdin=stdin, tty=tty, stdout=True, stderr=not tty)
+        return await open_session((await self._client.call("Attach", request)).url, tty)
+
     async def _is_containerd_1(self) -> bool:
         version = await self._client.call("Version")
         return bool(version.runtime_name == "containerd" and version.runtime_version.lstrip("v").startswith("1."))

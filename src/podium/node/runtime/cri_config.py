@@ -80,6 +80,7 @@ def container_config(spec: ContainerSpec, sandbox: SandboxSpec, cluster: str) ->
         annotations=spec.annotations,
         log_path=os.path.relpath(spec.log_path, sandbox.log_directory),
         stdin=spec.stdin,
+        stdin_once=spec.stdin_once,
         tty=spec.tty,
     )
     config.metadata.name, config.metadata.attempt = spec.name, spec.attempt

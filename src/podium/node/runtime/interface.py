@@ -116,6 +116,8 @@ class ContainerSpec:
     security: SecurityContext = SecurityContext()
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False
+    """Standard input ends with the first client that was attached to it."""
     annotations: dict[str, str] = field(default_factory=dict)
 
 
@@ -211,6 +213,10 @@ class Runtime(Protocol):
         ...
 
     async def exec(self, container_id: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> ExecSession: ...
+
+    # Optional: `async def attach(self, container_id: str, *, tty: bool, stdin: bool) -> ExecSession`: the streams of the container's own
+    # process, output from now on. Its end is that of the container and its `wait` gives 0; `kill` only lets go of it.
+
     def changes(self) -> AsyncIterator[str]:
         """UIDs of pods in which something changed (a container started or exited): event-driven where the runtime can, polled otherwise.
         May repeat; the agent looks itself."""

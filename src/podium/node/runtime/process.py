@@ -41,6 +41,7 @@ from podium.node.runtime.interface import (
     SandboxStatus,
 )
 from podium.node.runtime.pod_network import PodAddress, PodNetwork
+from podium.node.runtime.process_attach import AttachSession
 from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessState, SandboxRecord, boot_id, is_same_process
 from podium.node.runtime.process_watch import ProcessWatch, on_exit
 from podium.world.interface import World
@@ -258,6 +259,9 @@ class ProcessRuntime:
             join_flags=process_launch.join_flags(pod.netns_path, rights),
             data_bytes=launch["data_bytes"],
             cpus=launch["cpus"],
+            tty=spec.tty,
+            stdin=spec.stdin,
+            stdin_once=spec.stdin_once,
         )
         self._state.save_container(record)
         self._watch(container_id, self._spawn_shim(directory, launch))
@@ -378,6 +382,19 @@ class ProcessRuntime:
         record |= {"cgroups": container.cgroups, "data_bytes": container.data_bytes, "cpus": container.cpus}
         helper = python_command("podium.node.runtime.process_join")
         return CommandSession(helper, tty=tty, stdin=stdin, record=marshal.dumps(record))
+
+    async def attach(self, container_id: str, *, tty: bool, stdin: bool) -> ExecSession:
+        """The streams of the container's own process, output from now on."""
+        await self._open()
+        container, started = self._known(container_id), self._state.started(container_id)
+        if started is None or not is_same_process(started.pid, started.start):
+            raise RuntimeFailure("the container is not running")
+        directory, name = self._state.container_directory(container_id), f"attach-{self._new_id()}"
+        session = AttachSession(
+            directory, name, lambda text: self._command(container_id, text),
+            tty=container.tty, stdin=stdin and container.stdin, once=container.stdin_once,
+        )  # fmt: skip
+        return await session.opened()
 
     async def exec_sync(self, container_id: str, command: tuple[str, ...], timeout_s: float) -> ExecResult:
         await self._open()

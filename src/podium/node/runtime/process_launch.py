@@ -170,6 +170,7 @@ def launch_record(spec: ContainerSpec, sandbox: SandboxRecord, rights: Rights, p
         "log": spec.log_path,
         "tty": spec.tty,
         "stdin": spec.stdin,
+        "stdin_once": spec.stdin_once,
         "cgroups": places.cgroups,
         "data_bytes": spec.resources.memory_limit_bytes if weak else 0,
         "cpus": -(-spec.resources.cpu_limit_m // 1000) if weak else 0,

@@ -1,11 +1,13 @@
 """The shim: one small process per process container, which outlives the agent.
 
 It starts the container's process in a session of its own, writes what that prints to the log in CRI's format, forwards signals, reaps, and
-leaves the result in files. It talks to nobody: the agent sends commands through a FIFO that the shim holds open (`start`, `term`, `kill`,
-`resize COLUMNS ROWS`, one per line), and reads the files, so an agent that comes later knows as much as the one that started it.
+leaves the result in files. It talks to nobody: the agent sends commands through a FIFO that the shim holds open (one per line: `start`,
+`term`, `kill`, `resize COLUMNS ROWS`, `attach NAME`, `end-stdin`), and reads the files, so an agent that comes later knows as much as the
+one that started it.
 
 Files in the container's directory, each written under another name and renamed:
     shim     "PID START"                      this process; START is its start time in clock ticks since boot, against reused pids
+    stdin    a FIFO, when the container has a standard input; clients that attach write to it
     started  "PID START STARTED_NS"           the container's process, once exec succeeded
     exit     {"exit_code", "reason", "message", "finished_ns"}   the last thing the shim does before it ends
 
@@ -55,6 +57,8 @@ class Shim:
         self._poll = select.poll()
         self._outputs: dict[int, str] = {}
         self._terminal = -1
+        self._input, self._input_write = -1, -1
+        self._listeners: list[tuple[int, str]] = []
         self._commands = b""
         self._log = LogWriter(record["log"])
         self._wake, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -84,6 +88,8 @@ class Shim:
             elif descriptor == self._wake:
                 os.read(self._wake, 512)
                 self._reap()
+            elif descriptor == self._input:
+                self._copy_input()
             else:
                 self._copy_output(descriptor)
 
@@ -99,6 +105,11 @@ class Shim:
                 self._fail("the container was stopped before it was started", 137, "Error")
             case ["resize", columns, rows] if self._terminal >= 0:
                 resize(self._terminal, int(columns), int(rows))
+            case ["attach", name] if self._pid and self._status is None:
+                self._attach(name)
+            case ["end-stdin"] if self._input_write >= 0:
+                os.close(self._input_write)
+                self._input_write = -1
 
     def _start(self) -> None:
         inside, outside = self._streams()
@@ -126,15 +137,57 @@ class Shim:
         """The process's three descriptors, and the ones to read its output from."""
         if self._record["tty"]:
             self._terminal, slave = os.openpty()
+            if self._record["stdin"]:
+                self._input = os.open(self._make_stdin(), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+                self._poll.register(self._input, select.POLLIN)
             return [slave, slave, slave], [(self._terminal, "stdout")]
         if self._record["stdin"]:
-            # Kept open and never written: a process that reads its input waits, as it would with nobody attached.
-            stdin, self._stdin_write = os.pipe2(os.O_CLOEXEC)
+            # The writing end is kept open: a process that reads its input waits while nobody is attached.
+            stdin = os.open(self._make_stdin(), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._input_write = os.open(f"{self._directory}/stdin", os.O_WRONLY | os.O_CLOEXEC)
+            os.set_blocking(stdin, True)
         else:
             stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         out, out_write = os.pipe2(os.O_CLOEXEC)
         err, err_write = os.pipe2(os.O_CLOEXEC)
         return [stdin, out_write, err_write], [(out, "stdout"), (err, "stderr")]
+
+    def _make_stdin(self) -> str:
+        path = f"{self._directory}/stdin"
+        os.mkfifo(path, 0o600)
+        return path
+
+    def _attach(self, name: str) -> None:
+        """A client listens on two FIFOs of that name. Unlinking them tells it that they are open at this end."""
+        for number, stream in ((1, "stdout"), (2, "stderr")):
+            path = f"{self._directory}/{name}.{number}"
+            try:
+                self._listeners.append((os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC), stream))
+                os.unlink(path)
+            except OSError:
+                return  # it has gone again
+
+    def _copy_input(self) -> None:
+        """To the terminal; what does not fit into its queue is dropped, as on any terminal whose program does not read."""
+        data = os.read(self._input, 4096)
+        os.set_blocking(self._terminal, False)
+        try:
+            os.write(self._terminal, data)
+        except OSError:
+            pass
+        finally:
+            os.set_blocking(self._terminal, True)
+
+    def _tell_listeners(self, stream: str, data: bytes) -> None:
+        """A client that is slow misses what does not fit into its FIFO; the log has it all."""
+        for listener in [entry for entry in self._listeners if entry[1] == stream]:
+            try:
+                os.write(listener[0], data)
+            except BlockingIOError:
+                continue
+            except OSError:
+                os.close(listener[0])
+                self._listeners.remove(listener)
 
     def _copy_output(self, descriptor: int) -> None:
         try:
@@ -143,6 +196,7 @@ class Shim:
             data = b""
         if data:
             self._log.feed(self._outputs[descriptor], data)
+            self._tell_listeners(self._outputs[descriptor], data)
         else:
             self._poll.unregister(descriptor)
             del self._outputs[descriptor]

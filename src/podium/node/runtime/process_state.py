@@ -52,6 +52,9 @@ class ContainerRecord:
     join_flags: int
     data_bytes: int = 0
     cpus: int = 0
+    tty: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

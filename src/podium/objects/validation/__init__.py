@@ -11,12 +11,37 @@ from collections.abc import Callable, Mapping
 
 from podium.objects.cause import Cause
 from podium.objects.resources import Resource
-from podium.objects.validation import api_services, cluster, configuration, endpoints, metadata, pods, services, workloads
+from podium.objects.validation import (
+    access,
+    api_services,
+    certificates,
+    cluster,
+    configuration,
+    endpoints,
+    limits,
+    metadata,
+    pods,
+    services,
+    webhooks,
+    workloads,
+)
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object
 
 _CreateCheck = Callable[[Faults, Object], None]
 _UpdateCheck = Callable[[Faults, Object, Object], None]
+
+
+def _of_policy(name: str) -> _CreateCheck:
+    """A check of admission policies: the expression language is loaded by the first, not at every start."""
+
+    def check(faults: Faults, value: Object) -> None:
+        from podium.objects.validation import admission_policies
+
+        getattr(admission_policies, name)(faults, value)
+
+    return check
+
 
 _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "Pod"): pods.check_create,
@@ -33,10 +58,25 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "Secret"): configuration.check_secret,
     ("", "Namespace"): cluster.check_namespace,
     ("", "Node"): cluster.check_node,
+    ("", "LimitRange"): limits.check_limit_range,
+    ("", "ResourceQuota"): limits.check_quota,
+    ("scheduling.k8s.io", "PriorityClass"): limits.check_priority_class,
+    ("certificates.k8s.io", "CertificateSigningRequest"): certificates.check_request,
+    ("node.k8s.io", "RuntimeClass"): limits.check_runtime_class,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): webhooks.check_mutating,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): webhooks.check_validating,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): _of_policy("check_validating"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _of_policy("check_mutating"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"): _of_policy("check_validating_binding"),
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"): _of_policy("check_mutating_binding"),
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
     ("apiregistration.k8s.io", "APIService"): api_services.check_api_service,
+    (access.GROUP, "Role"): access.check_role,
+    (access.GROUP, "ClusterRole"): access.check_cluster_role,
+    (access.GROUP, "RoleBinding"): access.check_role_binding,
+    (access.GROUP, "ClusterRoleBinding"): access.check_cluster_role_binding,
 }
 """By (group, kind), of what is created: the body of a subresource has its own kind."""
 
@@ -53,6 +93,14 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     ("", "Namespace", "finalize"): cluster.check_namespace_finalize,
     ("", "Node", ""): cluster.check_node_update,
     ("", "Node", "status"): cluster.check_node_update,
+    ("", "ResourceQuota", ""): limits.check_quota_update,
+    ("scheduling.k8s.io", "PriorityClass", ""): limits.check_priority_class_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", ""): certificates.check_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", "status"): certificates.check_update,
+    ("certificates.k8s.io", "CertificateSigningRequest", "approval"): certificates.check_update,
+    ("node.k8s.io", "RuntimeClass", ""): limits.check_runtime_class_update,
+    (access.GROUP, "RoleBinding", ""): access.check_role_binding_update,
+    (access.GROUP, "ClusterRoleBinding", ""): access.check_cluster_role_binding_update,
     ("apps", "Deployment", "status"): workloads.check_counts,
     ("apps", "ReplicaSet", "status"): workloads.check_counts,
     ("", "ReplicationController", "status"): workloads.check_counts,
