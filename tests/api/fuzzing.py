@@ -63,6 +63,13 @@ LEAVES: list[Any] = [
     None, True, 0, -1, 2**53, 2**63 - 1, 2**64, 1.5, 1e300, "", "x", "é", "\x00", "\ud800".encode("utf-8", "replace").decode(), "a" * 5000,
     [], {}, [None], [[]], {"": ""}, {"a": None}, [{}], "2026-01-01T00:00:00Z", "10Gi", "-5",
 ]  # fmt: skip
+DELETE_OPTIONS: list[Any] = [
+    {}, {"gracePeriodSeconds": 0}, {"preconditions": {"uid": "x"}}, {"gracePeriodSeconds": -1}, {"dryRun": ["All"]}, None, [], "x",
+]  # fmt: skip
+ODD_PARTS = [
+    "api", "apis", "v1", "apps", "namespaces", "default", "pods", "configmaps", "a", "", "..", "%2e", "é", "status", "watch", "proxy",
+    "openapi", "v2", "v3", "healthz", "livez", "readyz", "metrics", "version", "log", "exec", "\x00", "a" * 300, "finalize", "*",
+]  # fmt: skip
 
 
 @dataclass
@@ -221,9 +228,9 @@ class Fuzzer:
         if kind in ("get", "list", "watch"):
             return "", b"" if draw.random() < 0.95 else b"{}"
         if kind in ("delete", "deletecollection"):
-            value: Any = draw.choice([{}, {"gracePeriodSeconds": 0}, {"propagationPolicy": draw.choice(WORDS)},
-                                      {"preconditions": {"uid": "x"}},
-                                      {"preconditions": {"resourceVersion": draw.choice(NUMBERS)}}, {"gracePeriodSeconds": -1}, None, []])  # fmt: skip
+            value: Any = draw.choice(DELETE_OPTIONS)
+            if draw.random() < 0.2:
+                value = {"propagationPolicy": draw.choice(WORDS), "preconditions": {"resourceVersion": draw.choice(NUMBERS)}}
             return "application/json", b"" if draw.random() < 0.5 else orjson.dumps(value)
         if kind == "patch":
             return self.patch(resource, namespace, name)
@@ -349,10 +356,7 @@ class Fuzzer:
 
     def odd(self) -> HttpRequest:
         draw = self.draw
-        parts = ["api", "apis", "v1", "apps", "namespaces", "default", "pods", "configmaps", "a", "", "..", "%2e", "é", "status", "watch",
-                 "proxy",
-                 "openapi", "v2", "v3", "healthz", "livez", "readyz", "metrics", "version", "log", "exec", "\x00", "a" * 300, "finalize", "*"]  # fmt: skip
-        path = "/" + "/".join(draw.choice(parts) for _ in range(draw.randint(0, 8)))
+        path = "/" + "/".join(draw.choice(ODD_PARTS) for _ in range(draw.randint(0, 8)))
         method = draw.choice(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"])
         query = [(draw.choice(["watch", "limit", "a", "", "command", "container"]), draw.choice(WORDS)) for _ in range(draw.randint(0, 2))]
         return self.http(
