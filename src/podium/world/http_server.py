@@ -4,19 +4,23 @@ A protocol per connection: httptools parses, the handler decides, the answer is 
 handled one after another, in order. The handler answers with a `Response`, or takes the connection over: `start_stream` for a chunked
 response of open length (watches, logs), `accept_websocket` for exec.
 
-Bounds: `header_bytes_max` (431), `body_bytes_max` (413), `pipelined_requests_max` (the socket is not read beyond it),
-`request_timeout_s` (a request that is not received whole in time, or a handshake, ends its connection), `idle_timeout_s`.
+Bounds: HEADER_BYTES_MAX (431), BODY_BYTES_MAX (413), MESSAGE_BYTES_MAX with all framing (400), PIPELINED_REQUESTS_MAX (the socket is not read
+beyond it), REQUEST_TIMEOUT_S (a request that is not received whole in time ends its connection), HANDSHAKE_TIMEOUT_S, IDLE_TIMEOUT_S,
+STALL_TIMEOUT_S (a peer that takes nothing of its answer for so long is cut off), CONNECTIONS_MAX (one more costs the connection that has been
+idle longest; when none is idle, it is closed itself).
 
 Source: RFC 9112; RFC 6455 for the upgrade.
 """
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
@@ -28,7 +32,13 @@ from podium.world.websocket import WebSocket, accept_head
 HEADER_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 3 * 1024 * 1024
 PIPELINED_REQUESTS_MAX = 16
+MESSAGE_BYTES_MAX = 8 * BODY_BYTES_MAX
 REQUEST_TIMEOUT_S = 60.0
+HANDSHAKE_TIMEOUT_S = 10.0
+STALL_TIMEOUT_S = 120.0
+CONNECTIONS_MAX = 20_000
+SHED_LOOKS_MAX = 256
+KEEPALIVE_IDLE_S, KEEPALIVE_PERIOD_S, KEEPALIVE_PROBES = 60, 15, 4
 IDLE_TIMEOUT_S = 180.0
 SWEEP_PERIOD_S = 5.0
 WRITE_HIGH_BYTES = 256 * 1024
@@ -140,6 +150,8 @@ class _Head:
     url: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     header_bytes: int = 0
+    bytes_received: int = 0
+    headers_complete: bool = False
     body: bytearray | None = None
     too_large: bool = False
 
@@ -161,7 +173,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_at_end", "_busy", "_can_write", "_drained", "_ended", "_gone", "_keep_alive", "_on_lost", "_parser", "_reading", "_receiving_since_s",
-        "_refusal", "_server", "_task", "_transport", "_waiting", "_websocket", "active_s", "peer",
+        "_refusal", "_server", "_stalled_since_s", "_task", "_transport", "_waiting", "_websocket", "active_s", "peer",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
@@ -180,6 +192,7 @@ class Connection(asyncio.Protocol):
         self._on_lost: Callable[[], None] | None = None
         self._at_end: Callable[[], None] | None = None
         self._keep_alive = True
+        self._stalled_since_s: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._receiving_since_s: float | None = None
         self.peer: Peer | None = None
@@ -198,7 +211,8 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self.peer = _peer(transport)
-        self._server.connections[self] = None
+        _keep_alive(transport)
+        self._server.admit(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.pop(self, None)
@@ -219,6 +233,8 @@ class Connection(asyncio.Protocol):
         if self._websocket is not None:
             self._websocket.data_received(data)
             return
+        if self._refusal is not None:
+            return
         if self._parser is None:
             self._parser = httptools.HttpRequestParser(self)
         try:
@@ -229,15 +245,28 @@ class Connection(asyncio.Protocol):
                 self._websocket.data_received(rest)
         except httptools.HttpParserError:
             self._refuse(Response(400, b"malformed HTTP request\n", ((b"content-type", b"text/plain"),)))
+        if self._receiving_since_s is not None:
+            self._count_bytes(len(data))
+
+    def _count_bytes(self, count: int) -> None:
+        """The parser gathers a header before it tells of it, so what it has been fed is counted too."""
+        reading = self._reading
+        reading.bytes_received += count
+        if not reading.headers_complete and reading.bytes_received > HEADER_BYTES_MAX + SLICE_BYTES:
+            self._refuse(Response(431, b"request header fields too large\n", ((b"content-type", b"text/plain"),)))
+        elif reading.bytes_received > MESSAGE_BYTES_MAX:
+            self._refuse(Response(400, b"malformed HTTP request\n", ((b"content-type", b"text/plain"),)))
 
     def eof_received(self) -> bool:
         return False
 
     def pause_writing(self) -> None:
         self._can_write = False
+        self._stalled_since_s = self._server.time()
 
     def resume_writing(self) -> None:
         self._can_write = True
+        self._stalled_since_s = None
         self._drained = _tell(self._drained)
 
     # -- parser callbacks
@@ -264,6 +293,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         headers = self._reading.headers
+        self._reading.headers_complete = True
         if int(headers.get("content-length", "0") or "0") > BODY_BYTES_MAX:
             self._reading.too_large = True
             self._refuse(self._server.too_large())
@@ -456,12 +486,20 @@ class Connection(asyncio.Protocol):
         await future
 
     def overdue(self, now_s: float) -> bool:
-        """Nobody waits for it: a request that does not arrive, or a connection that nobody uses."""
-        if self._busy or self._websocket is not None:
+        """Nobody waits for it: a request that does not arrive, an answer that is not taken, a connection that nobody uses."""
+        if self._websocket is not None:
+            return False
+        if self._stalled_since_s is not None and now_s - self._stalled_since_s > STALL_TIMEOUT_S:
+            return True
+        if self._busy:
             return False
         if self._receiving_since_s is not None:
             return now_s - self._receiving_since_s > REQUEST_TIMEOUT_S
         return now_s - self.active_s > IDLE_TIMEOUT_S
+
+    @property
+    def idle(self) -> bool:
+        return not self._busy and self._websocket is None and self._receiving_since_s is None
 
     def close(self) -> None:
         """Closes after what is buffered has gone out."""
@@ -490,6 +528,17 @@ class Connection(asyncio.Protocol):
         self.write(_head(101, headers) + b"\r\n")
         raw = self._websocket = RawStream(self)
         return raw
+
+
+def _keep_alive(transport: asyncio.Transport) -> None:
+    """A peer that vanished without a word is found out in about two minutes."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", KEEPALIVE_IDLE_S), ("TCP_KEEPINTVL", KEEPALIVE_PERIOD_S), ("TCP_KEEPCNT", KEEPALIVE_PROBES)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _peer(transport: asyncio.Transport) -> Peer | None:
@@ -536,6 +585,16 @@ class HttpServer:
     def time(self) -> float:
         return self._loop.time()
 
+    def admit(self, connection: Connection) -> None:
+        """One more; beyond the limit somebody has to go."""
+        if len(self.connections) >= CONNECTIONS_MAX:
+            oldest = next((c for c in islice(self.connections, SHED_LOOKS_MAX) if c.idle), connection)
+            self.connections.pop(oldest, None)
+            oldest.abort()
+            if oldest is connection:
+                return
+        self.connections[connection] = None
+
     async def listen(self, host: str, port: int) -> int:
         """Starts to listen; returns the port (useful for port 0). Raises OSError when it is taken."""
         server = await self._loop.create_server(
@@ -544,7 +603,7 @@ class HttpServer:
             port,
             ssl=self._tls,
             backlog=1024,
-            ssl_handshake_timeout=REQUEST_TIMEOUT_S if self._tls else None,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self._tls else None,
         )
         self._servers.append(server)
         if self._sweep is None:
