@@ -79,7 +79,6 @@ ALLOWED = (
     Allowed("node/agent.py", ("asyncio.to_thread",), "measures what is in an emptyDir; simulated pods have no files"),
     Allowed("api/audit_log.py", ("asyncio.to_thread",), "appends to a file, which may be on a slow disk; a rehearsal keeps no audit log"),
     Allowed("store/seal.py", ("os.urandom",), "keys and nonces for what lies on disk; a rehearsal has no disk"),
-    Allowed("api/audit_log.py", ("asyncio.to_thread",), "writes a file beside the event loop; a rehearsal keeps no audit log"),
     Allowed("api/compression.py", ("run_in_executor",), "compresses bytes for a socket; a rehearsal has none"),
     Allowed("node/images.py", ("subprocess",), "packs and loads images for a container runtime, at the command line"),
     Allowed("node/probe_targets.py", ("asyncio.open_connection",), "probes of real pods; simulated ones have SimulatedTarget"),

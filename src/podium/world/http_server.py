@@ -13,19 +13,17 @@ Source: RFC 9112; RFC 6455 for the upgrade.
 """
 
 import asyncio
-import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from http import HTTPStatus
 from itertools import islice
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote
 
 import httptools
 
+from podium.world.http_messages import Headers, HttpRequest, Peer, Response, frame, head_of, keep_alive, peer_of
 from podium.world.raw_stream import RawStream
 from podium.world.websocket import WebSocket, accept_head
 
@@ -38,60 +36,14 @@ HANDSHAKE_TIMEOUT_S = 10.0
 STALL_TIMEOUT_S = 120.0
 CONNECTIONS_MAX = 20_000
 SHED_LOOKS_MAX = 256
-KEEPALIVE_IDLE_S, KEEPALIVE_PERIOD_S, KEEPALIVE_PROBES = 60, 15, 4
 IDLE_TIMEOUT_S = 180.0
 SWEEP_PERIOD_S = 5.0
 WRITE_HIGH_BYTES = 256 * 1024
 LARGE_BODY_BYTES = 512 * 1024
 SLICE_BYTES = 128 * 1024
 
-Headers = tuple[tuple[bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The verified client certificate's subject."""
-
-    common_name: str
-    organizations: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class HttpRequest:
-    """`path` is percent-decoded, without the query; `target` as sent. Header names are lower-case; a repeated header is joined with ", "."""
-
-    method: str
-    path: str
-    target: str
-    query: dict[str, list[str]]
-    headers: dict[str, str]
-    body: bytes
-    peer: Peer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    status: int
-    body: bytes = b""
-    headers: Headers = ((b"content-type", b"application/json"),)
-
-
 Handler = Callable[[HttpRequest, "Connection"], "Response | Awaitable[Response | None]"]
-
-_STATUS_LINES = {s.value: b"HTTP/1.1 %d %s\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
 _NO_QUERY: dict[str, list[str]] = {}
-
-
-def _head(status: int, headers: Headers) -> bytearray:
-    head = bytearray(_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status)
-    for name, value in headers:
-        head += name + b": " + value + b"\r\n"
-    return head
-
-
-def frame(data: bytes) -> bytes:
-    """`data` as one HTTP chunk: made once, written to many streams."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Stream:
@@ -210,8 +162,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         transport = self._transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
-        self.peer = _peer(transport)
-        _keep_alive(transport)
+        self.peer = peer_of(transport)
+        keep_alive(transport)
         self._server.admit(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -374,7 +326,7 @@ class Connection(asyncio.Protocol):
 
     async def _send_large(self, response: Response, keep_alive: bool) -> None:
         """In slices, as fast as the peer takes them: encrypting a large body at once would hold it several times."""
-        head = _head(response.status, response.headers)
+        head = head_of(response.status, response.headers)
         head += b"content-length: %d\r\n" % len(response.body)
         self.write(head + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n"))
         body = memoryview(response.body)
@@ -401,7 +353,7 @@ class Connection(asyncio.Protocol):
             self._handle(*self._waiting.popleft())
 
     def _send(self, response: Response, keep_alive: bool, *, head_only: bool = False) -> None:
-        head = _head(response.status, response.headers)
+        head = head_of(response.status, response.headers)
         head += b"content-length: %d\r\n" % len(response.body)
         head += b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
         if not head_only:
@@ -512,7 +464,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def start_stream(self, status: int, headers: Headers) -> Stream:
-        head = _head(status, headers)
+        head = head_of(status, headers)
         head += b"transfer-encoding: chunked\r\n\r\n"
         self.write(head)
         return Stream(self)
@@ -525,37 +477,9 @@ class Connection(asyncio.Protocol):
 
     def switch_protocols(self, headers: Headers) -> RawStream:
         """Answers 101; from then on the connection is the caller's, who closes it."""
-        self.write(_head(101, headers) + b"\r\n")
+        self.write(head_of(101, headers) + b"\r\n")
         raw = self._websocket = RawStream(self)
         return raw
-
-
-def _keep_alive(transport: asyncio.Transport) -> None:
-    """A peer that vanished without a word is found out in about two minutes."""
-    sock = transport.get_extra_info("socket")
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", KEEPALIVE_IDLE_S), ("TCP_KEEPINTVL", KEEPALIVE_PERIOD_S), ("TCP_KEEPCNT", KEEPALIVE_PROBES)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _peer(transport: asyncio.Transport) -> Peer | None:
-    certificate: Any = transport.get_extra_info("peercert")
-    if not certificate:
-        return None
-    names = [pair for rdn in certificate["subject"] for pair in rdn]
-    common_name = next((value for name, value in names if name == "commonName"), "")
-    organizations = tuple(value for name, value in names if name == "organizationName")
-    certificate.clear()  # the transport would hold it for as long as the connection lives
-    return _one_peer(common_name, organizations)
-
-
-@lru_cache(maxsize=1024)
-def _one_peer(common_name: str, organizations: tuple[str, ...]) -> Peer:
-    """Shared by the connections of one client."""
-    return Peer(common_name, organizations)
 
 
 class HttpServer:
