@@ -117,8 +117,33 @@ async def test_everything_gets_done_and_nobody_is_refused(plane: ControlPlane, r
 
     await until(away)
     await client.delete(NODES, "n1")
+    await keep_quotas_claims_and_policies(client)
     assert {e["reason"] for e in (await client.list(EVENTS)).items} >= {"ScalingReplicaSet", "SuccessfulCreate", "Scheduled"}
     assert refusals == []
+
+
+async def keep_quotas_claims_and_policies(client: InProcessClient) -> None:
+    """What the smaller loops do: count against a quota, free a claim, check a policy."""
+    quotas, claims = resource("resourcequotas"), resource("persistentvolumeclaims")
+    policies = resource("validatingadmissionpolicies", "admissionregistration.k8s.io")
+    await client.create(quotas, {"metadata": {"name": "q", "namespace": "default"}, "spec": {"hard": {"configmaps": "9"}}})
+    await until(lambda: _has(client, quotas, "q", "default", lambda value: (value.get("status") or {}).get("used")))
+    claim: Object = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    await client.create(claims, {"metadata": {"name": "c", "namespace": "default"}, "spec": claim})
+    await client.delete(claims, "c", "default")
+
+    async def freed() -> bool:
+        return not await _exists(client, claims, "c", "default")
+
+    await until(freed)
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}]
+    spec = {"matchConstraints": {"resourceRules": rules}, "validations": [{"expression": "true"}]}
+    await client.create(policies, {"metadata": {"name": "p"}, "spec": spec})
+    await until(lambda: _has(client, policies, "p", None, lambda value: (value.get("status") or {}).get("observedGeneration")))
+
+
+async def _has(client: InProcessClient, kind: Any, name: str, namespace: str | None, test: Callable[[Object], Any]) -> bool:
+    return bool(test(await client.get(kind, name, namespace)))
 
 
 async def _finish(client: InProcessClient, pod: Object) -> None:

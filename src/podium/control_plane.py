@@ -21,10 +21,14 @@ from podium.api import admission, authentication_config
 from podium.api.aggregated import Aggregation
 from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
-from podium.api.bootstrap import bootstrap
+from podium.api.bootstrap import API_SERVER, bootstrap
 from podium.api.core import Core
+from podium.api.custom.registry import CustomResources
+from podium.api.custom.views import Views
+from podium.api.custom.webhook_conversion import WebhookConversion
 from podium.api.encoding import encode
 from podium.api.expiry import expire_events
+from podium.api.flow_control import FlowControl
 from podium.api.front_proxy import FrontProxy
 from podium.api.measurements import Measurements
 from podium.api.node_proxy import NodeProxy
@@ -108,7 +112,13 @@ async def build(
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     await core.authorizer.load(store)
     plane = ControlPlane(server, world, Supervisor("control-plane"))
+    custom = CustomResources(core, server.hubs)
+    await custom.start()
     await admission.start(core)
+    server.flows = FlowControl(store)
+    await server.flows.start()
+    core.views = Views(WebhookConversion(core.admission.webhook_client, world.uid))
+    plane.tasks.start("custom-resources", custom.run())
     await bootstrap(core, service_cidr, api_endpoint, client_ca)
     plane.tasks.start("event-expiry", expire_events(core))
     await server.aggregation.start(plane.tasks)
@@ -126,6 +136,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.endpoint_slice_mirroring import EndpointSliceMirroringController
     from podium.controllers.endpoint_slices import EndpointSliceController
     from podium.controllers.endpoints import EndpointsController
+    from podium.controllers.flow_schemas import FlowSchemaController
     from podium.controllers.garbage_collection import GarbageCollector
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
@@ -140,9 +151,9 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
     mirrors = Mirrors(plane.client(CONTROLLER_MANAGER), world, owner)
 
-    def start(identity: str, make: Callable[..., Any], component: str = "", **more: Any) -> None:
-        """`make(client, mirrors, events, world)`; `component` is the name in its events, where that is not the identity's."""
-        client = plane.client(controller(identity), "kube-controller-manager")
+    def start(identity: str, make: Callable[..., Any], component: str = "", user: User | None = None, **more: Any) -> None:
+        """`make(client, mirrors, events, world)`; `component` is the name in its events, `user` who it is, where that is not the identity's."""
+        client = plane.client(user or controller(identity), "kube-controller-manager")
         events = EventRecorder(client, world, component or identity)
         owner.start(f"events/{identity}", events.run())
         owner.start(identity, make(client, mirrors, events, world, **more).run())
@@ -163,6 +174,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     if sign is not None:
         start("certificate-controller", CertificateSigningController, sign=sign)
     start("validatingadmissionpolicy-status-controller", PolicyStatusController, resources=catalog)
+    start("flow-schema-controller", FlowSchemaController, user=API_SERVER)
     start("pod-garbage-collector", PodGarbageCollector)
     start("node-controller", NodeLifecycleController)
     start("clusterrole-aggregation-controller", ClusterRoleAggregationController)

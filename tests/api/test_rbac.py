@@ -233,7 +233,7 @@ async def test_every_decision_has_its_reason(plane: ControlPlane, client: InProc
         'RBAC: allowed by ClusterRoleBinding "system:discovery" of ClusterRole "system:discovery" to Group "system:authenticated"'
     )
     with pytest.raises(Forbidden) as refused:
-        authorizer.authorize_path(JANE, "get", "/metrics")
+        authorizer.require(Attributes(JANE, "get", path="/metrics"))
     assert refused.value.message == 'forbidden: User "jane" cannot get path "/metrics"'
 
 

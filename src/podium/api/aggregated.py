@@ -8,6 +8,7 @@ from podium.api.aggregation_checks import Checks
 from podium.api.aggregation_documents import Joined
 from podium.api.aggregation_local import LocalServices
 from podium.api.aggregation_proxy import BackendClients, pass_on
+from podium.api.attributes import attributes_of_path
 from podium.api.core import Core
 from podium.api.front_proxy import FrontProxy, publish
 from podium.api.request import Request, User
@@ -30,6 +31,7 @@ class Aggregation:
         self.checks = Checks(core, self.backends, self.clients)
         self.documents = Joined(self.backends, self.checks)
         self.local = LocalServices(core)
+        self._unsubscribe = core.catalog.subscribe(self.local.soon)
 
     async def start(self, tasks: Supervisor) -> None:
         await self.backends.follow(self._changed)
@@ -42,21 +44,18 @@ class Aggregation:
         self.checks.soon(name)
 
     async def aclose(self) -> None:
+        self._unsubscribe()
         self.backends.stop()
         await self.clients.aclose()
 
     async def serve(self, backend: Backend, http: HttpRequest, connection: Connection, user: User) -> Response | None:
         """Raises Forbidden."""
-        request = attributes(backend, http, user)
-        if request is not None:
-            self._core.authorizer.authorize(request)
-        else:
-            self._core.authorizer.authorize_path(user, http.method.lower(), http.path)
+        self._core.authorizer.require(attributes_of_path(user, http.method, http.path, watch=_watches(http)))
         return await pass_on(self.backends, self.clients, backend, http, connection, user)
 
 
 def attributes(backend: Backend, http: HttpRequest, user: User) -> Request | None:
-    """What is asked for, as authorization knows it; None for the backend's documents, which are authorized by their path."""
+    """What is asked for, as the audit log tells it; None for the backend's documents."""
     parts = http.path.removeprefix("/openapi/v3").strip("/").split("/")[3:]
     if not parts or http.path.startswith("/openapi/"):
         return None
@@ -66,8 +65,11 @@ def attributes(backend: Backend, http: HttpRequest, user: User) -> Request | Non
     plural, name, subresource = [*parts[:3], "", ""][:3]
     verb = _VERBS.get(http.method, "")
     if not name:
-        watch = "watch" in http.query and http.query["watch"][-1] in _TRUE
-        verb = {"get": "watch" if watch else "list", "delete": "deletecollection"}.get(verb, verb)
+        verb = {"get": "watch" if _watches(http) else "list", "delete": "deletecollection"}.get(verb, verb)
     resource = Resource(backend.group, backend.version, plural, "", namespaced=namespace is not None, verbs=())
     options = {k: v[-1] for k, v in http.query.items()}
     return Request(verb, resource, user, namespace, name, subresource, options=options)
+
+
+def _watches(http: HttpRequest) -> bool:
+    return "watch" in http.query and http.query["watch"][-1] in _TRUE

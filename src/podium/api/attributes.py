@@ -8,6 +8,7 @@ from typing import NamedTuple
 from podium.api.request import Request, User
 from podium.objects.status import Forbidden, qualified, resource_details
 
+_METHOD_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _COLLECTION_VERBS = ("list", "watch", "deletecollection")
 
 
@@ -56,6 +57,25 @@ def exact_fields(selector: str) -> tuple[tuple[str, str], ...]:
         if equals and not path.endswith("!"):
             found.append((path.strip(), value.removeprefix("=").strip()))
     return tuple(found)
+
+
+def attributes_of_path(user: User, method: str, path: str, *, watch: bool = False) -> Attributes:
+    """For a URL that names nothing we serve: what has the shape of a resource's URL is asked for as one, so that a rule about paths (`/apis/*`)
+    never opens it."""
+    parts = [p for p in path.split("/") if p]
+    group, rest = (
+        ("", parts[2:]) if parts[:1] == ["api"] else (parts[1], parts[3:]) if parts[:1] == ["apis"] and len(parts) > 3 else ("", [])
+    )
+    if not rest:
+        return Attributes(user, method.lower(), path=path)
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace, rest = rest[1], rest[2:] if len(rest) > 2 and rest[2] not in ("status", "finalize") else rest
+    plural, name, subresource = (*rest, "", "")[:3]
+    verb = _METHOD_VERBS.get(method, method.lower())
+    if not name:
+        verb = {"get": "watch" if watch else "list", "delete": "deletecollection"}.get(verb, verb)
+    return Attributes(user, verb, group, plural, subresource, namespace, name)
 
 
 def forbidden(attributes: Attributes, reason: str = "") -> Forbidden:

@@ -7,6 +7,7 @@ Idempotent: runs at every start, and mends what was removed. Source: k8s.io/kube
 import ipaddress
 from typing import Any
 
+from podium.api import bootstrap_flows
 from podium.api.admission import PROTECTED_NAMESPACES
 from podium.api.admission.priority import SYSTEM_CLASSES
 from podium.api.bootstrap_policy import write_policy
@@ -37,6 +38,10 @@ async def bootstrap(core: Core, service_cidr: str, api_endpoint: tuple[str, int]
             },
         )  # fmt: skip
     await write_policy(core)
+    for value in bootstrap_flows.objects():
+        kind = core.catalog.by_kind(value["apiVersion"], value["kind"])
+        assert kind is not None
+        await _ensure(core, kind, None, value)
     address = str(ipaddress.ip_network(service_cidr)[1])
     labels = {"component": "apiserver", "provider": "kubernetes"}
     ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": api_endpoint[1] if api_endpoint else 6443}]

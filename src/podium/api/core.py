@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from podium.api.authorization import Authorizer
+from podium.api.custom.views import View, Views
+from podium.api.encoding import encode
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
 from podium.objects.status import NotFound, not_found
@@ -58,6 +60,9 @@ class Strategy:
             _restore(metadata, new["metadata"], field_name)
         new["metadata"] = metadata
 
+    def prepare_delete(self, core: "Core", new: Object) -> None:
+        """The first delete of an object, before it is known who holds it back."""
+
     def prepare_approval(self, core: "Core", new: Object, old: Object) -> None:
         """A write to the approval subresource: only certificate requests have one."""
         raise AssertionError("this kind has no approval")
@@ -71,6 +76,28 @@ class Strategy:
     def delete_grace_s(self, core: "Core", old: Object, asked_s: int | None) -> int:
         """Seconds between the request and the end; 0 deletes at once. Only pods have one."""
         return 0
+
+
+class CustomStrategy(Strategy):
+    """Custom resources: every change but those of metadata (and of the status behind a door of its own) counts as a generation."""
+
+    def prepare_create(self, core: "Core", new: Object) -> None:
+        if self.has_status:
+            new.pop("status", None)
+        new["metadata"]["generation"] = 1
+
+    def prepare_update(self, core: "Core", new: Object, old: Object) -> None:
+        if self.has_status:
+            _restore(new, old, "status")
+        changed = any(new.get(k) != old.get(k) for k in (*new, *old) if k != "metadata")
+        generation = old["metadata"].get("generation", 0)
+        new["metadata"]["generation"] = generation + 1 if changed else generation
+
+    def prepare_status(self, core: "Core", new: Object, old: Object) -> None:
+        for field_name in [*new, *(k for k in old if k not in new)]:
+            if field_name not in ("status", "metadata"):
+                _restore(new, old, field_name)
+        new["metadata"] = dict(old["metadata"])
 
 
 def _restore(new: Object, old: Object, field_name: str) -> None:
@@ -97,8 +124,11 @@ class Core:
     """Admission plugins that are not asked, by upstream's names."""
     admission: "AdmissionState" = field(init=False)
     authorizer: Authorizer = field(default_factory=Authorizer)
+    views: Views = field(default_factory=Views)
 
     def strategy(self, resource: Resource) -> Strategy:
+        if resource.custom is not None:
+            return CustomStrategy(resource)
         key = (resource.group, resource.plural)
         strategy = self.strategies.get(key)
         if strategy is None:
@@ -113,13 +143,40 @@ class Core:
         assert stored is not None
         return stored
 
-    async def fetch(self, request: Request) -> Record:
-        """The record that the request names. Raises NotFound."""
+    async def find(self, request: Request) -> Record | None:
+        """The record that the request names, in the version it asks for."""
         resource = request.resource
         record = await self.store.get(resource.key(request.namespace, request.name))
+        return record if record is None or resource.custom is None else await self.views.seen(resource.custom, record)
+
+    async def seen(self, resource: Resource, records: list[Record]) -> list[Record]:
+        """Stored records in the resource's version."""
+        return records if resource.custom is None else await self.views.all_seen(resource.custom, records)
+
+    async def fetch(self, request: Request) -> Record:
+        """The same. Raises NotFound."""
+        record = await self.find(request)
         if record is None:
             raise self.absent(request)
         return record
+
+    async def put(self, resource: Resource, key: str, new: Object, *, expected: int) -> Record:
+        """Stores `new`, which is given away, in the version that objects are stored in; the record as the resource's version shows it.
+        Raises RevisionMismatch, TooLarge."""
+        kind = resource.custom
+        if kind is None:
+            return await self.store.put(key, encode(new), expected=expected, value=new)
+        stored = await self.views.to_storage(kind, new)
+        record = await self.store.put(key, encode(stored), expected=expected, value=stored)
+        return await self.views.seen(kind, record)
+
+    async def is_stored(self, resource: Resource, new: Object, record: Record) -> bool:
+        """Whether a write of `new` over `record` (as `find` gave it) would change nothing, not even the version it is stored in."""
+        kind = resource.custom
+        if kind is None or new != record.value:
+            return new == record.value
+        stored = record.stored.value if isinstance(record, View) else record.value
+        return await self.views.to_storage(kind, new) == stored
 
     @staticmethod
     def absent(request: Request) -> NotFound:

@@ -12,7 +12,6 @@ from typing import Any
 
 from podium.api.admission import approve_delete
 from podium.api.core import Core, Object
-from podium.api.encoding import encode
 from podium.api.reading import list_
 from podium.api.request import ListResult, ObjectResult, Request
 from podium.objects import values
@@ -45,6 +44,8 @@ async def _delete_once(core: Core, request: Request, options: Mapping[str, Any],
     new = values.copy(old)
     metadata = new["metadata"]
     _set_propagation(options, metadata)
+    if "deletionTimestamp" not in metadata:
+        strategy.prepare_delete(core, new)
     grace_s = strategy.delete_grace_s(core, old, options.get("gracePeriodSeconds"))
     held = bool(metadata.get("finalizers")) or (new["kind"] == "Namespace" and bool(new.get("spec", {}).get("finalizers")))
     if grace_s == 0 and not held:
@@ -60,7 +61,7 @@ async def _delete_once(core: Core, request: Request, options: Mapping[str, Any],
         return ObjectResult(record)
     if request.dry_run:
         return ObjectResult(value=new)
-    return ObjectResult(await core.store.put(record.key, encode(new), expected=record.revision, value=new))
+    return ObjectResult(await core.put(request.resource, record.key, new, expected=record.revision))
 
 
 def _mark(core: Core, metadata: Object, grace_s: int) -> None:

@@ -10,10 +10,11 @@ import orjson
 
 from podium.api.request import Request
 from podium.objects import apply as applying
-from podium.objects import field_sets, schema
+from podium.objects import field_sets
 from podium.objects.apply import ApplyConflict, Manager
 from podium.objects.cause import invalid, invalid_error, required
 from podium.objects.field_sets import FieldSet
+from podium.objects.kinds import schema_of
 from podium.objects.status import Conflict
 
 Object = dict[str, Any]
@@ -40,11 +41,11 @@ def manager_of(request: Request, api_version: str, operation: str) -> Manager:
 
 def track(request: Request, new: Object, old: Object | None, now: str) -> None:
     """Sets `new`'s managedFields after a write that is not an apply: the writer owns what it changed."""
-    api_version, kind = new["apiVersion"], new["kind"]
+    api_version = new["apiVersion"]
     given = new["metadata"].pop("managedFields", None)
     before = _starting_point(given, old)
     manager = manager_of(request, api_version, "Update")
-    node = schema.load(api_version, kind)
+    node = schema_of(request.resource, api_version)
     elsewhere = request.resource.subresource("status") is not None and request.subresource != "status"
     changed, removed = applying.changes(_tracked(old, elsewhere) if old is not None else {}, _tracked(new, elsewhere), node)
     if changed or removed:
@@ -55,10 +56,10 @@ def track(request: Request, new: Object, old: Object | None, now: str) -> None:
 
 def apply(request: Request, live: Object | None, applied: Object, now: str) -> Object:
     """The object after `applied` is applied by the request's manager. Raises Conflict with one cause per field."""
-    api_version, kind = applied["apiVersion"], applied["kind"]
+    api_version = applied["apiVersion"]
     before = live["metadata"].get("managedFields", []) if live is not None else []
     manager = manager_of(request, api_version, "Apply")
-    node = schema.load(api_version, kind)
+    node = schema_of(request.resource, api_version)
     try:
         new, managers = applying.apply(
             _bare(live) if live is not None else {}, applied, manager, read(before), node, force=request.flag("force")

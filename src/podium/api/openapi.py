@@ -14,14 +14,15 @@ Source: k8s.io/kube-openapi (both forms), kubectl's explain templates and apply 
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
 
 from podium.api import openapi_paths
+from podium.api.custom import schemas as custom_schemas
 from podium.api.discovery import JSON, Document
-from podium.api.openapi_paths import PATCH_TYPES, PATH_PARAMETERS, PRETTY, Operation
+from podium.api.openapi_paths import PATH_PARAMETERS, PRETTY, Operation
 from podium.api.openapi_protobuf import encode_document
 from podium.objects import schema
 from podium.objects.resources import KUBERNETES_VERSION, Catalog, Resource
@@ -65,8 +66,9 @@ class Documents:
 
     def _build(self, path: str, protobuf: bool) -> Document | None:
         if path == "/openapi/v2":
-            value = document_v2(self._catalog)
-            return _document(encode_document(value), PROTOBUF_V2) if protobuf else _document(orjson.dumps(value), JSON)
+            if protobuf:
+                return _document(_protobuf_v2(self._catalog), PROTOBUF_V2)
+            return _document(orjson.dumps(document_v2(self._catalog)), JSON)
         if path == "/openapi/v3":
             return _document(orjson.dumps(index_v3(self._catalog)), JSON)
         name = path.removeprefix("/openapi/v3/")
@@ -111,13 +113,48 @@ def index_v3(catalog: Catalog) -> dict[str, Any]:
 
 
 def document_v2(catalog: Catalog) -> dict[str, Any]:
+    """Everything in one. The built-in part is made once; of custom resources come and gone only their own is made anew."""
+    builtin, custom = _builtin_v2(_builtins(catalog)), custom_v2(catalog)
+    paths = dict(sorted({**builtin["paths"], **custom["paths"]}.items()))
+    return {**builtin, "paths": paths, "definitions": {**builtin["definitions"], **custom["definitions"]}}
+
+
+def _builtins(catalog: Catalog) -> tuple[Resource, ...]:
+    return tuple(resource for resource in catalog if resource.custom is None)
+
+
+@lru_cache(maxsize=2)
+def _builtin_v2(resources: tuple[Resource, ...]) -> dict[str, Any]:
+    definitions = {name: _described(name, lambda node, text: {**node, **text}) for name in schema.definition_names()}
+    return {"swagger": "2.0", "info": _INFO, "paths": dict(sorted(_paths_v2(resources).items())), "definitions": definitions}
+
+
+@lru_cache(maxsize=2)
+def _builtin_v2_protobuf(resources: tuple[Resource, ...]) -> bytes:
+    return encode_document(_builtin_v2(resources))
+
+
+def custom_v2(catalog: Catalog) -> dict[str, Any]:
+    """The paths and definitions of the custom resources."""
+    resources = [resource for resource in catalog if resource.custom is not None]
+    definitions = {name: node for resource in resources for name, node in custom_schemas.definitions_v2(resource).items()}
+    return {"paths": _paths_v2(resources), "definitions": definitions}
+
+
+def _protobuf_v2(catalog: Catalog) -> bytes:
+    """Two messages in a row are one: repeated fields, as paths and definitions are, follow each other."""
+    custom = custom_v2(catalog)
+    more = encode_document(custom) if custom["paths"] else b""
+    return _builtin_v2_protobuf(_builtins(catalog)) + more
+
+
+def _paths_v2(resources: Iterable[Resource]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
-    for resource in catalog:
+    for resource in resources:
         for operation in openapi_paths.operations(resource):
             item = paths.setdefault(operation.path, {"parameters": _path_parameters_v2(operation)})
             item[operation.method] = _operation_v2(operation, openapi_paths.tag(resource))
-    definitions = {name: _described(name, lambda node, text: {**node, **text}) for name in schema.definition_names()}
-    return {"swagger": "2.0", "info": _INFO, "paths": dict(sorted(paths.items())), "definitions": definitions}
+    return paths
 
 
 def _path_parameters_v2(operation: Operation) -> list[dict[str, Any]]:
@@ -150,7 +187,7 @@ def _operation_v2(operation: Operation, tag: str) -> dict[str, Any]:
     codes = _CODES.get(operation.action, ("200",))
     return {
         "description": operation.description,
-        "consumes": list(PATCH_TYPES) if operation.action == "patch" else ["*/*"],
+        "consumes": list(operation.patch_types) if operation.action == "patch" else ["*/*"],
         "produces": [*ANSWER_TYPES, *([WATCH_TYPE] if operation.action == "list" else [])],
         "schemes": ["https"],
         "tags": [tag],
@@ -186,12 +223,16 @@ def _described(name: str, describe: Callable[[Mapping[str, Any], dict[str, str]]
 def document_v3(resources: Iterable[Resource]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     wanted: set[str] = set()
+    own: dict[str, Any] = {}
     for resource in resources:
         for operation in openapi_paths.operations(resource):
             item = paths.setdefault(operation.path, {"parameters": _path_parameters_v3(operation)})
             item[operation.method] = _operation_v3(operation, openapi_paths.tag(resource))
             wanted |= {name for name in (operation.body, operation.answer) if name}
-    schemas = {name: _schema_v3(name) for name in _reachable(wanted)}
+        if resource.custom is not None:
+            own |= custom_schemas.definitions_v3(resource)
+            wanted |= set(custom_schemas.REFERRED)
+    schemas = {name: own.get(name) or _schema_v3(name) for name in sorted({*own, *_reachable(wanted - own.keys())})}
     return {"openapi": "3.0.0", "info": _INFO, "paths": dict(sorted(paths.items())), "components": {"schemas": schemas}}
 
 
@@ -275,5 +316,8 @@ def _operation_v3(operation: Operation, tag: str) -> dict[str, Any]:
     if operation.body:
         body = {"schema": {"$ref": _V3 + operation.body}}
         required = {"required": True} if operation.action in ("post", "put", "patch") else {}
-        out["requestBody"] = {"content": dict.fromkeys(PATCH_TYPES if operation.action == "patch" else ("*/*",), body), **required}
+        out["requestBody"] = {
+            "content": dict.fromkeys(operation.patch_types if operation.action == "patch" else ("*/*",), body),
+            **required,
+        }
     return out

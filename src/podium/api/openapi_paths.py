@@ -121,13 +121,14 @@ class Operation:
     query: tuple[tuple[str, str, str], ...]
     body: str
     answer: str
+    patch_types: tuple[str, ...] = PATCH_TYPES
 
 
 def operations(resource: Resource) -> Iterator[Operation]:
     """Every operation on a resource and its subresources."""
     collection = resource.path("{namespace}")
     gvk = (resource.group, resource.version, resource.kind)
-    definition, listed = _definition(*gvk), _definition(resource.group, resource.version, resource.list_kind)
+    definition, listed = definition_names(resource)
     for verb in resource.verbs:
         if verb == "watch":
             continue
@@ -144,7 +145,7 @@ def operations(resource: Resource) -> Iterator[Operation]:
 
 def _sub_operations(resource: Resource, sub: Subresource, path: str) -> Iterator[Operation]:
     gvk = (sub.group, sub.version, sub.kind)
-    definition = _definition(*gvk)
+    definition = definition_names(resource)[0] if gvk == (resource.group, resource.version, resource.kind) else _definition(*gvk)
     for verb in sub.verbs:
         if sub.name == "log":
             yield _operation(resource, path, "get", gvk, "", "", tail="Log")
@@ -176,7 +177,8 @@ def _operation(
     parameters = tuple(name for name in PATH_PARAMETERS if f"{{{name}}}" in path)
     subject = f"{tail.lower()} of the specified {resource.kind}" if tail and tail != "ForAllNamespaces" else _subject(action, resource.kind)
     query = QUERIES.get(path.rpartition("/")[2]) or QUERIES[action]
-    return Operation(path, method, action, name, f"{word} {subject}", gvk, parameters, query, body, answer)
+    patch_types = PATCH_TYPES if resource.custom is None else tuple(t for t in PATCH_TYPES if "strategic" not in t)
+    return Operation(path, method, action, name, f"{word} {subject}", gvk, parameters, query, body, answer, patch_types)
 
 
 def _subject(action: str, kind: str) -> str:
@@ -196,6 +198,17 @@ def _group_name(group: str) -> str:
 def tag(resource: Resource) -> str:
     name = _group_name(resource.group)
     return f"{name[0].lower()}{name[1:]}_{resource.version}"
+
+
+def definition_names(resource: Resource) -> tuple[str, str]:
+    """What the definitions of the resource's kind and of its list are called."""
+    if resource.custom is not None:
+        prefix = ".".join(reversed(resource.group.split("."))) + f".{resource.version}."
+        return prefix + resource.kind, prefix + resource.list_kind
+    return (
+        _definition(resource.group, resource.version, resource.kind),
+        _definition(resource.group, resource.version, resource.list_kind),
+    )
 
 
 def _definition(group: str, version: str, kind: str) -> str:

@@ -15,6 +15,7 @@ from podium.api import list_options
 from podium.api.core import Core
 from podium.api.request import ListResult, ObjectResult, Request
 from podium.objects import selectors
+from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, Expired, Timeout
 from podium.store.errors import Compacted, FutureRevision
 from podium.store.interface import Page
@@ -44,8 +45,8 @@ async def list_(core: Core, request: Request) -> ListResult:
     try:
         if matches is None:
             page = await core.store.range(prefix, after=after, limit=limit, revision=revision)
-            return _result(page, page.records, limit)
-        return await _filtered(core, prefix, after, limit, revision, matches)
+            return _result(page, await core.seen(request.resource, page.records), limit)
+        return await _filtered(core, request.resource, prefix, after, limit, revision, matches)
     except Compacted as error:
         if not token:
             raise Expired(f"The resourceVersion for the provided list is too old. ({error})") from error
@@ -54,19 +55,20 @@ async def list_(core: Core, request: Request) -> ListResult:
         raise _too_large(error.revision, error.newest) from error
 
 
-async def _filtered(core: Core, prefix: str, after: str, limit: int, revision: int, matches: Matcher) -> ListResult:
+async def _filtered(core: Core, resource: Resource, prefix: str, after: str, limit: int, revision: int, matches: Matcher) -> ListResult:
     if not limit:
         page = await core.store.range(prefix, after=after, revision=revision)
-        return ListResult([r for r in page.records if matches(r)], page.revision)
+        return ListResult([r for r in await core.seen(resource, page.records) if matches(r)], page.revision)
     found: list[Record] = []
     while True:
         page = await core.store.range(prefix, after=after, limit=limit, revision=revision)
         revision = page.revision
-        for record in page.records:
+        seen = await core.seen(resource, page.records)
+        for record in seen:
             if matches(record):
                 found.append(record)
                 if len(found) == limit:
-                    more = page.remaining > 0 or record is not page.records[-1]
+                    more = page.remaining > 0 or record is not seen[-1]
                     return ListResult(found, revision, _encode_token(revision, record.key) if more else "")
         if not page.remaining:
             return ListResult(found, revision)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from podium.objects.cause import Cause, invalid_error, not_supported
 from podium.objects.resources import Resource
-from podium.objects.status import BadRequest, Invalid
+from podium.objects.status import BadRequest, Invalid, StatusError
 from podium.store.record import Record
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Request:
     missing: list[Cause] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     audit: "AuditEvent | None" = None
+    refusal: StatusError | None = None
     user_agent: str = ""
 
     def annotate(self, key: str, text: str) -> None:

@@ -20,10 +20,12 @@ from podium.api.admission import approve_connect
 from podium.api.admission.connections import connect_options
 from podium.api.aggregated import Aggregation, attributes
 from podium.api.aggregation import Backend
+from podium.api.attributes import attributes_of_path
 from podium.api.audit_log import AuditEvent, AuditLog
 from podium.api.authentication import Authenticator
 from podium.api.core import Core
 from podium.api.dispatch import dispatch
+from podium.api.flow_control import FlowControl
 from podium.api.impersonation import impersonated
 from podium.api.measurements import Measurements, labels_of
 from podium.api.negotiation import Form, negotiate
@@ -78,6 +80,7 @@ class ApiServer:
     aggregation: Aggregation
     ready: bool = False
     audit: AuditLog | None = None
+    flows: FlowControl | None = None
     _documents: documents.Documents | None = field(default=None)
 
     async def execute(self, request: Request) -> Result:
@@ -180,7 +183,7 @@ class ApiServer:
         event = self._audited(http, connection, original, user, None)
         code, failure = 500, None
         try:
-            self.core.authorizer.authorize_path(user, http.method.lower(), http.path)
+            self.core.authorizer.require(attributes_of_path(user, http.method, http.path, watch="watch" in http.query))
             response = self._document(http)
             code = response.status
             return response
@@ -222,7 +225,8 @@ class ApiServer:
         request = Request(verb, target.resource, user, target.namespace, target.name, target.subresource, options=options)
         request.user_agent = http.headers.get("user-agent", "")
         request.audit = self._audited(http, connection, original, user, request)
-        if deprecation := _DEPRECATED.get((target.resource.group, target.resource.plural)):
+        custom = target.resource.custom
+        if deprecation := custom.deprecation if custom is not None else _DEPRECATED.get((target.resource.group, target.resource.plural)):
             request.warn(deprecation)
         return await self._measured(http, connection, request)
 
@@ -234,8 +238,11 @@ class ApiServer:
         began_s, code = clock.monotonic(), 500
         failure: StatusError | None = None
         try:
-            response = await self._serve_request(http, connection, request)
-            code = response.status if response is not None else 200
+            if self.flows is None or request.verb == "watch" or request.subresource in _CONNECT:
+                response = await self._serve_request(http, connection, request)
+            else:
+                response = await self._serve_in_turn(self.flows, http, connection, request)
+            code, failure = response.status if response is not None else 200, request.refusal
             return response
         except StatusError as error:
             code, failure = error.code, error
@@ -256,6 +263,21 @@ class ApiServer:
         if audit is not None:
             audit.complete(code, failure)
         self.measurements.finished(labels, code, self.core.world.clock.monotonic() - began_s)
+
+    async def _serve_in_turn(self, flows: FlowControl, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
+        """With a seat of the request's priority level. Raises TooManyRequests when there is none for long."""
+        found = flows.classify(request)
+        if found is None:
+            return await self._serve_request(http, connection, request)
+        await flows.acquire(found)
+        try:
+            response = await self._serve_request(http, connection, request)
+        except StatusError as error:
+            response = error_response(error, request.warnings)
+            request.refusal = error
+        finally:
+            flows.release(found)
+        return Response(response.status, response.body, response.headers + found.headers) if response is not None else None
 
     async def _serve_request(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         if request.subresource in _CONNECT:

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 from podium.api.core import Core
+from podium.api.custom.converted_watch import ConvertedWatcher
 from podium.api.negotiation import Form
 from podium.api.rendering import change_renderer, form_key, partial
 from podium.api.request import Request
-from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Hub, Hubs, View, plan
-from podium.objects.status import Expired
+from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Hub, Hubs, Plan, View, Watcher, plan
+from podium.objects.status import Expired, StatusError
 from podium.store.record import Record
 from podium.world.http_server import Connection, Response, Stream, frame
 
@@ -96,15 +97,40 @@ async def serve_watch(core: Core, hubs: Hubs, request: Request, form: Form, conn
     await _send_initial(watcher, todo.initial, stream)
     if todo.end_bookmark and watcher.bookmarks:
         watcher.bookmark(*hub.bookmark(todo.revision, initial_end=True))
+    kind = request.resource.custom
+    if kind is not None and kind.converts_by_webhook:
+        await _serve_converted(hub, todo, watcher, ConvertedWatcher(watcher, core.views, kind), stream)
+        return None
+    if _join(hub, todo, watcher, stream) and not watcher.ended:
+        watcher.go_on(hub, todo.view, todo.timeout_s)
+    return None
+
+
+def _join(hub: Hub, todo: Plan, watcher: Watcher, stream: Stream) -> bool:
     try:
         hub.join(todo.view, todo.matches, todo.revision, watcher)
     except Expired as error:
         stream.write(b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.to_value()))
         stream.end()
-        return None
-    if not watcher.ended:
-        watcher.go_on(hub, todo.view, todo.timeout_s)
-    return None
+        return False
+    return True
+
+
+async def _serve_converted(hub: Hub, todo: Plan, watcher: StreamWatcher, converted: ConvertedWatcher, stream: Stream) -> None:
+    """With a task, which waits for the webhook: until the hub has ended the watch or the time is over. (When the client goes, its connection
+    cancels the task.)"""
+    if not _join(hub, todo, converted, stream):
+        return
+    try:
+        async with asyncio.timeout(todo.timeout_s):
+            await converted.pump()
+    except TimeoutError:
+        pass
+    except StatusError as error:
+        stream.write(b'{"type":"ERROR","object":%b}\n' % orjson.dumps(error.to_value()))
+    finally:
+        hub.leave(todo.view, converted)
+    watcher.end()
 
 
 async def _send_initial(watcher: StreamWatcher, records: Sequence[Record], stream: Stream) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from podium.api import deleting, writing
 from podium.api.core import Core, Object
+from podium.api.custom import scaling
 from podium.api.node_restriction import check_delete
 from podium.api.request import ObjectResult, Request
 from podium.objects import patches, selectors, structure, values
 from podium.objects.cause import invalid, invalid_error, required
-from podium.objects.resources import resource
+from podium.objects.resources import Resource, resource
 from podium.objects.status import (
     BadRequest,
     Conflict,
@@ -114,11 +115,13 @@ async def _check_budgets(core: Core, request: Request, pod: Object) -> None:
             raise TooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", details={"causes": [cause]})
 
 
-def scale_of(value: Object) -> Object:
+def scale_of(resource: Resource, value: Object) -> Object:
     """The autoscaling/v1 Scale of a Deployment, ReplicaSet or another workload."""
     metadata = {
         k: value["metadata"][k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if k in value["metadata"]
     }
+    if resource.custom is not None:
+        return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, **scaling.parts(resource.custom, value)}
     status: Object = {"replicas": value.get("status", {}).get("replicas", 0)}
     if selector := value["spec"].get("selector"):
         status["selector"] = (
@@ -128,12 +131,20 @@ def scale_of(value: Object) -> Object:
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}
 
 
+def set_replicas(resource: Resource, value: Object, replicas: int) -> None:
+    """Where scaling of such an object is written down, in place."""
+    if resource.custom is not None:
+        scaling.set_replicas(resource.custom, value, replicas)
+    else:
+        value["spec"]["replicas"] = replicas
+
+
 def _plain(selector: Object) -> str:
     return ",".join(f"{k}={v}" for k, v in sorted(selector.items()))
 
 
 async def get_scale(core: Core, request: Request) -> ObjectResult:
-    return ObjectResult(value=scale_of((await core.fetch(request)).value))
+    return ObjectResult(value=scale_of(request.resource, (await core.fetch(request)).value))
 
 
 async def change_scale(core: Core, request: Request) -> ObjectResult:
@@ -141,7 +152,7 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
     instructions, patch_type = request.value, request.patch_type
 
     def scaled(old: Object) -> Object:
-        before = scale_of(old)
+        before = scale_of(request.resource, old)
         if request.verb == "update":
             scale = instructions
         elif patch_type == "apply":
@@ -154,7 +165,7 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
             scale = patches.apply_merge(before, instructions)
         replicas = _replicas(request, scale)
         new = values.copy(old)
-        new["spec"]["replicas"] = replicas
+        set_replicas(request.resource, new, replicas)
         version = (scale.get("metadata") or {}).get("resourceVersion", "")
         new["metadata"]["resourceVersion"] = version if request.verb == "update" else ""
         if not new["metadata"]["resourceVersion"]:
@@ -172,7 +183,7 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
         warnings=request.warnings,
         user_agent=request.user_agent,
     )
-    return ObjectResult(value=scale_of((await writing.change(core, inner, scaled)).to_value()))
+    return ObjectResult(value=scale_of(request.resource, (await writing.change(core, inner, scaled)).to_value()))
 
 
 def _replicas(request: Request, scale: Any) -> int:

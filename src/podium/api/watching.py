@@ -20,8 +20,9 @@ from podium.api import list_options
 from podium.api.core import Core
 from podium.api.reading import Matcher, matcher, parse_revision, scope_prefix
 from podium.api.request import Request
+from podium.objects.custom.kind import CustomKind
 from podium.objects.resources import Resource
-from podium.objects.status import Expired
+from podium.objects.status import BadRequest, Expired
 from podium.store.errors import Compacted
 from podium.store.record import Event, Record
 
@@ -32,6 +33,8 @@ TIMEOUT_S_MIN = 1800
 
 Change = tuple[str, Record]
 """(ADDED | MODIFIED | DELETED, the object as the watcher should see it)."""
+
+See = Callable[[Record], Record]
 
 Render = Callable[[Sequence[Change]], bytes]
 
@@ -72,10 +75,11 @@ class View:
 class _Group:
     """The watchers of one view."""
 
-    __slots__ = ("matches", "view", "watchers")
+    __slots__ = ("matches", "see", "view", "watchers")
 
-    def __init__(self, view: View, matches: Matcher | None) -> None:
+    def __init__(self, view: View, matches: Matcher | None, see: See | None) -> None:
         self.view = view
+        self.see = see
         self.matches = matches
         self.watchers: dict[Watcher, None] = {}
 
@@ -83,9 +87,17 @@ class _Group:
         prefix, matches = self.view.prefix, self.matches
         found: list[Change] = []
         for event in events:
-            if event.record.key.startswith(prefix) and (change := _seen(event, matches)) is not None:
+            if event.record.key.startswith(prefix) and (change := _seen(_viewed(event, self.see), matches)) is not None:
                 found.append(change)
         return found
+
+
+def _viewed(event: Event, see: See | None) -> Event:
+    """The event of a custom object as one version of its kind shows it."""
+    if see is None:
+        return event
+    previous = see(event.previous) if event.previous is not None else None
+    return Event(see(event.record), previous, event.deleted)
 
 
 def _seen(event: Event, matches: Matcher | None) -> Change | None:
@@ -106,6 +118,9 @@ class Hub:
     def __init__(self, core: Core, resource: Resource) -> None:
         self._core = core
         self.resource = resource
+        kind = resource.custom
+        at_once = kind is not None and not kind.converts_by_webhook
+        self._see: See | None = (lambda record: core.views.seen_now(kind, record)) if kind is not None and at_once else None
         self._groups: dict[View, _Group] = {}
         self.events_sent = 0
         self._pending: list[Event] = []
@@ -120,9 +135,9 @@ class Hub:
         self._pending.extend(events)
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         self._flushing = False
         events, self._pending = self._pending, []
         if not events:
@@ -138,7 +153,7 @@ class Hub:
             watcher.end()
 
     def _send_bookmarks(self) -> None:
-        self._flush()
+        self.flush()
         value, encoded = self.bookmark()
         for view, group in list(self._groups.items()):
             for watcher in [w for w in group.watchers if w.bookmarks and not w.bookmark(value, encoded)]:
@@ -162,10 +177,10 @@ class Hub:
 
     def join(self, view: View, matches: Matcher | None, after_revision: int, watcher: Watcher) -> None:
         """From now on `watcher` gets every change of the view after `after_revision`; the past ones at once. Raises Expired."""
-        self._flush()
+        self.flush()
         group = self._groups.get(view)
         if group is None:
-            group = self._groups[view] = _Group(view, matches)
+            group = self._groups[view] = _Group(view, matches, self._see)
         try:
             events = self._core.store.history(self.resource.prefix, after_revision) if after_revision < self._core.store.revision else []
         except Compacted as error:
@@ -179,7 +194,7 @@ class Hub:
 
     def leave(self, view: View, watcher: Watcher) -> None:
         """Afterwards the watcher has been sent everything up to the store's newest revision."""
-        self._flush()
+        self.flush()
         group = self._groups.get(view)
         if group is not None:
             group.watchers.pop(watcher, None)
@@ -203,17 +218,25 @@ class Hub:
 
 
 class Hubs:
-    """One hub per resource, made when first watched."""
+    """One hub per resource, made when first watched; one per version for custom ones."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._hubs: dict[str, Hub] = {}
+        self._hubs: dict[tuple[str, CustomKind | None], Hub] = {}
 
     def of(self, resource: Resource) -> Hub:
-        hub = self._hubs.get(resource.prefix)
+        key = (resource.prefix, resource.custom)
+        hub = self._hubs.get(key)
         if hub is None:
-            hub = self._hubs[resource.prefix] = Hub(self._core, resource)
+            hub = self._hubs[key] = Hub(self._core, resource)
         return hub
+
+    def drop(self, resource: Resource) -> None:
+        """Ends the watches of a resource that is not served any more, or not so."""
+        hub = self._hubs.pop((resource.prefix, resource.custom), None)
+        if hub is not None:
+            hub.flush()
+            hub.close()
 
     def events_sent(self) -> list[tuple[Resource, int]]:
         """How many events each resource's watchers were sent, initial states not counted."""
@@ -238,10 +261,18 @@ class Plan:
     timeout_s: float
 
 
+def _check_fields(request: Request) -> None:
+    """What a webhook converts is selected as it is stored: only metadata is the same there."""
+    kind, fields = request.resource.custom, request.options.get("fieldSelector", "")
+    if kind is not None and kind.converts_by_webhook and any(path[:9] != "metadata." for path in fields.split(",") if path):
+        raise BadRequest("Podium does not watch by fields of the object where a webhook converts it: select by metadata or labels")
+
+
 async def plan(core: Core, request: Request) -> Plan:
     """Raises BadRequest; Expired comes at the join."""
     list_options.check(request)
     matches = matcher(request)
+    _check_fields(request)
     view = View(scope_prefix(request), request.options.get("labelSelector", ""), request.options.get("fieldSelector", ""))
     text, send_initial = request.options.get("resourceVersion", ""), request.flag("sendInitialEvents")
     bookmarks = request.flag("allowWatchBookmarks")
@@ -251,5 +282,5 @@ async def plan(core: Core, request: Request) -> Plan:
     page = await core.store.range(view.prefix)
     if "sendInitialEvents" in request.options and not send_initial:
         return Plan(view, matches, (), page.revision, False, bookmarks, timeout_s)
-    initial = [r for r in page.records if matches is None or matches(r)]
+    initial = [r for r in await core.seen(request.resource, page.records) if matches is None or matches(r)]
     return Plan(view, matches, initial, page.revision, send_initial and bookmarks, bookmarks, timeout_s)

@@ -13,13 +13,23 @@ from typing import Any
 from podium.api import field_management
 from podium.api.admission import admit, approve
 from podium.api.core import Core, Object, Reservation, Strategy
-from podium.api.encoding import encode
 from podium.api.escalation import check_grant
 from podium.api.node_restriction import check_write
 from podium.api.request import ObjectResult, Request
-from podium.objects import conversion, defaults, patches, structure, support, validation, values
+from podium.objects import conversion, patches, values
 from podium.objects.cause import Cause, invalid_error
-from podium.objects.status import MODIFIED, BadRequest, Conflict, StatusError, UnsupportedMediaType, already_exists, conflict
+from podium.objects.kinds import kind_of
+from podium.objects.resources import Resource
+from podium.objects.status import (
+    MODIFIED,
+    BadRequest,
+    Conflict,
+    MethodNotAllowed,
+    StatusError,
+    UnsupportedMediaType,
+    already_exists,
+    conflict,
+)
 from podium.store.errors import RevisionMismatch
 from podium.store.interface import ABSENT
 from podium.store.record import Record
@@ -32,13 +42,16 @@ _PARTS = ("status", "approval")
 """Subresources that are a part of the object: the rest may be missing from what is sent."""
 _SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 
+CUSTOM_PATCHES = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+
 Change = Callable[[Object], Object]
 
 
 async def create(core: Core, request: Request) -> ObjectResult:
     resource, new = request.resource, request.value
+    _check_creatable(request)
     _check_kind(request, new, resource.api_version, resource.kind)
-    _conform(request, new, resource.api_version, resource.kind)
+    _conform(request, new, resource)
     metadata = _metadata(new)
     _check_namespace(request, metadata)
     if metadata.pop("resourceVersion", ""):
@@ -59,6 +72,7 @@ async def create(core: Core, request: Request) -> ObjectResult:
 
 async def _create_once(core: Core, request: Request, new: Object, *, applied: bool = False) -> ObjectResult:
     resource = core.stored_as(request.resource)
+    kind = kind_of(resource)
     new = conversion.to_storage(request.resource, new)
     metadata = new["metadata"]
     for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
@@ -67,28 +81,33 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
     metadata["creationTimestamp"] = core.world.clock.timestamp()
     strategy = core.strategy(resource)
     strategy.prepare_create(core, new)
-    defaults.apply(new, resource.api_version, resource.kind)
+    kind.default(new)
     if not applied:
         field_management.track(request, new, None, metadata["creationTimestamp"])
     if request.missing:
-        _judge(request, new, None, validation.validate_create(resource, new))
+        _judge(request, new, None, kind.validate_create(resource, new))
     check_write(core.authorizer, request, new, None)
     check_grant(core.authorizer, request, new, None)
     await admit(core, request, new, None)
-    _judge(request, new, None, validation.validate_create(resource, new))
+    _judge(request, new, None, kind.validate_create(resource, new))
     taken = await _take(core, request, strategy, new, None)
     try:
         if request.dry_run:
             _give_back(taken)
             return ObjectResult(value=new, status=201)
         key = resource.key(request.namespace, request.name)
-        record = await core.store.put(key, encode(new), expected=ABSENT, value=new)
+        record = await core.put(resource, key, new, expected=ABSENT)
     except BaseException:
         _give_back(taken)
         raise
     for hold in taken:
         hold.keep()
     return ObjectResult(record, status=201)
+
+
+def _check_creatable(request: Request) -> None:
+    if request.resource.custom is not None and request.resource.custom.terminating:
+        raise MethodNotAllowed(f"{request.verb} not allowed while custom resource definition is terminating")
 
 
 async def _take(core: Core, request: Request, strategy: Strategy, new: Object, old: Object | None) -> list[Reservation]:
@@ -112,7 +131,7 @@ async def update(core: Core, request: Request) -> ObjectResult:
     new = request.value
     resource = request.resource
     _check_kind(request, new, resource.api_version, resource.kind)
-    _conform(request, new, resource.api_version, resource.kind, partial=request.subresource in _PARTS)
+    _conform(request, new, resource, partial=request.subresource in _PARTS)
     metadata = _metadata(new)
     _check_namespace(request, metadata)
     if metadata.get("name", request.name) != request.name:
@@ -134,15 +153,17 @@ async def patch(core: Core, request: Request) -> ObjectResult:
                 new = patches.apply_json(old, instructions)
             case "merge":
                 new = patches.apply_merge(old, instructions)
-            case "strategic":
+            case "strategic" if resource.custom is None:
                 new = patches.apply_strategic(old, instructions, resource.api_version, resource.kind)
             case _:
-                raise UnsupportedMediaType(f"the body of the request was in an unknown format - {request.patch_type} is not a patch type")
+                raise UnsupportedMediaType(
+                    f"the body of the request was in an unknown format - accepted media types include: {CUSTOM_PATCHES}"
+                )
         if not isinstance(new, dict):
             raise BadRequest("the patch does not leave an object")
         new = values.copy(new)  # the patch may share parts with the old object
         _check_kind(request, new, resource.api_version, resource.kind)
-        _conform(request, new, resource.api_version, resource.kind, partial=request.subresource in _PARTS)
+        _conform(request, new, resource, partial=request.subresource in _PARTS)
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
             del new["metadata"]["resourceVersion"]
@@ -158,20 +179,20 @@ async def apply(core: Core, request: Request) -> ObjectResult:
     metadata = _metadata(applied)
     if metadata.pop("managedFields", None):
         raise BadRequest("metadata.managedFields must be nil")
-    _conform(request, applied, resource.api_version, resource.kind, partial=True)
+    _conform(request, applied, resource, partial=True)
     _check_namespace(request, metadata)
     metadata.setdefault("name", request.name)
     _check_name_kept(request, metadata)
     applied = _own_part(core, request, conversion.to_storage(resource, applied))
     for _ in range(RETRIES_MAX):
         now = core.world.clock.timestamp()
-        record = await core.store.get(resource.key(request.namespace, request.name))
+        record = await core.find(request)
         try:
             if record is None:
                 return await _apply_new(core, request, applied, now)
             insisted = _check_preconditions(request, applied, record)
             new = values.copy(field_management.apply(request, record.value, applied, now))
-            _conform(request, new, record.value["apiVersion"], resource.kind)
+            _conform(request, new, core.stored_as(resource))
             return await _store_change(core, request, new, record, applied=True)
         except RevisionMismatch:
             if record is not None and insisted:
@@ -180,6 +201,7 @@ async def apply(core: Core, request: Request) -> ObjectResult:
 
 
 async def _apply_new(core: Core, request: Request, applied: Object, now: str) -> ObjectResult:
+    _check_creatable(request)
     if request.subresource:
         raise core.absent(request)
     if applied["metadata"].get("uid"):
@@ -192,7 +214,7 @@ async def _apply_new(core: Core, request: Request, applied: Object, now: str) ->
     core.authorizer.authorize_creation(request)
     new = values.copy(field_management.apply(request, None, applied, now))
     new["metadata"].pop("resourceVersion", None)
-    _conform(request, new, new["apiVersion"], request.resource.kind)
+    _conform(request, new, core.stored_as(request.resource))
     return await _create_once(core, request, new, applied=True)
 
 
@@ -255,6 +277,7 @@ def _check_preconditions(request: Request, new: Object, record: Record) -> bool:
 
 async def _store_change(core: Core, request: Request, new: Object, record: Record, *, applied: bool = False) -> ObjectResult:
     resource, old = core.stored_as(request.resource), record.value
+    kind = kind_of(resource)
     strategy = core.strategy(resource)
     _keep_server_metadata(new["metadata"], old["metadata"])
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
@@ -264,29 +287,31 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
         strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
-    defaults.apply(new, resource.api_version, resource.kind)
+    kind.default(new)
     if not applied:
         field_management.track(request, new, old, core.world.clock.timestamp())
     if request.missing:
-        _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
+        _judge(request, new, old, kind.validate_update(resource, new, old, request.subresource))
     check_write(core.authorizer, request, new, old)
     check_grant(core.authorizer, request, new, old)
     await admit(core, request, new, old)
-    _judge(request, new, old, validation.validate_update(resource, new, old, request.subresource))
-    if new == old and not _finished(new):
+    _judge(request, new, old, kind.validate_update(resource, new, old, request.subresource))
+    if not _finished(new) and await core.is_stored(resource, new, record):
         return ObjectResult(record)
     if _finished(new):
         if request.dry_run:
             return ObjectResult(value=new)
         gone = await core.store.delete(record.key, expected=record.revision)
         strategy.released(core, old)
+        if gone is not None and resource.custom is not None:
+            gone = await core.views.seen(resource.custom, gone)
         return ObjectResult(gone)
     taken = await _take(core, request, strategy, new, old)
     try:
         if request.dry_run:
             _give_back(taken)
             return ObjectResult(value=new)
-        stored = await core.store.put(record.key, encode(new), expected=record.revision, value=new)
+        stored = await core.put(resource, record.key, new, expected=record.revision)
     except BaseException:
         _give_back(taken)
         raise
@@ -353,10 +378,10 @@ def _check_namespace(request: Request, metadata: Object) -> None:
         )
 
 
-def _conform(request: Request, value: Object, api_version: str, kind: str, *, partial: bool = False) -> None:
+def _conform(request: Request, value: Object, resource: Resource, *, partial: bool = False) -> None:
     """Type errors refuse the request; unknown and duplicate fields do what fieldValidation says (Warn by default, as upstream).
     A `partial` object may lack required fields."""
-    findings = structure.conform(value, api_version, kind)
+    findings = kind_of(resource).conform(value)
     missing = [c for c in findings.causes if c.reason == "FieldValueRequired"]
     if partial or len(missing) == len(findings.causes):
         findings.causes = [c for c in findings.causes if c.reason != "FieldValueRequired"]
@@ -366,8 +391,8 @@ def _conform(request: Request, value: Object, api_version: str, kind: str, *, pa
         raise request.bad_option("fieldValidation", mode, ("", "Ignore", "Strict", "Warn"))
     strange = [*request.duplicates, *findings.unknown]
     if strange and mode == "Strict":
-        version = f'{kind} in version "{api_version.rpartition("/")[2]}"'
-        raise BadRequest(f"{version} cannot be handled as a {kind}: strict decoding error: " + ", ".join(strange))
+        version = f'{resource.kind} in version "{resource.version}"'
+        raise BadRequest(f"{version} cannot be handled as a {resource.kind}: strict decoding error: " + ", ".join(strange))
     if strange and mode == "Warn":
         for text in strange[:WARNINGS_MAX]:
             request.warn(text)
@@ -378,7 +403,7 @@ def _conform(request: Request, value: Object, api_version: str, kind: str, *, pa
 
 
 def _judge(request: Request, new: Object, old: Object | None, causes: list[Cause]) -> None:
-    review = support.review(request.resource, new, old)
+    review = kind_of(request.resource).review(request.resource, new, old)
     for text in review.warnings:
         request.warn(text)
     found = {c.field for c in causes}

@@ -249,7 +249,10 @@ def _locked(path: Path) -> Iterator[None]:
         finally:
             lock.unlink(missing_ok=True)
     except OSError as error:
-        raise Refusal(f"kubeconfig {path} cannot be written ({error.strerror}): set KUBECONFIG to another file") from None
+        where = f" ({error.filename})" if error.filename not in (None, str(path)) else ""
+        raise Refusal(
+            f"kubeconfig {path} cannot be written: {error.strerror}{where}: make room for it, or set KUBECONFIG to another file"
+        ) from None
 
 
 def _take(lock: Path) -> None:

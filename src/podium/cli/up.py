@@ -54,14 +54,16 @@ class Course:
 
 def _run(data_dir: Path, arguments: Namespace, course: Course, progress: Progress) -> int:
     with turns.turn(data_dir):
-        if _already_running(data_dir, arguments):
+        running = _running(data_dir, arguments)
+        if running is not None:
+            kubeconfig.install(running)
             progress.say(f"already running: the cluster in {data_dir} (podium status, podium down)")
             return 0
         began = time.monotonic()
         before = load(data_dir)
         course.ran_before = before is not None and bool(processes.living(before))
         cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress, _audit(arguments))
-        name, path = kubeconfig.install(cluster)
+        name, path = _install(cluster, course)
         course.ready = True
     progress.say(f"ready in {time.monotonic() - began:.2f} s: {cluster.api_url}, context {name} in {path}")
     if arguments.manifests:
@@ -72,6 +74,23 @@ def _run(data_dir: Path, arguments: Namespace, course: Course, progress: Progres
     if arguments.manifests or not arguments.detach:
         _follow(cluster, arguments, progress)
     return 0
+
+
+def _install(cluster: Cluster, course: Course) -> tuple[str, Path]:
+    try:
+        return kubeconfig.install(cluster)
+    except Refusal:
+        if not course.ran_before:
+            _take_down(cluster)
+        raise
+
+
+def _take_down(cluster: Cluster) -> None:
+    """What was started here is taken down again; there is a better reason to tell than why that fails."""
+    from podium.cli.down import take_down
+
+    with contextlib.suppress(Refusal):
+        take_down(cluster)
 
 
 def _interrupted(data_dir: Path, arguments: Namespace, course: Course, progress: Progress) -> int:
@@ -87,17 +106,18 @@ def _interrupted(data_dir: Path, arguments: Namespace, course: Course, progress:
     return 0 if course.ready else INTERRUPTED_EXIT_CODE
 
 
-def _already_running(data_dir: Path, arguments: Namespace) -> bool:
+def _running(data_dir: Path, arguments: Namespace) -> Cluster | None:
+    """The cluster, if all of it runs as it is wanted now."""
     before = load(data_dir)
     if before is None or supervise.stopping_file(before).exists():
-        return False
+        return None
     if arguments.simulated_nodes not in (None, before.simulated_nodes):
-        return False
+        return None
     if any(setting is not None for setting in _audit(arguments)):
-        return False
+        return None
     alive = {process.name for process in processes.living(before)}
     kept = load_or_create(data_dir, arguments.runtime, None)
-    return {*processes.wanted(kept), processes.SUPERVISOR} <= alive
+    return kept if {*processes.wanted(kept), processes.SUPERVISOR} <= alive else None
 
 
 def _audit(arguments: Namespace) -> tuple[str | None, str | None]:
@@ -169,10 +189,7 @@ def _await(cluster: Cluster, condition: Callable[[], bool], problem: str, role: 
         if reason is None and time.monotonic() > deadline:
             reason = f"{problem} within {patience_s:.0f} s: see {cluster.log_dir}/{role}.log"
         if reason is not None:
-            from podium.cli.down import take_down
-
-            with contextlib.suppress(Refusal):  # the reason is what matters
-                take_down(cluster)
+            _take_down(cluster)
             raise Refusal(reason)
         time.sleep(READY_PAUSE_S)
 

@@ -14,7 +14,7 @@ from podium.api.watching import QUEUED_EVENTS_MAX, Batch, plan
 from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
 from podium.objects import values
 from podium.objects.resources import Resource
-from podium.objects.status import ServiceUnavailable
+from podium.objects.status import NotFound, ServiceUnavailable
 
 _STRICT = {"fieldValidation": "Strict"}
 """Our own components make no mistakes in silence."""
@@ -69,13 +69,13 @@ class InProcessClient:
         request = self._request("watch", resource, namespace, _given(options))
         self._server.core.authorizer.authorize(request)
         todo = await plan(self._server.core, request)
-        hub = self._server.hubs.of(resource)
+        hub = self._server.hubs.of(request.resource)
         watcher = QueueWatcher(todo.timeout_s)
         watcher.queue.extend(WatchEvent("ADDED", record.value) for record in todo.initial)
         try:
             hub.join(todo.view, todo.matches, todo.revision, watcher)
             while (event := await watcher.next()) is not None:
-                yield event
+                yield event if event.type == "BOOKMARK" else await self._seen(request.resource, event)
         finally:
             hub.leave(todo.view, watcher)
             watcher.end()
@@ -83,10 +83,26 @@ class InProcessClient:
     async def aclose(self) -> None:
         return None
 
+    async def _seen(self, resource: Resource, event: WatchEvent) -> WatchEvent:
+        """What a webhook converts comes from the hub as it is stored."""
+        kind = resource.custom
+        if kind is None or not kind.converts_by_webhook or event.object["apiVersion"] == kind.api_version:
+            return event
+        return WatchEvent(event.type, await self._server.core.views.shown(kind, event.object))
+
     def _request(self, verb: str, resource: Resource, namespace: str | None, options: dict[str, str]) -> Request:
+        if resource.custom is not None:
+            resource = self._current(resource)
         request = Request(verb, resource, self._user, (namespace or None) if resource.namespaced else None, options=options)
         request.user_agent = self._user_agent
         return request
+
+    def _current(self, resource: Resource) -> Resource:
+        """Callers hold on to custom resources while their definitions change or go: for them, too, a resource is but a name."""
+        found = self._server.core.catalog.lookup(resource.group, resource.version, resource.plural)
+        if found is None:
+            raise NotFound("the server could not find the requested resource")
+        return found
 
     async def _call(
         self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str, value: Any, patch_type: str = ""

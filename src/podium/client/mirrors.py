@@ -1,5 +1,7 @@
 """The mirrors of one process: each resource is listed and watched once, whoever asks."""
 
+import asyncio
+
 from podium.client.interface import Client
 from podium.client.mirror import Mirror
 from podium.objects.resources import Resource
@@ -15,6 +17,7 @@ class Mirrors:
         self._world = world
         self._supervisor = supervisor
         self._mirrors: dict[tuple[Resource, str | None, str, str], Mirror] = {}
+        self._tasks: dict[tuple[Resource, str | None, str, str], asyncio.Task[None]] = {}
 
     def of(self, resource: Resource, *, namespace: str | None = None, labels: str = "", fields: str = "") -> Mirror:
         """The shared mirror, started at the first call."""
@@ -23,8 +26,14 @@ class Mirrors:
         if mirror is None:
             mirror = Mirror(self._client, resource, self._world, namespace=namespace, labels=labels, fields=fields)
             self._mirrors[key] = mirror
-            self._supervisor.start(f"mirror/{resource.plural}", mirror.run())
+            self._tasks[key] = self._supervisor.start(f"mirror/{resource.plural}", mirror.run())
         return mirror
+
+    def drop(self, resource: Resource) -> None:
+        """Ends the mirrors of a resource that is not served any more. They stay as they are; nobody else may need them."""
+        for key in [key for key in self._mirrors if key[0] == resource]:
+            del self._mirrors[key]
+            self._tasks.pop(key).cancel()
 
     async def synced(self) -> None:
         """Waits for the first complete list of every mirror asked for so far."""

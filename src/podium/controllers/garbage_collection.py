@@ -18,7 +18,7 @@ Source: kubernetes pkg/controller/garbagecollector.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from podium.client.control_loop import ControlLoop
 from podium.client.events import EventRecorder
@@ -68,27 +68,67 @@ class GarbageCollector:
         self._client = client
         self._events = events
         self._catalog = resources or builtin()
-        self.resources = collectable(self._catalog)
-        self._numbers = {resource: number for number, resource in enumerate(self.resources)}
-        self._by_kind = {(r.group, r.kind): number for number, r in enumerate(self.resources)}
-        self._mirrors: list[Mirror] = [mirrors.of(resource) for resource in self.resources]
+        self._shared = mirrors
+        self.resources: list[Resource] = []
+        self._mirrors: list[Mirror] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+        """By group and plural. A number is never given anew, so that keys in the queue keep their meaning."""
+        self._by_kind: dict[tuple[str, str], int] = {}
+        self._cancellations: dict[int, Callable[[], None]] = {}
+        self._observing = False
+        self._follow_catalog()
         self._queue = WorkQueue(world)
         self._absent: OrderedDict[Place, None] = OrderedDict()
         self.graph = OwnershipGraph()
 
     async def run(self) -> None:
-        await self._synced()
-        cancellations = [mirror.subscribe(self._observer(number)) for number, mirror in enumerate(self._mirrors)]
+        unsubscribe = self._catalog.subscribe(self._follow_catalog)
+        self._follow_catalog()
         try:
+            await self._synced()
+            self._observing = True
+            for number in self._numbers.values():
+                self._cancellations[number] = self._mirrors[number].subscribe(self._observer(number))
             await ControlLoop("garbage-collection", self._queue, self.reconcile, WORKERS).run()
         finally:
-            for cancel in cancellations:
+            unsubscribe()
+            for cancel in self._cancellations.values():
                 cancel()
+
+    # Following what is served
+
+    def _follow_catalog(self) -> None:
+        """Custom resources come, go and change their versions while we run."""
+        wanted = {(r.group, r.plural): r for r in collectable(self._catalog)}
+        for place, number in list(self._numbers.items()):
+            found = wanted.get(place)
+            if found is None or (found.version, found.kind, found.namespaced) != _shape(self.resources[number]):
+                self._forget(place, number)
+        for place, resource in wanted.items():
+            if place not in self._numbers:
+                self._adopt(place, resource)
+
+    def _adopt(self, place: tuple[str, str], resource: Resource) -> None:
+        number = len(self.resources)
+        self.resources.append(resource)
+        self._mirrors.append(self._shared.of(resource))
+        self._numbers[place] = self._by_kind[resource.group, resource.kind] = number
+        if self._observing:
+            self._cancellations[number] = self._mirrors[number].subscribe(self._observer(number))
+
+    def _forget(self, place: tuple[str, str], number: int) -> None:
+        resource, mirror = self.resources[number], self._mirrors[number]
+        del self._numbers[place], self._by_kind[resource.group, resource.kind]
+        if (cancel := self._cancellations.pop(number, None)) is not None:
+            cancel()
+        for value in mirror.all():
+            self.graph.remove(value["metadata"]["uid"])
+        self._shared.drop(resource)
 
     async def _synced(self) -> None:
         try:
             async with asyncio.timeout(SYNC_S_MAX):
-                for mirror in self._mirrors:
+                for mirror in list(self._mirrors):
                     await mirror.synced()
         except TimeoutError:
             late = [m.resource.plural for m in self._mirrors if not m.is_synced]
@@ -275,11 +315,15 @@ class GarbageCollector:
         self._events.event(value, "Warning", "OwnerRefInvalidNamespace", message)
 
 
+def _shape(resource: Resource) -> tuple[str, str, bool]:
+    return resource.version, resource.kind, resource.namespaced
+
+
 def collectable(catalog: Iterable[Resource]) -> list[Resource]:
     """One version of each resource whose objects can be followed and deleted."""
     found: dict[tuple[str, str], Resource] = {}
     for resource in catalog:
-        served = all(verb in resource.verbs for verb in NEEDED_VERBS) and resource.version in STABLE
+        served = all(verb in resource.verbs for verb in NEEDED_VERBS) and (resource.custom is not None or resource.version in STABLE)
         if served and resource.plural not in IGNORED:
             found.setdefault((resource.group, resource.plural), resource)
     return list(found.values())

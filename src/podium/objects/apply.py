@@ -55,8 +55,8 @@ class ApplyConflict(Exception):
         self.conflicts = dict(conflicts)
 
 
-def strip(fields: FieldSet) -> FieldSet:
-    """Without what the server alone decides, and the root itself."""
+def strip(fields: FieldSet, *, structs: bool = True) -> FieldSet:
+    """Without what the server alone decides, and the root itself. `structs`: spec and status are always there, so nobody owns them as such."""
     found = {e: c for e, c in fields.items() if e not in _ROOT_STRIPPED and e != MEMBER}
     if metadata := found.get("f:metadata"):
         kept = {e: c for e, c in metadata.items() if e not in _METADATA_STRIPPED}
@@ -64,7 +64,7 @@ def strip(fields: FieldSet) -> FieldSet:
             found["f:metadata"] = kept
         else:
             del found["f:metadata"]
-    for name in ("f:spec", "f:status"):
+    for name in ("f:spec", "f:status") if structs else ():
         if name in found and len(found[name]) > 1:
             found[name] = {e: c for e, c in found[name].items() if e != MEMBER}
     return found
@@ -89,7 +89,8 @@ def apply(
 def changes(old: Object, new: Object, node: Schema) -> tuple[FieldSet, FieldSet]:
     """(added or modified, removed) by a write, without what the server alone decides."""
     changed, removed = compare(old, new, node)
-    return strip(changed), strip(removed)
+    structs = bool(node.definition)
+    return strip(changed, structs=structs), strip(removed, structs=structs)
 
 
 def update(changed: FieldSet, removed: FieldSet, manager: Manager, managers: Managers) -> dict[Manager, FieldSet]:

@@ -42,6 +42,8 @@ def to_storage(resource: Resource, value: Object) -> Object:
 
 
 def from_storage(resource: Resource, value: Object) -> Object:
+    if resource.custom is not None and value.get("apiVersion") != resource.api_version:
+        return {**value, "apiVersion": resource.api_version}
     match resource.storage_api_version, resource.kind:
         case "", _:
             return value

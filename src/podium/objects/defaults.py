@@ -12,7 +12,7 @@ Source: named in each file. Not here: what upstream's registries and admission s
 from collections.abc import Callable
 from typing import Any
 
-from podium.objects.defaulting import admission, cluster, network, pods, storage, workloads
+from podium.objects.defaulting import admission, cluster, flow_control, network, pods, storage, workloads
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 
@@ -44,12 +44,15 @@ _DEFAULTS: dict[tuple[str, str], Callable[[dict[str, Any]], None]] = {
     (_RBAC, "RoleBinding"): cluster.default_binding,
     (_RBAC, "ClusterRoleBinding"): cluster.default_binding,
     ("scheduling.k8s.io/v1", "PriorityClass"): cluster.default_priority_class,
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): cluster.default_custom_resource_definition,
     ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"): admission.default_webhooks,
     ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"): admission.default_mutating_webhooks,
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): admission.default_policy,
     ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"): admission.default_policy_binding,
     ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): admission.default_policy,
     ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): admission.default_policy_binding,
+    ("flowcontrol.apiserver.k8s.io/v1", "FlowSchema"): flow_control.default_flow_schema,
+    ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration"): flow_control.default_priority_level,
     ("authentication.k8s.io/v1", "TokenRequest"): cluster.default_token_request,
 }
 

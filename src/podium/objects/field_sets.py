@@ -91,11 +91,8 @@ def item_element(item: Any, node: Schema, defaults: Mapping[str, Any] | None = N
     """How an item of a granular list is named. Key fields that are absent take the defaults that the API gives them."""
     if node.list_type == "set" or not node.list_map_keys:
         return "v:" + orjson.dumps(item).decode()
-    keys = {k: item.get(k, _KEY_DEFAULTS.get(k)) for k in node.list_map_keys}
+    keys = {k: item.get(k, node.key_defaults.get(k)) for k in node.list_map_keys}
     return "k:" + orjson.dumps({k: v for k, v in keys.items() if v is not None}, option=orjson.OPT_SORT_KEYS).decode()
-
-
-_KEY_DEFAULTS = {"protocol": "TCP"}
 
 
 def is_granular_list(node: Schema | None) -> bool:

@@ -2,21 +2,24 @@
 
 A `Resource` is one served (group, version, plural). `builtin()` is the table of the served Kubernetes version, read once from the
 extracted `generated/resources.json` and completed by our own tables (short names, categories, connect subresources).
-A `Catalog` is what one API server serves: the built-in table now, custom resources later.
+A `Catalog` is what one API server serves: the built-in table and, as they come and go, custom resources.
 
 Only stable versions are served: upstream has served no new beta version by default since 1.24.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources as package_files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from podium.objects import resource_names
+
+if TYPE_CHECKING:
+    from podium.objects.custom.kind import CustomKind
 
 KUBERNETES_VERSION = "1.37.0"
 """The version whose resources and schemas were extracted (tools/extract_schemas.py)."""
@@ -48,6 +51,8 @@ class Resource:
     categories: tuple[str, ...] = ()
     storage_api_version: str = ""
     """The apiVersion its objects are stored in, when another resource's (events.k8s.io Events are core Events); empty: its own."""
+    custom: "CustomKind | None" = None
+    """What a CustomResourceDefinition says of it; None for a built-in one."""
 
     @property
     def api_version(self) -> str:
@@ -55,11 +60,11 @@ class Resource:
 
     @property
     def singular(self) -> str:
-        return self.kind.lower()
+        return self.custom.singular if self.custom is not None else self.kind.lower()
 
     @property
     def list_kind(self) -> str:
-        return self.kind + "List"
+        return self.custom.list_kind if self.custom is not None else self.kind + "List"
 
     @property
     def storage_group(self) -> str:
@@ -96,6 +101,7 @@ class Catalog:
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         self._by_url: dict[tuple[str, str, str], Resource] = {}
         self._by_kind: dict[tuple[str, str], Resource] = {}
+        self._listeners: dict[Callable[[], None], None] = {}
         self.generation = 0
         for resource in resources:
             self.add(resource)
@@ -104,6 +110,25 @@ class Catalog:
         self.generation += 1
         self._by_url[resource.group, resource.version, resource.plural] = resource
         self._by_kind[resource.api_version, resource.kind] = resource
+        self._tell()
+
+    def remove(self, resource: Resource) -> None:
+        """No effect when another one has taken its place."""
+        self.generation += 1
+        if self._by_url.get((resource.group, resource.version, resource.plural)) is resource:
+            del self._by_url[resource.group, resource.version, resource.plural]
+        if self._by_kind.get((resource.api_version, resource.kind)) is resource:
+            del self._by_kind[resource.api_version, resource.kind]
+        self._tell()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls `listener` after each change; returns its cancellation."""
+        self._listeners[listener] = None
+        return lambda: self._listeners.pop(listener, None)
+
+    def _tell(self) -> None:
+        for listener in list(self._listeners):
+            listener()
 
     def lookup(self, group: str, version: str, plural: str) -> Resource | None:
         return self._by_url.get((group, version, plural))

@@ -21,6 +21,8 @@ import orjson
 
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _REFERENCE = "#/definitions/"
+_KEY_DEFAULTS = {"protocol": "TCP"}
+"""Where the documents leave out the default that the API gives a key field."""
 
 _ANY = frozenset(
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1." + name
@@ -88,6 +90,13 @@ class Schema:
     def items(self) -> "Schema | None":
         """The item's node of an array."""
         return Schema(self._node["items"]) if "items" in self._node else None
+
+    @cached_property
+    def key_defaults(self) -> Mapping[str, Any]:
+        """What absent key fields of a list's items stand for."""
+        fields = self.items.properties if self.items is not None else {}
+        found = {k: fields[k]._node.get("default", _KEY_DEFAULTS.get(k)) for k in self.list_map_keys if k in fields}
+        return {k: default for k, default in found.items() if default is not None}
 
     @cached_property
     def additional(self) -> "Schema | None":

@@ -6,7 +6,7 @@ Source: k8s.io/kubernetes pkg/apis/*/v1/conversion.go (which fields), pkg/regist
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -15,6 +15,8 @@ from podium.objects.values import Object
 
 Reader = Callable[[Object], str]
 _EMPTY: dict[str, Any] = {}
+RESOURCES_MAX = 4096
+"""How many resources' readers are kept."""
 
 
 def _text(path: str, default: str = "") -> Reader:
@@ -98,11 +100,13 @@ _FIELDS: Mapping[tuple[str, str], Mapping[str, Reader]] = {
 }
 
 
-@cache
+@lru_cache(maxsize=RESOURCES_MAX)
 def selectable(resource: Resource) -> dict[str, Reader]:
     """The readers by path, as the selector's text names them."""
     metadata = itemgetter("metadata")
     readers: dict[str, Reader] = {"metadata.name": lambda value: metadata(value).get("name", "")}
     if resource.namespaced:
         readers["metadata.namespace"] = lambda value: metadata(value).get("namespace", "")
+    if resource.custom is not None:
+        return {**readers, **resource.custom.selectable}
     return {**readers, **_FIELDS.get((resource.group, resource.plural), {})}

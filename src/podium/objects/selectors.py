@@ -147,7 +147,8 @@ def parse_fields(resource: Resource, text: str) -> FieldSelector:
 
 
 def _unsupported_field(resource: Resource, path: str) -> str:
-    if set(selectable(resource)) <= {"metadata.name", "metadata.namespace"} and not resource.group.endswith("certificates.k8s.io"):
+    plain = resource.custom is None and set(selectable(resource)) <= {"metadata.name", "metadata.namespace"}
+    if plain and not resource.group.endswith("certificates.k8s.io"):
         return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
     if resource.group == "batch":
         return f'field label "{path}" not supported for batchv1.{resource.kind}'

@@ -84,6 +84,16 @@ def conform(value: dict[str, Any], api_version: str, kind: str) -> Findings:
     return findings
 
 
+def conform_part(value: Any, node: Schema, path: str, findings: Findings) -> None:
+    """The same for one part of an object (the metadata of a custom one); `path` is where it is."""
+    if not _check_of(node, True)(value):
+        with contextlib.suppress(_Enough):
+            if type(value) is dict:
+                _Walk(findings).object(value, node, path, True)
+            else:
+                findings.add_cause(type_invalid(path, type_name(value), f'{path} in body must be of type object: "{type_name(value)}"'))
+
+
 # The first reading: is it as it should be?
 
 

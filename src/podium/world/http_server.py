@@ -13,6 +13,7 @@ Source: RFC 9112; RFC 6455 for the upgrade.
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -461,7 +462,10 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Closes at once: what is buffered is lost."""
         if self._transport is not None:
-            self._transport.abort()
+            with contextlib.suppress(
+                AttributeError
+            ):  # CPython up to 3.11.2: a TLS transport that was closed twice knows no protocol any more
+                self._transport.abort()
 
     def start_stream(self, status: int, headers: Headers) -> Stream:
         head = head_of(status, headers)

@@ -94,6 +94,25 @@ def test_nothing_absorbs_an_exceeded_budget() -> None:
         program.evaluate({"l": list(range(2000))})
 
 
+COSTLY = [
+    "l.all(i, v, l.exists(j, w, w < 0) || true)",
+    "l.all(x, size(l + l) > 0)",
+    "l.all(x, [m] == [m])",
+    "l.all(x, [m] in [[m], [m]])",
+    "l.all(x, size('%s'.format([l])) > 0)",
+    "l.all(x, m.exists(k, v, v == 'none') || true)",
+    "l.map(x, l).flatten().size() > 0 && l.map(x, l).flatten().distinct().size() > 0",
+]
+
+
+@pytest.mark.parametrize("expression", COSTLY)
+def test_what_takes_time_costs(expression: str) -> None:
+    """Each step of these walks over 20,000 items: the budget ends them after some hundred."""
+    program = cel.compile(expression, cel.Environment({"l": list_of(INT), "m": DYN}))
+    with pytest.raises(cel.CostExceeded):
+        program.evaluate({"l": list(range(20_000)), "m": {f"k{i}": "v" for i in range(20_000)}})
+
+
 def test_several_evaluations_share_a_budget() -> None:
     program = cel.compile("l.all(x, x >= 0)", cel.Environment({"l": list_of(INT)}))
     budget = cel.Budget(10_000)

@@ -18,11 +18,12 @@ from podium.api.admission.policy_evaluation import Evaluation, ExpressionFault, 
 from podium.api.admission.policy_params import ParamsFault, params_of
 from podium.api.core import Core
 from podium.api.request import Request
-from podium.objects import apply, patches, schema
+from podium.objects import apply, patches
 from podium.objects.admission_policies import Binding, Mutation, Policy
 from podium.objects.cel.errors import CelRuntimeError
 from podium.objects.cel.json_values import to_json
 from podium.objects.field_sets import is_granular_list, is_granular_object
+from podium.objects.kinds import schema_of
 from podium.objects.resources import Resource
 from podium.objects.schema import Schema
 from podium.objects.status import Forbidden, ServiceUnavailable, StatusError, resource_details
@@ -146,7 +147,7 @@ def _patched(live: Object, operations: Any) -> Any:
 
 def _applied(live: Object, configuration: Object, form: Resource) -> Object:
     try:
-        node = schema.load(form.api_version, form.kind)
+        node = schema_of(form, form.api_version)
     except KeyError:
         kind = f"{form.api_version}, Kind={form.kind}"
         text = f"Resource kind {kind} not found. There can be a delay between when CustomResourceDefinitions are created and when they are available."

@@ -121,7 +121,7 @@ def shown(request: Request, bound: BoundPolicy, value: Object | None) -> Object 
     if request.subresource == "scale":
         from podium.api.subresources import scale_of
 
-        return scale_of(value)
+        return scale_of(request.resource, value)
     return conversion.from_storage(bound.form, value)
 
 

@@ -35,11 +35,11 @@ async def params_of(core: Core, request: Request, policy: Policy, binding: Bindi
             raise ParamsFault("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources")
     if name := reference.get("name"):
         record = await core.store.get(found.key(namespace, name))
-        params: list[Object | None] = [] if record is None else [record.value]
+        params: list[Object | None] = [] if record is None else [(await core.seen(found, [record]))[0].value]
     else:
         prefix = f"{found.prefix}{namespace}/" if found.namespaced else found.prefix
         selector = from_value(reference.get("selector") or {})
-        records = (await core.store.range(prefix)).records
+        records = await core.seen(found, (await core.store.range(prefix)).records)
         params = [r.value for r in records if selector.matches(r.value["metadata"].get("labels"))]
         if len(params) > PARAMS_MAX:
             raise ParamsFault(f"the selector of paramRef finds {len(params)} objects: at most {PARAMS_MAX}")

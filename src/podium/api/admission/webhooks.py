@@ -23,7 +23,8 @@ from podium.api.live_objects import LiveObjects
 from podium.api.request import Request
 from podium.api.webhook_client import CallFailed, Place, compile_place
 from podium.instrument.log import logger
-from podium.objects import conversion, defaults, patches, structure
+from podium.objects import conversion, patches
+from podium.objects.kinds import kind_of
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, ServerError, StatusError
 from podium.objects.values import Object, copy
@@ -200,13 +201,17 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
     """Makes `new`, in place, what `patched` (the caller's to give away) says in the version of `form`. Whether anything changed."""
     before, patched = copy(new), copy(patched)
     if request.subresource == "scale":
-        new["spec"]["replicas"] = (patched.get("spec") or {}).get("replicas", 0)
+        from podium.api.subresources import set_replicas
+
+        set_replicas(request.resource, new, (patched.get("spec") or {}).get("replicas", 0))
         return new != before
-    findings = structure.conform(patched, form.api_version, form.kind)
+    findings = kind_of(form).conform(patched)
     wrong = [cause for cause in findings.causes if cause.reason != "FieldValueRequired"]
     if wrong:
         raise _internal(str(wrong[0]))
     patched = conversion.to_storage(form, patched)
+    if form.custom is not None:
+        patched["apiVersion"] = request.resource.api_version
     new.clear()
     new.update(patched)
     metadata = new.setdefault("metadata", {})
@@ -226,7 +231,7 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
         strategy.prepare_approval(core, new, old)
     else:
         strategy.prepare_update(core, new, old)
-    defaults.apply(new, stored.api_version, stored.kind)
+    kind_of(stored).default(new)
     return new != before
 
 
@@ -298,5 +303,5 @@ def _shown(request: Request, form: Resource, value: Object | None) -> Object | N
     if request.subresource == "scale":
         from podium.api.subresources import scale_of
 
-        return scale_of(value)
+        return scale_of(request.resource, value)
     return conversion.from_storage(form, value)

@@ -2,6 +2,7 @@
 
 from podium.api.core import Strategy
 from podium.api.strategies.certificates import CertificateRequestStrategy
+from podium.api.strategies.definitions import DefinitionStrategy
 from podium.api.strategies.namespaces import NamespaceStrategy
 from podium.api.strategies.pods import PodStrategy
 from podium.api.strategies.secrets import SecretStrategy
@@ -17,5 +18,8 @@ def strategies(service_cidr: str) -> dict[tuple[str, str], Strategy]:
         ("", "namespaces"): NamespaceStrategy(resource("namespaces")),
         ("", "pods"): PodStrategy(resource("pods")),
         ("", "secrets"): SecretStrategy(resource("secrets")),
+        ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy(
+            resource("customresourcedefinitions", "apiextensions.k8s.io")
+        ),
         ("", "services"): ServiceStrategy(resource("services"), service_cidr),
     }

@@ -6,13 +6,15 @@
 Source: k8s.io/kubernetes pkg/printers/internalversion/printers.go; the default of k8s.io/apiserver pkg/registry/rest/table.go.
 """
 
-from functools import cache
+from functools import lru_cache
 
-from podium.api.tables import access, admission, configuration, events, network, nodes, pods, storage, workloads
+from podium.api.tables import access, admission, configuration, custom, events, network, nodes, pods, storage, workloads
 from podium.api.tables.columns import DEFAULT, Printer, Table
 from podium.objects.resources import Resource
 
 __all__ = ["Printer", "printer"]
+
+PRINTERS_MAX = 4096
 
 _TABLES: dict[tuple[str, str], Table] = {
     **pods.TABLES,
@@ -28,9 +30,11 @@ _TABLES: dict[tuple[str, str], Table] = {
 """By (group, plural): all versions of a resource print alike."""
 
 
-@cache
+@lru_cache(maxsize=PRINTERS_MAX)
 def printer(resource: Resource, kind: str = "") -> Printer:
     """The one printer of this resource; of what its subresource answers when `kind` is another one (Scale)."""
     if kind == "Scale":
         return Printer(workloads.SCALE)
+    if resource.custom is not None:
+        return Printer(custom.table(resource.custom))
     return Printer(_TABLES.get((resource.group, resource.plural), DEFAULT))

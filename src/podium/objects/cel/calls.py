@@ -94,7 +94,7 @@ def _adding(node: Call) -> Callable[..., Any] | None:
 
 def _direct(function: Callable[..., Any], operands: list[Run], cost: Cost) -> Run:
     if cost.fixed is None:
-        return _measured(function, operands, cost.actual)
+        return _measured(function, operands, cost)
     match operands:
         case [one]:
             return lambda f: function(one(f))
@@ -103,13 +103,17 @@ def _direct(function: Callable[..., Any], operands: list[Run], cost: Cost) -> Ru
     return lambda f: function(*[o(f) for o in operands])
 
 
-def _measured(function: Callable[..., Any], operands: list[Run], actual: Callable[[tuple[Any, ...], Any], int]) -> Run:
+def _measured(function: Callable[..., Any], operands: list[Run], cost: Cost) -> Run:
+    actual, after = cost.actual, cost.after
+
     def run(f: Frame) -> Any:
         values = tuple([o(f) for o in operands])
-        result = function(*values)
-        f[0] -= actual(values, result)
+        f[0] -= actual(values)
         if f[0] < 0:
             raise CostExceeded
+        result = function(*values)
+        if after is not None:
+            f[0] -= after(result)
         return result
 
     return run
@@ -129,14 +133,16 @@ def _chosen(overloads: list[Overload], operands: list[Run], charge_fixed: bool) 
                 raise no_such_overload()
             if list not in classes:
                 remembered[classes] = chosen
-        result = chosen.run(*values)
         cost = chosen.cost
         if cost.fixed is None:
-            f[0] -= cost.actual(values, result)
+            f[0] -= cost.actual(values)
             if f[0] < 0:
                 raise CostExceeded
         elif charge_fixed:
             f[0] -= cost.fixed
+        result = chosen.run(*values)
+        if cost.after is not None:
+            f[0] -= cost.after(result)
         return result
 
     return run
@@ -172,7 +178,7 @@ def _equality(compiler: Compiler, node: Call) -> Run:
         return _direct(operator.ne if negated else operator.eq, [one, other], costs.ORDINARY)
     compare = special or (operator.eq if left.type.kind == right.type.kind == "string" else equal)
     function = (lambda a, b: not compare(a, b)) if negated else compare
-    return _measured(function, [one, other], costs.COMPARISON.actual)
+    return _measured(function, [one, other], costs.COMPARISON)
 
 
 def _with_constant(run: Run, constant: Literal, negated: bool) -> Run:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from podium.objects.cel import library
-from podium.objects.cel.errors import Issue
+from podium.objects.cel.errors import ISSUES_MAX, Issue
 from podium.objects.cel.overloads import Overload
 from podium.objects.cel.parser import qualified_name
 from podium.objects.cel.syntax import (
@@ -73,7 +73,7 @@ class Checker:
         line = self._source.count("\n", 0, at) + 1
         column = at - (self._source.rfind("\n", 0, at) + 1)
         issue = Issue(line, column, message)
-        if issue not in self.issues:
+        if len(self.issues) < ISSUES_MAX and issue not in self.issues:
             self.issues.append(issue)
 
     def check(self, node: Node) -> Type:

@@ -7,7 +7,7 @@ Source: cel-spec, "Macros"; cel-go parser/macro.go, ext/comprehensions.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from podium.objects.cel import costs
@@ -51,7 +51,7 @@ def comprehension(compiler: Compiler, node: Comprehension) -> Run:
     return _map_of(over, each, where, step, cost, node.slots[0], node.macro == "transformMapEntry")
 
 
-Each = Callable[[Any], "list[Any]"]
+Each = Callable[[Any], Iterable[Any]]
 Assign = Callable[[Frame, Any], None]
 
 
@@ -71,19 +71,17 @@ def _places(node: Comprehension) -> tuple[Each, Assign]:
     return _double, double
 
 
-def _single(value: Any) -> list[Any]:
-    if type(value) is list:
+def _single(value: Any) -> Iterable[Any]:
+    if type(value) is list or isinstance(value, dict):
         return value
-    if isinstance(value, dict):
-        return list(value)
     raise CelRuntimeError(f"no such overload: range of {kind_of(value)}")
 
 
-def _double(value: Any) -> list[Any]:
+def _double(value: Any) -> Iterable[Any]:
     if type(value) is list:
-        return list(enumerate(value))
+        return enumerate(value)
     if isinstance(value, dict):
-        return list(value.items())
+        return value.items()
     raise CelRuntimeError(f"no such overload: range of {kind_of(value)}")
 
 

@@ -65,11 +65,13 @@ Estimate = Callable[[Sequence[Sized]], tuple[Range, Range | None]]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`fixed`, or when that is None, `actual` of the operands' values and the result."""
+    """`fixed`, or when that is None, `actual` of the operands' values, taken before the call; `after` of its result, for what only that
+    tells."""
 
     fixed: int | None
-    actual: Callable[[tuple[Any, ...], Any], int]
+    actual: Callable[[tuple[Any, ...]], int]
     estimate: Estimate
+    after: Callable[[Any], int] | None = None
 
 
 def tenth(size: int) -> int:
@@ -77,7 +79,7 @@ def tenth(size: int) -> int:
 
 
 def fixed(cost: int, result: Range | None = None) -> Cost:
-    return Cost(cost, lambda a, r: cost, lambda s: (exactly(cost), result))
+    return Cost(cost, lambda a: cost, lambda s: (exactly(cost), result))
 
 
 ORDINARY = fixed(1)
@@ -91,16 +93,22 @@ def traversal(factor: int = 1, *, same_size: bool = False, most_times: int = 1) 
         result = Range(size.least, min(size.most * most_times, UNBOUNDED)) if same_size else None
         return size.tenths(factor), result
 
-    return Cost(None, lambda a, r: tenth(size_of(a[0]) * factor), estimate)
+    return Cost(None, lambda a: tenth(size_of(a[0]) * factor), estimate)
 
 
 TRAVERSAL = traversal()
 SAME = traversal(same_size=True)
 
-PREFIX = Cost(None, lambda a, r: tenth(size_of(a[0])), lambda s: (s[1].size.tenths(), None))
+PREFIX = Cost(None, lambda a: tenth(size_of(a[0])), lambda s: (s[1].size.tenths(), None))
 """startsWith and endsWith."""
 
-MEMBERSHIP = Cost(None, lambda a, r: size_of(a[1]), lambda s: (s[1].size, None))
+
+def _membership(arguments: tuple[Any, ...]) -> int:
+    wanted, items = arguments
+    return size_of(items) * (_comparing(wanted) if type(wanted) in _CONTAINERS else 1)
+
+
+MEMBERSHIP = Cost(None, _membership, lambda s: (s[1].size, None))
 
 
 def _compare_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
@@ -108,7 +116,35 @@ def _compare_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
     return Range(1 if most else 0, most).tenths(), None
 
 
-COMPARISON = Cost(None, lambda a, r: tenth(min(size_of(a[0]), size_of(a[1]))), _compare_estimate)
+def _compare(arguments: tuple[Any, ...]) -> int:
+    """As upstream, but what is inside containers counts too: comparing it takes us time."""
+    one, other = arguments
+    if type(one) in _CONTAINERS and type(other) in _CONTAINERS:
+        return _comparing(one)
+    return tenth(min(size_of(one), size_of(other)))
+
+
+def _comparing(container: Any) -> int:
+    size = deep_size(container)
+    return size if size > COMPARED_CHEAPLY_MAX else tenth(size)
+
+
+_CONTAINERS = (list, dict)
+COMPARED_CHEAPLY_MAX = 100
+"""Larger containers cost a unit for each value: that is what comparing them takes us."""
+
+
+def deep_size(value: Any) -> int:
+    """How many values there are, containers and what is in them; counting ends past the budget, since one list may be in another many times."""
+    count, waiting = 0, [value]
+    while waiting and count <= CALL_BUDGET:
+        container = waiting.pop()
+        count += len(container)
+        waiting += [v for v in (container if type(container) is list else container.values()) if type(v) in _CONTAINERS]
+    return max(1, count)
+
+
+COMPARISON = Cost(None, _compare, _compare_estimate)
 
 
 def _concatenation_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
@@ -116,8 +152,10 @@ def _concatenation_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None
     return size.tenths(), size
 
 
-CONCATENATION = Cost(None, lambda a, r: tenth(size_of(a[0]) + size_of(a[1])), _concatenation_estimate)
-LIST_CONCATENATION = Cost(1, lambda a, r: 1, lambda s: (ONE, s[0].size.plus(s[1].size)))
+CONCATENATION = Cost(None, lambda a: tenth(size_of(a[0]) + size_of(a[1])), _concatenation_estimate)
+COPIED_ITEMS = 50
+"""How many items are copied in a unit: upstream only links the two lists."""
+LIST_CONCATENATION = Cost(None, lambda a: 1 + (len(a[0]) + len(a[1])) // COPIED_ITEMS, lambda s: (ONE, s[0].size.plus(s[1].size)))
 
 
 def _quarter(size: int) -> int:
@@ -130,12 +168,19 @@ def _pattern_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
     return sizes[0].size.plus(ONE).tenths().times(weight), Range(0, sizes[0].size.most)
 
 
-PATTERN = Cost(None, lambda a, r: tenth(size_of(a[0]) + 1) * _quarter(size_of(a[1])), _pattern_estimate)
+FORMATTING = Cost(
+    None,
+    lambda a: tenth(len(a[0])) + deep_size(a[1]),
+    lambda s: (s[0].size.tenths(), s[0].size.plus(Range(0, UNBOUNDED))),
+    after=lambda r: tenth(len(r)),
+)
+
+PATTERN = Cost(None, lambda a: tenth(size_of(a[0]) + 1) * _quarter(size_of(a[1])), _pattern_estimate)
 """matches, find, findAll."""
 
 CONTAINED = Cost(
     None,
-    lambda a, r: tenth(size_of(a[0])) * tenth(size_of(a[1])),
+    lambda a: tenth(size_of(a[0])) * tenth(size_of(a[1])),
     lambda s: (s[0].size.tenths().times(s[1].size.tenths()), None),
 )
 
@@ -149,7 +194,7 @@ def _walk_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
     return first.size.times(each), None
 
 
-def _walk(arguments: tuple[Any, ...], result: Any) -> int:
+def _walk(arguments: tuple[Any, ...]) -> int:
     """A list costs its length, and a tenth of the length of each text in it."""
     first = arguments[0]
     if type(first) is list:
@@ -161,6 +206,14 @@ WALK = Cost(None, _walk, _walk_estimate)
 WALK_SAME = Cost(None, _walk, lambda s: (_walk_estimate(s)[0], s[0].size))
 
 
+def _flattened_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
+    size = sizes[0].size.times(sizes[0].items or UNKNOWN)
+    return ONE.plus(size), size
+
+
+FLATTENING = Cost(None, lambda a: deep_size(a[0]), _flattened_estimate)
+
+
 def _square_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
     other = sizes[1].size if len(sizes) > 1 else sizes[0].size
     return ONE.plus(sizes[0].size.times(other)), sizes[0].size
@@ -168,7 +221,7 @@ def _square_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
 
 PAIRS = Cost(
     None,
-    lambda a, r: 1 + size_of(a[0]) * size_of(a[1] if len(a) > 1 else a[0]),
+    lambda a: 1 + size_of(a[0]) * size_of(a[1] if len(a) > 1 else a[0]),
     _square_estimate,
 )
 """Each of one with each of the other: sets, distinct."""
@@ -185,8 +238,14 @@ def _replace_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
     return size.tenths(2), Range(0, min(most, UNBOUNDED))
 
 
-REPLACEMENT = Cost(None, lambda a, r: tenth(2 * size_of(a[0])), _replace_estimate)
-SPLIT = Cost(None, lambda a, r: tenth(2 * size_of(a[0])), lambda s: (s[0].size.tenths(2), Range(0, s[0].size.most)))
+REPLACEMENT = Cost(None, lambda a: tenth(2 * size_of(a[0])), _replace_estimate)
+SPLIT = Cost(None, lambda a: tenth(2 * size_of(a[0])), lambda s: (s[0].size.tenths(2), Range(0, s[0].size.most)))
+
+
+def _joined(arguments: tuple[Any, ...]) -> int:
+    items = arguments[0]
+    separators = len(arguments[1]) * len(items) if len(arguments) > 1 else 0
+    return tenth(2 * (sum(map(size_of, items)) + separators))
 
 
 def _join_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
@@ -197,10 +256,10 @@ def _join_estimate(sizes: Sequence[Sized]) -> tuple[Range, Range | None]:
     return size.tenths(), size
 
 
-JOINING = Cost(None, lambda a, r: tenth(2 * size_of(r)), _join_estimate)
+JOINING = Cost(None, _joined, _join_estimate)
 ADDRESS = Cost(
     None,
-    lambda a, r: 4 + (tenth(len(a[1])) if type(a[1]) is str else 0),
+    lambda a: 4 + (tenth(len(a[1])) if type(a[1]) is str else 0),
     lambda s: (Range(1, 7).plus(s[1].size.tenths() if s[1].kind == "string" else ZERO), None),
 )
 """Comparing addresses, 4 or 16 bytes, after reading the one that is text."""

@@ -5,6 +5,10 @@ Source: cel-go common/error.go (form of messages: place, source line, caret).
 
 from dataclasses import dataclass
 
+SNIPPET_CHARS_MAX = 16 * 1024
+"""A longer line is not shown."""
+ISSUES_MAX = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
@@ -18,6 +22,8 @@ class Issue:
         """`ERROR: <input>:1:7: ...` with the source line and a caret below."""
         lines = source.split("\n")
         text = lines[self.line - 1] if self.line <= len(lines) else ""
+        if len(text) > SNIPPET_CHARS_MAX:
+            return f"ERROR: <input>:{self.line}:{self.column + 1}: {self.message}"
         head = f"ERROR: <input>:{self.line}:{self.column + 1}: {self.message}"
         return f"{head}\n | {text}\n | {'.' * self.column}^"
 

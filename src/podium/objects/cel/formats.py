@@ -103,7 +103,7 @@ def _constant(form: Format) -> Callable[[], Format]:
 OVERLOADS: list[Overload] = [
     plain("format.named", (STRING,), optional_of(FORMAT), _named),
     member("validate", (FORMAT, STRING), optional_of(list_of(STRING)), _validate, costs.Cost(
-        None, lambda a, r: 1 + 8 * costs.tenth(len(a[1]) + 1), lambda s: (s[1].size.plus(costs.ONE).tenths(8).plus(costs.ONE), None)
+        None, lambda a: 1 + 8 * costs.tenth(len(a[1]) + 1), lambda s: (s[1].size.plus(costs.ONE).tenths(8).plus(costs.ONE), None)
     )),
     *(plain(f"format.{name}", (), FORMAT, _constant(form)) for name, form in FORMATS.items()),
 ]  # fmt: skip

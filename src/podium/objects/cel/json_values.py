@@ -7,14 +7,22 @@ import base64
 import math
 from typing import Any
 
+from podium.objects.cel.costs import deep_size
 from podium.objects.cel.errors import CelRuntimeError
 from podium.objects.cel.values import kind_of, type_name
 
 _DEPTH_MAX = 64
+VALUES_MAX = 500_000
 
 
-def to_json(value: Any, depth: int = 0) -> Any:
-    """Raises CelRuntimeError for what JSON has no form for."""
+def to_json(value: Any) -> Any:
+    """Raises CelRuntimeError for what JSON has no form for, and for more than VALUES_MAX values."""
+    if type(value) in (list, dict) and deep_size(value) > VALUES_MAX:
+        raise CelRuntimeError(f"an expression gives more than {VALUES_MAX} values")
+    return _to_json(value, 0)
+
+
+def _to_json(value: Any, depth: int) -> Any:
     if depth > _DEPTH_MAX:
         raise CelRuntimeError("value is nested too deep")
     match kind_of(value):
@@ -29,9 +37,9 @@ def to_json(value: Any, depth: int = 0) -> Any:
         case "timestamp" | "duration":
             return str(value)
         case "list":
-            return [to_json(item, depth + 1) for item in value]
+            return [_to_json(item, depth + 1) for item in value]
         case "map":
-            return {_key(key): to_json(item, depth + 1) for key, item in value.items()}
+            return {_key(key): _to_json(item, depth + 1) for key, item in value.items()}
     raise CelRuntimeError(f"a value of type {type_name(value)} cannot be written as JSON")
 
 

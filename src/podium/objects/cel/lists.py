@@ -143,7 +143,7 @@ def _contains_all(items: list[Any], others: list[Any]) -> bool:
 
 
 _RANGE = costs.Cost(
-    None, lambda a, r: max(1, min(a[0], RANGE_ITEMS_MAX)), lambda s: (costs.Range(1, RANGE_ITEMS_MAX), costs.Range(0, RANGE_ITEMS_MAX))
+    None, lambda a: max(1, min(a[0], RANGE_ITEMS_MAX)), lambda s: (costs.Range(1, RANGE_ITEMS_MAX), costs.Range(0, RANGE_ITEMS_MAX))
 )
 
 OVERLOADS: list[Overload] = [
@@ -151,8 +151,8 @@ OVERLOADS: list[Overload] = [
     *_ordered(),
     member("indexOf", (LIST_A, A), INT, _index_of, costs.WALK),
     member("lastIndexOf", (LIST_A, A), INT, _last_index_of, costs.WALK),
-    member("flatten", (list_of(DYN),), list_of(DYN), _flatten, costs.WALK),
-    member("flatten", (list_of(DYN), INT), list_of(DYN), _flatten, costs.WALK),
+    member("flatten", (list_of(DYN),), list_of(DYN), _flatten, costs.FLATTENING),
+    member("flatten", (list_of(DYN), INT), list_of(DYN), _flatten, costs.FLATTENING),
     member("distinct", (LIST_A,), LIST_A, _distinct, costs.PAIRS),
     member("reverse", (LIST_A,), LIST_A, _reversed, costs.WALK_SAME),
     member("slice", (LIST_A, INT, INT), LIST_A, _slice, costs.WALK_SAME),

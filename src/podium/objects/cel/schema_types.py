@@ -144,7 +144,7 @@ def _map(below: Type, entries_max: int | None) -> Type:
     most = max(0, entries_max) if entries_max is not None else (REQUEST_BYTES_MAX - 2) // (below.min_serialized + 6)
     convert = below.convert
     whole = None if convert is None else _each_entry(convert)
-    key = Type("string", min_serialized=2, max_elements=REQUEST_BYTES_MAX - 2)
+    key = Type("string", min_serialized=2, max_elements=0)
     return Type("map", (key, below), max_elements=most, min_serialized=2, convert=whole)
 
 

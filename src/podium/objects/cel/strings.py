@@ -116,6 +116,6 @@ OVERLOADS: list[Overload] = [
     member("reverse", (STRING,), STRING, lambda s: s[::-1], costs.SAME),
     member("join", (TEXTS,), STRING, _join, costs.JOINING),
     member("join", (TEXTS, STRING), STRING, _join, costs.JOINING),
-    member("format", (STRING, list_of(DYN)), STRING, format_text, costs.traversal()),
+    member("format", (STRING, list_of(DYN)), STRING, format_text, costs.FORMATTING),
     plain("strings.quote", (STRING,), STRING, _quote, costs.traversal(same_size=True, most_times=3)),
 ]

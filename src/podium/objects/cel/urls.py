@@ -48,6 +48,10 @@ class Url:
         self.path = path
         self.query = query or ""
 
+    def __len__(self) -> int:
+        """For costs."""
+        return len(self.text)
+
     def __eq__(self, other: object) -> bool:
         return type(other) is Url and other.text == self.text
 
@@ -87,6 +91,6 @@ OVERLOADS: list[Overload] = [
     member("getHostname", (URL,), STRING, lambda u: u.host_name),
     member("getPort", (URL,), STRING, lambda u: u.port),
     member("getEscapedPath", (URL,), STRING, _escaped_path),
-    member("getQuery", (URL,), map_of(STRING, list_of(STRING)), lambda u: u.values()),
+    member("getQuery", (URL,), map_of(STRING, list_of(STRING)), lambda u: u.values(), costs.TRAVERSAL),
 ]
 TYPES = (URL,)

@@ -10,6 +10,7 @@ Object = dict[str, Any]
 RBAC = "rbac.authorization.k8s.io"
 NAME_LABEL = "kubernetes.io/metadata.name"
 TOKEN_EXPIRATION_S = 3600
+WEBHOOK_PORT = 443
 
 
 def default_namespace(value: Object) -> None:
@@ -56,3 +57,20 @@ def default_priority_class(value: Object) -> None:
 
 def default_token_request(value: Object) -> None:
     value.setdefault("spec", {}).setdefault("expirationSeconds", TOKEN_EXPIRATION_S)
+
+
+def default_custom_resource_definition(value: Object) -> None:
+    """Source: apiextensions-apiserver pkg/apis/apiextensions/v1/defaults.go."""
+    spec = value.setdefault("spec", {})
+    names = spec.setdefault("names", {})
+    if kind := names.get("kind"):
+        if not names.get("singular"):
+            names["singular"] = kind.lower()
+        if not names.get("listKind"):
+            names["listKind"] = kind + "List"
+    conversion = spec.setdefault("conversion", {})
+    if not conversion.get("strategy"):
+        conversion["strategy"] = "None"
+    service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
+    if service is not None and not service.get("port"):
+        service["port"] = WEBHOOK_PORT
