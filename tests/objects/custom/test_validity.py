@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podium.objects.custom.embedded import embedded_faults
 from podium.objects.custom.validity import compile_check
-from podium.objects.custom.violations import embedded_faults, go_number, repetitions, violations
+from podium.objects.custom.violations import go_number, repetitions, violations
 
 TEXT, INT, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
@@ -104,7 +105,7 @@ MAPS = spec(
     ("schema", "items", "told"),
     [
         (SETS, ["a", "b"], []),
-        (SETS, ["a", "b", "a"], ['spec[2]: Duplicate value: "a"']),
+        (SETS, ["a", "b", "a", "a"], ['spec[2]: Duplicate value: "a"']),
         (MAPS, [{"name": "a", "port": 1}, {"name": "a", "port": 2}], ['spec[1]: Duplicate value: {"name":"a"}']),
         (MAPS, [{"name": "a", "port": 1}, {"name": "b", "port": 1}], []),
     ],
@@ -114,11 +115,21 @@ def test_items_of_sets_and_maps_are_unique(schema: dict[str, Any], items: list[A
     assert compile_check(schema)({"spec": items}) is (not told)
 
 
-def test_an_embedded_resource_says_what_it_is() -> None:
+EMBEDDED = [
+    ({"apiVersion": "v1", "kind": "Pod"}, []),
+    ({"apiVersion": "v1"}, ["spec.kind: Required value"]),
+    (
+        {"apiVersion": "", "kind": 1},
+        ['spec.apiVersion: Invalid value: "": must not be empty', "spec.kind: Invalid value: 1: must be a string"],
+    ),
+    ({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a/b"}}, ["spec.metadata.name: Invalid value: \"a/b\": may not contain '/'"]),
+]
+
+
+@pytest.mark.parametrize(("value", "told"), EMBEDDED)
+def test_an_embedded_resource_is_an_object(value: Any, told: list[str]) -> None:
     schema = spec(type="object", **{"x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True})
-    assert [str(c) for c in embedded_faults(schema, {"spec": {"apiVersion": "v1"}})] == ["spec.kind: Required value: must not be empty"]
-    assert not compile_check(schema)({"spec": {"apiVersion": "v1"}})
-    assert compile_check(schema)({"spec": {"apiVersion": "v1", "kind": "Pod"}})
+    assert [str(c) for c in embedded_faults(schema, {"spec": value})] == told
 
 
 OLD_AND_NEW = [

@@ -7,6 +7,7 @@ in no other list.
 Source: k8s.io/kube-openapi pkg/validation/{validate,errors}; apiextensions-apiserver pkg/apiserver/validation (field errors, ratcheting).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -227,33 +228,12 @@ def repetitions(node: Node, value: Any, path: str = "") -> list[Cause]:
 
 
 def _repeated(node: Node, items: list[Any], path: str) -> list[Cause]:
-    seen: set[bytes] = set()
+    seen: Counter[bytes] = Counter()
     found = []
     for index, item in enumerate(items):
         key = item_key(item, node)
-        if key in seen:
+        if seen[key] == 1:  # a third one is not told again
             shown = {k: item[k] for k in node.get(LIST_KEYS, ()) if k in item} if node[LIST_TYPE] == "map" else item
             found.append(duplicate(f"{path}[{index}]", shown))
-        seen.add(key)
-    return found
-
-
-def embedded_faults(node: Node, value: Any, path: str = "") -> list[Cause]:
-    """Embedded resources without apiVersion or kind. (The root is checked as every object is.)"""
-    found: list[Cause] = []
-    if type(value) is list and isinstance(node.get("items"), Mapping):
-        for index, item in enumerate(value):
-            found += embedded_faults(node["items"], item, f"{path}[{index}]")
-    elif type(value) is dict:
-        if node.get(EMBEDDED) and path:
-            for name in ("apiVersion", "kind"):
-                if not value.get(name):
-                    found.append(required(f"{path}.{name}", "must not be empty"))
-            if not isinstance(value.get("metadata", {}), dict):
-                found.append(_wrong_type(f"{path}.metadata", "object", json_type(value["metadata"])))
-        known, others = node.get("properties", {}), node.get("additionalProperties")
-        for name, child in value.items():
-            below = known.get(name, others)
-            if isinstance(below, Mapping):
-                found += embedded_faults(below, child, f"{path}.{name}" if path else name)
+        seen[key] += 1
     return found
