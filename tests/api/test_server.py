@@ -228,7 +228,7 @@ async def test_dry_run_answers_and_stores_nothing(live: Live) -> None:
     target = "/api/v1/namespaces/default/configmaps"
     assert (await live.ask("POST", f"{target}?dryRun=All", configmap("a"))).status == 201
     assert (await live.ask("GET", f"{target}/a")).status == 404
-    assert (await live.ask("POST", f"{target}?dryRun=Some", configmap("a"))).status == 400
+    assert (await live.ask("POST", f"{target}?dryRun=Some", configmap("a"))).status == 422
 
 
 async def test_events_are_the_same_objects_in_both_groups(live: Live) -> None:

@@ -1,6 +1,8 @@
 """Get and list. Objects go out as the bytes they were stored as.
 
-Continue tokens carry the revision of the first page and the last key seen, so that all pages are one snapshot.
+Continue tokens carry the revision of the first page and the last key seen, so that all pages are one snapshot. When that revision has been
+compacted away, the refusal carries a token for the same place at no revision (NEWEST): the next page is read as things are now, and the pages
+after it are one snapshot with it.
 Source: k8s.io/apiserver storage/etcd3 (continue tokens, remainingItemCount), API concepts: resourceVersion.
 """
 
@@ -9,6 +11,7 @@ from collections.abc import Callable
 
 import orjson
 
+from podium.api import list_options
 from podium.api.core import Core
 from podium.api.request import ListResult, ObjectResult, Request
 from podium.objects import selectors
@@ -20,6 +23,9 @@ from podium.store.record import Record
 
 Matcher = Callable[[Record], bool]
 
+NEWEST = -1
+"""The revision in the token of a list that goes on although its own revision is gone."""
+
 
 async def get(core: Core, request: Request) -> ObjectResult:
     _at_least(core, request.options.get("resourceVersion", ""))
@@ -27,6 +33,7 @@ async def get(core: Core, request: Request) -> ObjectResult:
 
 
 async def list_(core: Core, request: Request) -> ListResult:
+    list_options.check(request)
     prefix = scope_prefix(request)
     matches = matcher(request)
     limit, token = request.number("limit"), request.options.get("continue", "")
@@ -41,7 +48,9 @@ async def list_(core: Core, request: Request) -> ListResult:
             return _result(page, await core.seen(request.resource, page.records), limit)
         return await _filtered(core, request.resource, prefix, after, limit, revision, matches)
     except Compacted as error:
-        raise expired_token(error) from error
+        if not token:
+            raise Expired(f"The resourceVersion for the provided list is too old. ({error})") from error
+        raise _expired_token(after) from error
     except FutureRevision as error:
         raise _too_large(error.revision, error.newest) from error
 
@@ -115,13 +124,7 @@ def parse_revision(text: str) -> int:
 def _list_revision(core: Core, request: Request) -> int:
     """The revision to read at: 0 for now. `NotOlderThan` (and the default) is met by now, if now is late enough."""
     text, match = request.options.get("resourceVersion", ""), request.options.get("resourceVersionMatch", "")
-    if match and match not in ("Exact", "NotOlderThan"):
-        raise BadRequest(f'resourceVersionMatch: Unsupported value: "{match}": supported values: "Exact", "NotOlderThan"')
-    if match and not text:
-        raise BadRequest("resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
     if match == "Exact":
-        if text == "0":
-            raise BadRequest('resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
         return parse_revision(text)
     _at_least(core, text)
     return 0
@@ -153,11 +156,15 @@ def _decode_token(request: Request, token: str) -> tuple[int, str]:
         raise BadRequest("continue key is not valid: encoding is not a continue token of this server") from None
     if not key.startswith(scope_prefix(request)):
         raise BadRequest("continue key is not valid: it belongs to another list")
-    return revision, key
+    return (0 if revision == NEWEST else revision), key
 
 
-def expired_token(error: Compacted) -> Expired:
-    return Expired(
-        "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter. "
-        f"({error})"
+def _expired_token(after: str) -> Expired:
+    error = Expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue "
+        "parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided "
+        "token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was "
+        "returned and now may show up in the list."
     )
+    error.continue_token = _encode_token(NEWEST, after)
+    return error

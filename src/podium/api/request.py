@@ -4,13 +4,13 @@
 StatusError. The answer is one of the result classes; the front renders it (bytes for the wire, values in-process).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from podium.objects.cause import Cause
+from podium.objects.cause import Cause, invalid_error, not_supported
 from podium.objects.resources import Resource
-from podium.objects.status import BadRequest, StatusError
+from podium.objects.status import BadRequest, Invalid, StatusError
 from podium.store.record import Record
 
 if TYPE_CHECKING:
@@ -68,8 +68,13 @@ class Request:
     def dry_run(self) -> bool:
         option = self.options.get("dryRun", "")
         if option not in ("", "All"):
-            raise BadRequest(f'dryRun: Unsupported value: "{option}": supported values: "All"')
+            raise self.bad_option("dryRun", option, ("All",))
         return option == "All"
+
+    def bad_option(self, name: str, value: str, supported: Sequence[str]) -> Invalid:
+        """Upstream reads the options of a write as an object of their own."""
+        kind = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}.get(self.verb, "DeleteOptions")
+        return invalid_error("meta.k8s.io", kind, "", [not_supported(name, value, supported)])
 
     def flag(self, name: str) -> bool:
         """A boolean query parameter, as Go parses one."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from podium.api import list_options
 from podium.api.core import Core
 from podium.api.reading import Matcher, matcher, parse_revision, scope_prefix
 from podium.api.request import Request
@@ -269,15 +270,12 @@ def _check_fields(request: Request) -> None:
 
 async def plan(core: Core, request: Request) -> Plan:
     """Raises BadRequest; Expired comes at the join."""
+    list_options.check(request)
     matches = matcher(request)
     _check_fields(request)
     view = View(scope_prefix(request), request.options.get("labelSelector", ""), request.options.get("fieldSelector", ""))
     text, send_initial = request.options.get("resourceVersion", ""), request.flag("sendInitialEvents")
     bookmarks = request.flag("allowWatchBookmarks")
-    if send_initial and (request.options.get("resourceVersionMatch") != "NotOlderThan" or not bookmarks):
-        raise BadRequest(
-            "sendInitialEvents: Forbidden: sendInitialEvents requires resourceVersionMatch=NotOlderThan and allowWatchBookmarks"
-        )
     timeout_s = request.number("timeoutSeconds") or TIMEOUT_S_MIN * (1 + core.world.random("watch-timeout").random())
     if not send_initial and text not in ("", "0"):
         return Plan(view, matches, (), parse_revision(text), False, bookmarks, timeout_s)
@@ -285,4 +283,4 @@ async def plan(core: Core, request: Request) -> Plan:
     if "sendInitialEvents" in request.options and not send_initial:
         return Plan(view, matches, (), page.revision, False, bookmarks, timeout_s)
     initial = [r for r in await core.seen(request.resource, page.records) if matches is None or matches(r)]
-    return Plan(view, matches, initial, page.revision, send_initial, bookmarks, timeout_s)
+    return Plan(view, matches, initial, page.revision, send_initial and bookmarks, bookmarks, timeout_s)

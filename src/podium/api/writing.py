@@ -385,7 +385,7 @@ def _conform(request: Request, value: Object, resource: Resource, *, partial: bo
         request.missing = [] if partial else missing
     mode = request.options.get("fieldValidation", "Warn") or "Warn"
     if mode not in ("Strict", "Warn", "Ignore"):
-        raise BadRequest(f'fieldValidation: Unsupported value: "{mode}": supported values: "Ignore", "Strict", "Warn"')
+        raise request.bad_option("fieldValidation", mode, ("", "Ignore", "Strict", "Warn"))
     strange = [*request.duplicates, *findings.unknown]
     if strange and mode == "Strict":
         version = f'{resource.kind} in version "{resource.version}"'

@@ -164,6 +164,8 @@ def plan_status(replica_set: Object, counts: Tally, failure: tuple[str, str] | N
         "terminatingReplicas": counts.terminating,
         "observedGeneration": replica_set["metadata"].get("generation", 0),
     }
+    if replica_set["kind"] != "ReplicaSet":
+        del status["terminatingReplicas"]  # a ReplicationController has no such field
     shown = {field: count for field, count in status.items() if count or field in ("replicas", "terminatingReplicas")}
     conditions = _conditions(old.get("conditions") or [], failure, now)
     return {**shown, "conditions": conditions} if conditions else shown

@@ -1,4 +1,6 @@
-"""ReplicaSets: keeps as many pods of a template as asked for.
+"""ReplicaSets and ReplicationControllers: keeps as many pods of a template as asked for.
+
+A ReplicationController is the same with a plainer selector: one controller is made for each of the two kinds, on a queue of its own.
 
 Theory: pods belong to the ReplicaSet by controller reference; those that match without a controller are adopted, those that match no more
 are released. Creations go out in batches of 1, 2, 4, ... so that a template the server refuses costs one request, not hundreds. While
@@ -27,8 +29,8 @@ from podium.controllers.ownership import apply_claims, plan_claims
 from podium.controllers.pod_conditions import is_active
 from podium.controllers.replica_set_plan import Plan, plan_replicas, plan_status, pod_of, tally
 from podium.controllers.timestamps import now_s
-from podium.objects.resources import resource
-from podium.objects.selectors import LabelSelector, from_value
+from podium.objects.resources import Resource, resource
+from podium.objects.selectors import LabelSelector, from_labels, from_value
 from podium.objects.status import NotFound
 from podium.objects.values import controller_of, is_deleting, key_of, name_of, namespace_of
 from podium.world.interface import World
@@ -41,13 +43,16 @@ TURN_S_PER_POD = 0.0001
 TURN_S_MAX = 1.0
 WORKERS = 5
 
+REPLICA_SETS = resource("replicasets", "apps")
+REPLICATION_CONTROLLERS = resource("replicationcontrollers")
+
 
 class ReplicaSetController:
-    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World) -> None:
+    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, *, kind: Resource = REPLICA_SETS) -> None:
         self._client = client
         self._events = events
         self._clock = world.clock
-        self._replica_set = resource("replicasets", "apps")
+        self._replica_set = kind
         self._pod = resource("pods")
         self._replica_sets = mirrors.of(self._replica_set)
         self._pods = mirrors.of(self._pod)
@@ -63,7 +68,7 @@ class ReplicaSetController:
         await self._pods.synced()
         cancellations = [self._replica_sets.subscribe(self._replica_set_changed), self._pods.subscribe(self._pod_changed)]
         try:
-            await ControlLoop("replica-sets", self._queue, self.reconcile, WORKERS).run()
+            await ControlLoop(self._replica_set.plural, self._queue, self.reconcile, WORKERS).run()
         finally:
             for cancel in cancellations:
                 cancel()
@@ -113,7 +118,7 @@ class ReplicaSetController:
     def _owner(self, pod: Object) -> Object | None:
         """The ReplicaSet that controls it, if it is the one of that uid."""
         reference = controller_of(pod)
-        if reference is None or reference["kind"] != "ReplicaSet":
+        if reference is None or reference["kind"] != self._replica_set.kind:
             return None
         owner = self._replica_sets.get(namespace_of(pod), reference["name"])
         return owner if owner is not None and owner["metadata"]["uid"] == reference["uid"] else None
@@ -122,7 +127,7 @@ class ReplicaSetController:
         uid, value = replica_set["metadata"]["uid"], replica_set["spec"]["selector"]
         cached = self._selectors.get(uid)
         if cached is None or cached[0] != value:
-            cached = self._selectors[uid] = (value, from_value(value))
+            cached = self._selectors[uid] = (value, from_value(value) if self._replica_set.group else from_labels(value))
         return cached[1]
 
     # Planning and applying

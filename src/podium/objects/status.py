@@ -31,7 +31,7 @@ class StatusError(Exception):
         value: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata(),
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -40,6 +40,10 @@ class StatusError(Exception):
         if self.details:
             value["details"] = self.details
         return value
+
+    def metadata(self) -> dict[str, Any]:
+        """The Status's own ListMeta."""
+        return {}
 
     @property
     def retry_after_s(self) -> int | None:
@@ -81,9 +85,14 @@ class Conflict(StatusError):
 
 
 class Expired(StatusError):
-    """The revision asked for is compacted: list again."""
+    """The revision asked for is compacted: list again, or, for a list in pages, go on with `continue_token` where there is one: the rest
+    as it is now, which does not fit the pages before."""
 
     code, reason = 410, "Expired"
+    continue_token = ""
+
+    def metadata(self) -> dict[str, Any]:
+        return {"continue": self.continue_token} if self.continue_token else {}
 
 
 class TooLarge(StatusError):
@@ -134,7 +143,10 @@ def from_value(code: int, value: Any) -> StatusError:
         return _BY_CODE.get(code, StatusError)(text, code=code)
     reason = value.get("reason", "")
     cls = _BY_REASON.get(reason) or _BY_CODE.get(code, StatusError)
-    return cls(value.get("message", ""), details=value.get("details"), code=value.get("code", code), reason=reason or cls.reason)
+    error = cls(value.get("message", ""), details=value.get("details"), code=value.get("code", code), reason=reason or cls.reason)
+    if isinstance(error, Expired):
+        error.continue_token = (value.get("metadata") or {}).get("continue", "")
+    return error
 
 
 def resource_details(group: str, plural: str, name: str = "", uid: str = "") -> Details:

@@ -242,7 +242,8 @@ _ACTED_ON = frozenset({
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"), ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"), ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
-    ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ResourceQuota"),
+    ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "ResourceQuota"),
+    ("apiregistration.k8s.io", "APIService"),
     ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
@@ -259,7 +260,6 @@ _NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
     ("apps", "StatefulSet"): _NO_PODS,
     ("apps", "DaemonSet"): _NO_PODS,
-    ("", "ReplicationController"): _NO_PODS,
     ("batch", "Job"): "is stored, but no pods are made for it yet; a Pod with restartPolicy Never or OnFailure works",
     ("batch", "CronJob"): "is stored, but never started yet",
     ("autoscaling", "HorizontalPodAutoscaler"): "is stored, but nothing is scaled by it yet",
@@ -275,7 +275,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
-    ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
 }
 
 
