@@ -193,6 +193,7 @@ def leftovers(data_dir: Path, cluster_id: str) -> list[str]:
             found.append(f"process {entry}: {command.strip()}")
     found += [f"network namespace {p.name}" for p in sorted(Path("/run/netns").glob(f"{name}*"))]
     found += [f"network device {p.name}" for pattern in (name, f"pd{cluster_id}*") for p in sorted(Path("/sys/class/net").glob(pattern))]
+    found += [f"control group {p}" for pattern in (name, f"*/{name}") for p in sorted(Path("/sys/fs/cgroup").glob(pattern))]
     mounts = Path("/proc/self/mounts")
     found += [f"mount {line.split()[1]}" for line in (mounts.read_text().splitlines() if mounts.exists() else []) if str(data_dir) in line]
     if os.geteuid() == 0 and shutil.which("nft"):

@@ -153,19 +153,19 @@ def first(**metadata: Any) -> Callable[[Object], object]:
 
 
 WRONG: list[tuple[str, Callable[[Object], object], str]] = [
-    ("another name", first(name="b"), "returned invalid metadata: must have the same name: a != b"),
-    ("another uid", first(uid="b"), "returned invalid metadata: must have the same uid: "),
-    ("another namespace", first(namespace="b"), "returned invalid metadata: must have the same namespace: default != b"),
+    ("another name", first(name="b"), "returned invalid object: must have the same name: a != b"),
+    ("another uid", first(uid="b"), "returned invalid object: must have the same UID: "),
+    ("another namespace", first(namespace="b"), "returned invalid object: must have the same namespace: default != b"),
     ("too few", lambda r: r["convertedObjects"].clear(), "returned 0 objects, expected 1"),
     ("another kind", lambda r: r["convertedObjects"][0].update(kind="X"),
-     "returned invalid converted object at index 0: invalid kind (expected CronTab, received X)"),
+     "returned invalid object at index 0: invalid kind (expected CronTab, received X)"),
     ("another version", lambda r: r["convertedObjects"][0].update(apiVersion=V1),
-     f"returned invalid converted object at index 0: invalid groupVersion (expected {V2}, received {V1})"),
-    ("no metadata", lambda r: r["convertedObjects"][0].pop("metadata"),
-     "returned invalid converted object at index 0: missing metadata in converted object"),
-    ("another review", lambda r: r.update(uid="x"), 'expected response.uid="'),
+     f"returned invalid object at index 0: invalid groupVersion (expected {V2}, received {V1})"),
+    ("no metadata", lambda r: r["convertedObjects"][0].pop("metadata"), "returned invalid object: must have the same name: a != "),
+    ("labels that are none", first(labels={"a": 1}), "returned invalid metadata: metadata.labels is no map of texts"),
+    ("another review", lambda r: r.update(uid="x"), 'failed: expected response.uid="'),
     ("a failure", lambda r: r.update(result={"status": "Failure", "message": "no way"}), "failed: no way"),
-    ("no status", lambda r: r.update(result={}), 'expected status of Success or Failure, got ""'),
+    ("no status", lambda r: r.update(result={}), "failed: response.result.status was '', not 'Success'"),
 ]  # fmt: skip
 
 

@@ -133,6 +133,27 @@ async def test_a_definition_with_instances_waits_for_them(plane: ControlPlane, c
     await gone(client)
 
 
+async def test_a_definition_with_the_name_of_a_built_in_resource_leaves_its_objects_alone(
+    plane: ControlPlane, client: InProcessClient
+) -> None:
+    leases = resource("leases", "coordination.k8s.io")
+    await client.create(leases, {"metadata": {"name": "kept", "namespace": "default"}})
+    value = definition(plural="leases", kind="Lease", group="coordination.k8s.io")
+    value["metadata"] = {"name": "leases.coordination.k8s.io", "annotations": {"api-approved.kubernetes.io": "unapproved, a test"}}
+    await client.create(DEFINITIONS, value)
+    assert plane.server.core.catalog.lookup("coordination.k8s.io", "v1", "leases") is leases
+    await client.delete(DEFINITIONS, "leases.coordination.k8s.io")
+    await gone(client, "leases.coordination.k8s.io")
+    assert [v["metadata"]["name"] for v in (await client.list(leases, "default")).items] == ["kept"]
+
+
+async def test_a_definition_that_was_never_served_goes_at_once(plane: ControlPlane, client: InProcessClient) -> None:
+    await client.create(DEFINITIONS, definition(plural="alphas", kind="Alpha"))
+    await client.create(DEFINITIONS, definition(plural="betas", kind="Alpha"))
+    await client.delete(DEFINITIONS, "betas.example.com")
+    await gone(client, "betas.example.com")
+
+
 async def test_the_second_to_ask_for_a_name_waits_for_it(plane: ControlPlane, client: InProcessClient) -> None:
     await client.create(DEFINITIONS, definition(plural="alphas", kind="Alpha", short=("x",)))
     await client.create(DEFINITIONS, definition(plural="betas", kind="Alpha", short=("x",)))
@@ -308,7 +329,7 @@ async def test_rules_hold(plane: ControlPlane, client: InProcessClient) -> None:
     crontabs = await define(plane, version(schema=schema))
     with pytest.raises(Invalid) as refused:
         await client.create(crontabs, crontab(replicas=9))
-    assert refused.value.message == 'CronTab.example.com "a" is invalid: spec.replicas: Invalid value: "object": at most 5, not more'
+    assert refused.value.message == 'CronTab.example.com "a" is invalid: spec.replicas: Invalid value: at most 5, not more'
     await client.create(crontabs, crontab())
     with pytest.raises(Invalid) as refused:
         await client.patch(crontabs, "a", {"spec": {"cron": "1 1"}}, "default")
@@ -385,6 +406,10 @@ async def test_an_untouched_object_moves_to_the_new_storage_version(plane: Contr
     assert unchanged["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
 
 
+@pytest.mark.conformance(
+    API_MACHINERY + "CustomResourceDefinition Watch [Privileged:ClusterAdmin] CustomResourceDefinition Watch watch on custom resource "
+    "definition objects"
+)
 async def test_watches_show_the_version_that_was_asked_for(plane: ControlPlane, client: InProcessClient) -> None:
     v1 = await define(plane, version(), version("v2"))
     seen: list[str] = []

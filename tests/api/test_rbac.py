@@ -15,6 +15,7 @@ from podium.control_plane import ControlPlane
 from podium.objects.resources import resource
 from podium.objects.status import Forbidden, Invalid, NotFound
 from tests.api.objects import configmap, grant
+from tests.api.test_custom_resources import crontab, define
 
 CONFIGMAPS, NAMESPACES = resource("configmaps"), resource("namespaces")
 ROLES, CLUSTER_ROLES = resource("roles", GROUP), resource("clusterroles", GROUP)
@@ -144,6 +145,15 @@ async def test_an_aggregation_rule_needs_everything(plane: ControlPlane, client:
     await plane.client(JANE).create(CLUSTER_ROLES, value)
 
 
+async def test_rules_without_measure_are_not_taken_to_pieces(plane: ControlPlane, client: InProcessClient) -> None:
+    await grant(client, "admin", "User", "jane", namespace="default")
+    many = " ".join(f"w{number}" for number in range(400))
+    with pytest.raises(Forbidden, match="more than 10000 permissions"):
+        await plane.client(JANE).create(ROLES, role("vast", (many, many, many), namespace="default"))
+    await grant(client, "cluster-admin", "User", "jane")
+    await plane.client(JANE).create(ROLES, role("vast", (many, many, many), namespace="default"))
+
+
 # -- validation
 
 INVALID = [
@@ -233,7 +243,7 @@ async def test_every_decision_has_its_reason(plane: ControlPlane, client: InProc
         'RBAC: allowed by ClusterRoleBinding "system:discovery" of ClusterRole "system:discovery" to Group "system:authenticated"'
     )
     with pytest.raises(Forbidden) as refused:
-        authorizer.require(Attributes(JANE, "get", path="/metrics"))
+        authorizer.authorize_path(JANE, "get", "/metrics")
     assert refused.value.message == 'forbidden: User "jane" cannot get path "/metrics"'
 
 
@@ -250,3 +260,21 @@ async def test_an_apply_that_creates_needs_create_too(plane: ControlPlane, clien
         await plane.server.execute(apply())
     await client.create(CONFIGMAPS, configmap("a"))
     await plane.server.execute(apply())
+
+
+async def test_a_custom_resource_is_authorized_like_any_other(plane: ControlPlane, client: InProcessClient) -> None:
+    crontabs = await define(plane)
+    labels = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    await client.create(
+        CLUSTER_ROLES, {**role("crontabs", ("get list", "example.com", "crontabs")), "metadata": {"name": "crontabs", "labels": labels}}
+    )
+    jane = plane.client(JANE)
+    with pytest.raises(
+        Forbidden, match=r'crontabs.example.com is forbidden: User "jane" cannot list resource "crontabs" in API group "example.com"'
+    ):
+        await jane.list(crontabs, "default")
+    await grant(client, "crontabs", "User", "jane", namespace="default")
+    assert (await jane.list(crontabs, "default")).items == []
+    for refused in (jane.create(crontabs, crontab()), jane.list(crontabs)):
+        with pytest.raises(Forbidden):
+            await refused

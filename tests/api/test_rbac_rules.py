@@ -1,9 +1,13 @@
 """What rules allow, what covers what, and how missing rights are told: tables, no store."""
 
+from random import Random
+
 import pytest
 
+from podium.api import rbac_rules
 from podium.api.bootstrap_roles import rule
 from podium.api.rbac_rules import CompiledRules, covers, describe
+from tests.api.test_rbac_model import a_rule
 
 GRANTS = [
     # (rule, verb, group, resource, subresource, name) -> allowed
@@ -80,3 +84,14 @@ COVERS = [
 @pytest.mark.parametrize(("owned", "wanted", "missing"), COVERS)
 def test_rights_cover_rights(owned: list[tuple[str, ...]], wanted: tuple[str, ...], missing: list[str]) -> None:
     assert describe(covers([rule(row) for row in owned], [rule(wanted)])) == missing
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rule_included_whole_is_included_piece_by_piece(seed: int) -> None:
+    chance, included = Random(seed), 0
+    for _ in range(2000):
+        owned, wanted = [a_rule(chance) for _ in range(chance.randint(1, 3))], a_rule(chance)
+        pieces = [p for p in rbac_rules._pieces(wanted) if not any(rbac_rules._rule_covers(o, p) for o in owned)]
+        assert covers(owned, [wanted]) == pieces
+        included += not pieces
+    assert included > 100

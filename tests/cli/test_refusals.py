@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podium.cli import turns
 from podium.cli.arguments import run
-from podium.cli.refusal import Refusal
 from tests.cli.clusters import make_cluster
 
 Prepare = Callable[[Path, pytest.MonkeyPatch], None]
@@ -124,14 +122,6 @@ def test_ports_that_others_have(directory: Path, capsys: pytest.CaptureFixture[s
         f"podium: port {port} is in use by another program: end that program, or start a cluster on its own ports with another --data-dir\n"
     )
     assert os.listdir(directory / "run") == []
-
-
-def test_only_one_command_at_a_time(directory: Path) -> None:
-    directory.mkdir()
-    with turns.turn(directory), pytest.raises(Refusal, match="at work on"), turns.turn(directory, patience_s=0.05):
-        pass
-    with turns.turn(directory, patience_s=0.05):
-        pass
 
 
 def test_an_empty_data_directory_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
 """kill -9 of any process of a cluster at random moments, under 2,000 concurrent writers: supervisor, control plane, node agent, simulated
-nodes, containerd.
+nodes, containerd, a pod's shim.
 
 What was acknowledged (201) is there afterwards. A watcher that always resumes from the last revision it saw hears of every object exactly
 once: no gap, no repetition, no "expired". Deployments that are scaled in between converge, on pods of this machine and on simulated nodes.
@@ -24,6 +24,7 @@ import pytest
 
 from podium.cli import processes
 from podium.cli.cluster import Cluster, require
+from podium.cli.processes import Process
 from podium.client.https import Endpoint, HttpsClient
 from podium.node.runtime import remains
 from podium.objects.resources import resource
@@ -137,12 +138,22 @@ async def scale(client: HttpsClient, name: str, replicas: int) -> None:
     await until_done(partial(client.patch, DEPLOYMENTS, name, {"spec": {"replicas": replicas}}, "default"))
 
 
+def shims(cluster: Cluster) -> list[int]:
+    return remains.process_shims(cluster.processes_dir) if RUNTIME == "process" else remains.containerd_shims(cluster.runtime_socket)
+
+
+def victims(cluster: Cluster) -> list[Process]:
+    """The cluster's processes, and one shim."""
+    found = [Process("shim", pid, ticks, (), 0.0) for pid in shims(cluster) if (ticks := processes.start_ticks(pid)) is not None]
+    return processes.living(cluster) + found[:1]
+
+
 async def kill_some(cluster: Cluster, draw: random.Random, findings: Findings) -> None:
     """One process, or now and then two at the same moment."""
     count = draw.choice((1, 1, 2))
-    while len(victims := processes.living(cluster)) <= count:
+    while len(living := victims(cluster)) <= count:
         await asyncio.sleep(0.05)
-    for victim in draw.sample(victims, count):
+    for victim in draw.sample(living, count):
         with processes.pidfd_of(victim) as descriptor:
             if descriptor is not None:
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
@@ -187,9 +198,8 @@ async def unconverged(cluster: Cluster, client: HttpsClient, wanted: dict[str, i
     expected = Counter([*processes.wanted(cluster), processes.SUPERVISOR])
     if leftovers.roles(cluster) != expected:
         found.append(f"processes: {dict(leftovers.roles(cluster))}, expected {dict(expected)}")
-    shims = remains.process_shims(cluster.processes_dir) if RUNTIME == "process" else remains.containerd_shims(cluster.runtime_socket)
-    if len(shims) != wanted["real"]:
-        found.append(f"{len(shims)} shims for {wanted['real']} pods")
+    if len(shims(cluster)) != wanted["real"]:
+        found.append(f"{len(shims(cluster))} shims for {wanted['real']} pods")
     return found
 
 

@@ -50,3 +50,23 @@ def test_params_have_types() -> None:
 )
 def test_common_expressions_fit(expression: str) -> None:
     assert expression_warnings(policy(expression, resources=("deployments", "pods", "services")), builtin()) == []
+
+
+def test_custom_kinds_are_checked_too() -> None:
+    from podium.objects.custom.kind import CustomKind
+
+    node = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": node}}
+    names = {"kind": "Thing", "plural": "things"}
+    definition = {
+        "metadata": {"name": "things.example.com"},
+        "spec": {"group": "example.com", "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+    value = policy("object.spec.size > 'a'", resources=("things",))
+    value["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"] = ["example.com"]
+    (warning,) = expression_warnings(value, [CustomKind(definition, "v1").resource()])
+    assert warning["warning"].startswith(
+        "example.com/v1, Kind=Thing: ERROR: <input>:1:18: found no matching overload for '_>_' applied to '(int, string)'"
+    )
+    value["spec"]["validations"][0]["expression"] = "object.spec.size > 1 && object.metadata.labels['a'] != ''"
+    assert expression_warnings(value, [CustomKind(definition, "v1").resource()]) == []

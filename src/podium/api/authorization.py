@@ -8,7 +8,7 @@ Source: k8s.io/apiserver pkg/authorization/union, pkg/endpoints/filters/authoriz
 from podium.api.attributes import Attributes, Decision, attributes_of, forbidden
 from podium.api.node_authorizer import NodeAuthorizer, is_node
 from podium.api.rbac import Rbac
-from podium.api.request import Request
+from podium.api.request import Request, User
 from podium.store.interface import Store
 
 MASTERS = "system:masters"
@@ -36,6 +36,10 @@ class Authorizer:
     def authorize_creation(self, request: Request) -> None:
         """For a request of another verb that turns out to create its object (apply). Raises Forbidden."""
         self.require(attributes_of(request, "create")._replace(name=request.name))
+
+    def authorize_path(self, user: User, verb: str, path: str) -> None:
+        """For a document, which no resource's URL names. Raises Forbidden."""
+        self.require(Attributes(user, verb, path=path))
 
     def require(self, attributes: Attributes) -> None:
         """Raises Forbidden."""

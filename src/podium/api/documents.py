@@ -1,12 +1,14 @@
 """What is served beside resources: health, version, discovery, OpenAPI. Documents are made once per catalogue and kept as bytes."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from podium.api import discovery, openapi
-from podium.api.discovery import Document
 from podium.objects.resources import Catalog
 from podium.objects.status import NotFound
 from podium.world.http_server import HttpRequest, Response
+
+if TYPE_CHECKING:
+    from podium.api.discovery import Document
 
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff"))
 _JSON = b"application/json"
@@ -19,6 +21,7 @@ def health(http: HttpRequest, *, ready: bool) -> Response:
     if root == "readyz":
         checks["informer-sync"] = ready
         checks["poststarthook/start-service-pools"] = ready
+        checks["poststarthook/rbac/bootstrap-roles"] = ready
     if check:
         if check not in checks:
             return Response(404, b"404 page not found\n", _TEXT)
@@ -40,7 +43,9 @@ def health(http: HttpRequest, *, ready: bool) -> Response:
 class Documents:
     """Discovery, OpenAPI and /version for one catalogue. `join` adds what others serve: (path, accept, own document) -> document."""
 
-    def __init__(self, catalog: Catalog, join: Callable[[str, str, Document | None], Document | None]) -> None:
+    def __init__(self, catalog: Catalog, join: "Callable[[str, str, Document | None], Document | None]") -> None:
+        from podium.api import discovery, openapi  # not before somebody asks: a start does without them
+
         self._join = join
         self._discovery = discovery.Documents(catalog)
         self._openapi = openapi.Documents(catalog)

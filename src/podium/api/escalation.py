@@ -11,7 +11,7 @@ from typing import Any
 from podium.api.attributes import Attributes
 from podium.api.authorization import MASTERS, Authorizer
 from podium.api.rbac import GROUP
-from podium.api.rbac_rules import covers, describe
+from podium.api.rbac_rules import PIECES_MAX, TooManyPermissions, covers, describe
 from podium.api.request import Request
 from podium.objects.status import Forbidden, qualified, resource_details
 
@@ -71,7 +71,10 @@ def _check_binding(authorizer: Authorizer, request: Request, new: Object) -> Non
 def _confirm(authorizer: Authorizer, request: Request, rules: list[Object]) -> None:
     user = request.user
     owned, problem = authorizer.rbac.rules_for(user, request.namespace or "")
-    lacking = covers(owned, rules)
+    try:
+        lacking = covers(owned, rules)
+    except TooManyPermissions:
+        raise _forbidden(request, f"the rules speak of more than {PIECES_MAX} permissions, which is more than are compared") from None
     if not lacking:
         return
     groups = "[" + " ".join(f'"{g}"' for g in user.groups) + "]"

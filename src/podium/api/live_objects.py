@@ -29,6 +29,7 @@ class LiveObjects(Generic[T]):
         self._resource = resource
         self._compile = compile
         self._by_namespace: dict[str, dict[str, T]] = {}
+        self._unsorted: set[str] = set()
         self._touched: set[tuple[str, str]] | None = set()
         self.generation = 0
 
@@ -43,14 +44,21 @@ class LiveObjects(Generic[T]):
         self._touched = None
 
     def within(self, namespace: str) -> Mapping[str, T]:
-        """By name, in the order of the names."""
-        return self._by_namespace.get(namespace) or {}
+        """By name, in the order of the names. Not to be iterated across an await."""
+        items = self._by_namespace.get(namespace)
+        if items is None:
+            return {}
+        if namespace in self._unsorted:
+            self._unsorted.discard(namespace)
+            items = self._by_namespace[namespace] = dict(sorted(items.items()))
+        return items
 
     def get(self, name: str, namespace: str = "") -> T | None:
-        return self.within(namespace).get(name)
+        items = self._by_namespace.get(namespace)
+        return items.get(name) if items is not None else None
 
     def all(self) -> list[T]:
-        return [item for namespace in sorted(self._by_namespace) for item in self._by_namespace[namespace].values()]
+        return [item for namespace in sorted(self._by_namespace) for item in self.within(namespace).values()]
 
     def _changed(self, events: list[Event]) -> None:
         for event in events:
@@ -61,18 +69,24 @@ class LiveObjects(Generic[T]):
             self._set(*place, None if event.deleted else value)
 
     def _set(self, namespace: str, name: str, value: Object | None) -> None:
-        items = dict(self._by_namespace.get(namespace, {}))
-        items.pop(name, None)
-        if value is not None:
-            try:
-                items[name] = self._compile(value)
-            except (ValueError, StatusError) as error:
-                log.error("an object is not acted on", resource=self._resource.plural, name=name, error=str(error))
-        if items:
-            self._by_namespace[namespace] = dict(sorted(items.items()))
+        items = self._by_namespace.setdefault(namespace, {})
+        if name not in items:
+            self._unsorted.add(namespace)
+        if value is None:
+            items.pop(name, None)
         else:
-            self._by_namespace.pop(namespace, None)
+            self._add(items, name, value)
+        if not items:
+            del self._by_namespace[namespace]
+            self._unsorted.discard(namespace)
         self.generation += 1
+
+    def _add(self, items: dict[str, T], name: str, value: Object) -> None:
+        try:
+            items[name] = self._compile(value)
+        except (ValueError, StatusError) as error:
+            items.pop(name, None)
+            log.error("an object is not acted on", resource=self._resource.plural, name=name, error=str(error))
 
     @staticmethod
     def _place(value: Object) -> tuple[str, str]:

@@ -8,6 +8,7 @@ Source: k8s.io/kubernetes pkg/registry/core/pod/strategy.go (LogLocation, ExecLo
 
 import asyncio
 import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from podium.api.core import Core, Object
@@ -17,7 +18,9 @@ from podium.objects.status import BadRequest, MethodNotAllowed, NotFound, Server
 from podium.world.http_client import HttpClient, HttpResponse
 from podium.world.http_server import Connection, HttpRequest, Response
 from podium.world.supervisor import Supervisor
-from podium.world.websocket import WebSocket, is_handshake, offered_protocols
+
+if TYPE_CHECKING:
+    from podium.world.websocket import WebSocket
 
 _LOG_OPTIONS = (
     "follow",
@@ -104,6 +107,8 @@ class NodeProxy:
         return None
 
     async def _stream(self, client: HttpClient, path: str, http: HttpRequest, connection: Connection) -> Response | None:
+        from podium.world.websocket import is_handshake, offered_protocols
+
         upgrade = is_handshake(http.headers)
         offered = [p for p in offered_protocols(http.headers) if p in _PROTOCOLS] if upgrade else list(_PROTOCOLS)
         if not offered:
@@ -147,10 +152,10 @@ def _refused(status: int, body: bytes) -> StatusError:
     return BadRequest(text) if 400 <= status < 500 else ServerError(text or f"the node answered {status}")
 
 
-async def _splice(left: WebSocket, right: WebSocket) -> None:
+async def _splice(left: "WebSocket", right: "WebSocket") -> None:
     """Passes messages on in both directions until one side ends, then closes the other."""
 
-    async def carry(source: WebSocket, sink: WebSocket) -> None:
+    async def carry(source: "WebSocket", sink: "WebSocket") -> None:
         while (message := await source.receive()) is not None:
             sink.send(message[1])
             await sink.drain()

@@ -12,6 +12,8 @@ from typing import Any
 
 Object = dict[str, Any]
 
+PIECES_MAX = 10_000
+
 
 class _Rule:
     __slots__ = ("groups", "names", "verbs")
@@ -59,9 +61,36 @@ def _url_covers(owned: str, path: str) -> bool:
     return owned == "*" or owned == path or (owned.endswith("*") and path.startswith(owned.rstrip("*")))
 
 
+class TooManyPermissions(Exception):
+    """Rules that speak of more than PIECES_MAX single permissions which no one rule includes."""
+
+
 def covers(owned: Sequence[Object], wanted: Iterable[Object]) -> list[Object]:
-    """The single permissions of `wanted` that no rule of `owned` includes."""
-    return [piece for rule in wanted for piece in _pieces(rule) if not any(_rule_covers(o, piece) for o in owned)]
+    """The single permissions of `wanted` that no rule of `owned` includes. Raises TooManyPermissions."""
+    rest = [rule for rule in wanted if not any(_includes(o, rule) for o in owned)]
+    if sum(_size(rule) for rule in rest) > PIECES_MAX:
+        raise TooManyPermissions
+    return [piece for rule in rest for piece in _pieces(rule) if not any(_rule_covers(o, piece) for o in owned)]
+
+
+def _size(rule: Object) -> int:
+    words = [len(rule.get(f) or ()) for f in ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")]
+    return words[0] * (words[1] * words[2] * max(1, words[3]) + words[4])
+
+
+def _includes(owned: Object, rule: Object) -> bool:
+    """Whether one rule includes another whole: the usual case, told without taking it to pieces."""
+    verbs, groups = owned.get("verbs") or (), owned.get("apiGroups") or ()
+    if "*" not in verbs and any(v not in verbs for v in rule.get("verbs") or ()):
+        return False
+    if urls := rule.get("nonResourceURLs"):
+        return not rule.get("resources") and all(any(_url_covers(o, u) for o in owned.get("nonResourceURLs") or ()) for u in urls)
+    if "*" not in groups and any(g not in groups for g in rule.get("apiGroups") or ()):
+        return False
+    names, resources = owned.get("resourceNames") or (), owned.get("resources") or ()
+    if names and not (rule.get("resourceNames") and all(n in names for n in rule["resourceNames"])):
+        return False
+    return all(_resource_covers(resources, r) for r in rule.get("resources") or ())
 
 
 def _pieces(rule: Object) -> Iterator[Object]:

@@ -5,11 +5,10 @@ Tables and metadata-only forms are built from the decoded objects.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from podium.api import tables
 from podium.api.negotiation import Form
 from podium.api.request import ListResult, ObjectResult, Request
 from podium.objects import conversion
@@ -17,6 +16,9 @@ from podium.objects.resources import Resource
 from podium.objects.status import BadRequest
 from podium.store.record import Record
 from podium.world.http_server import Response, frame
+
+if TYPE_CHECKING:
+    from podium.api.tables import Printer
 
 Object = dict[str, Any]
 
@@ -97,7 +99,7 @@ def _include(request: Request) -> str:
     return include
 
 
-def _row(value: Object, printer: tables.Printer, now: datetime, include: str) -> Object:
+def _row(value: Object, printer: "Printer", now: datetime, include: str) -> Object:
     row: Object = {"cells": printer.cells(value, now)}
     if conditions := printer.conditions(value):
         row["conditions"] = conditions
@@ -108,6 +110,8 @@ def _row(value: Object, printer: tables.Printer, now: datetime, include: str) ->
 
 def _table(request: Request, items: Sequence[Object], metadata: Object, now: datetime, *, columns: bool = True) -> Object:
     kind = "Scale" if request.subresource == "scale" else ""
+    from podium.api import tables  # not before somebody asks for one
+
     printer, include = tables.printer(request.resource, kind), _include(request)
     shown = [conversion.from_storage(request.resource, v) for v in items] if request.resource.storage_api_version else items
     rows = [_row(value, printer, now, include) for value in shown]

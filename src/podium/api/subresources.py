@@ -7,6 +7,7 @@ Source: k8s.io/kubernetes pkg/registry/core/pod/storage (binding, eviction), pkg
 from typing import Any
 
 from podium.api import deleting, writing
+from podium.api.admission import admit, approve
 from podium.api.core import Core, Object
 from podium.api.custom import scaling
 from podium.api.node_restriction import check_delete
@@ -25,8 +26,15 @@ from podium.objects.status import (
 )  # fmt: skip
 
 
+async def _admit(core: Core, request: Request) -> None:
+    """The body of a create on a subresource passes admission, too."""
+    await admit(core, request, request.value, None)
+    await approve(core, request, request.value, None)
+
+
 async def bind(core: Core, request: Request) -> ObjectResult:
     """Sets the node of a pod that has none. Also where the scheduler's decision becomes the pod's PodScheduled condition."""
+    await _admit(core, request)
     binding = request.value
     target = binding.get("target") or {}
     node = target.get("name", "")
@@ -85,6 +93,7 @@ async def _replace(core: Core, request: Request, compute: writing.Change, *, dry
 
 async def evict(core: Core, request: Request) -> ObjectResult:
     """Deletes a pod unless a disruption budget forbids it now (429)."""
+    await _admit(core, request)
     eviction = request.value
     check_delete(core.authorizer, request)
     record = await core.fetch(request)

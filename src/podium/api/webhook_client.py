@@ -74,11 +74,14 @@ class WebhookClient:
         client, target, host = await self._client(place)
         headers = {"content-type": "application/json", "accept": "application/json, */*", "user-agent": "kube-apiserver-admission"}
         head = f'Post "{place.shown(timeout_s)}": '
+        data, target = orjson.dumps(body), f"{target}?timeout={timeout_s}s"
         try:
-            answer = await client.request("POST", f"{target}?timeout={timeout_s}s", orjson.dumps(body), headers, timeout_s=timeout_s)
+            answer = await _request_again(client, target, data, headers, timeout_s)
         except TimeoutError as error:
             raise CallFailed(f"{head}context deadline exceeded") from error
         except ConnectionRefusedError as error:
+            if type(error.__cause__).__name__ == "gaierror":
+                raise CallFailed(f"{head}dial tcp: lookup {client.host}: no such host") from error
             raise CallFailed(f"{head}dial tcp {host}: connect: connection refused") from error
         except ConnectionAbortedError as error:
             raise CallFailed(f"{head}{_of_tls(error)}") from error
@@ -112,6 +115,14 @@ class WebhookClient:
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+
+
+async def _request_again(client: HttpClient, target: str, body: bytes, headers: dict[str, str], timeout_s: int) -> HttpResponse:
+    """Once more when the connection was cut off: it may have been a kept one that the server was just closing."""
+    try:
+        return await client.request("POST", target, body, headers, timeout_s=timeout_s)
+    except ConnectionResetError:
+        return await client.request("POST", target, body, headers, timeout_s=timeout_s)
 
 
 def _context(ca: bytes) -> ssl.SSLContext:

@@ -14,7 +14,6 @@ from podium.api import field_management
 from podium.api.admission import admit, approve
 from podium.api.core import Core, Object, Reservation, Strategy
 from podium.api.escalation import check_grant
-from podium.api.node_restriction import check_write
 from podium.api.request import ObjectResult, Request
 from podium.objects import conversion, patches, values
 from podium.objects.cause import Cause, invalid_error
@@ -86,7 +85,6 @@ async def _create_once(core: Core, request: Request, new: Object, *, applied: bo
         field_management.track(request, new, None, metadata["creationTimestamp"])
     if request.missing:
         _judge(request, new, None, kind.validate_create(resource, new))
-    check_write(core.authorizer, request, new, None)
     check_grant(core.authorizer, request, new, None)
     await admit(core, request, new, None)
     _judge(request, new, None, kind.validate_create(resource, new))
@@ -292,7 +290,6 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
         field_management.track(request, new, old, core.world.clock.timestamp())
     if request.missing:
         _judge(request, new, old, kind.validate_update(resource, new, old, request.subresource))
-    check_write(core.authorizer, request, new, old)
     check_grant(core.authorizer, request, new, old)
     await admit(core, request, new, old)
     _judge(request, new, old, kind.validate_update(resource, new, old, request.subresource))

@@ -52,12 +52,13 @@ def _locked(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Within it SIGINT, SIGTERM and SIGHUP raise Interrupted."""
+    """Within it SIGINT, SIGTERM and SIGHUP raise Interrupted; SIGHUP not under `nohup`, which has it ignored."""
 
     def interrupt(*_: object) -> None:
         raise Interrupted
 
-    before = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

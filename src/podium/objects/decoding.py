@@ -21,7 +21,6 @@ import orjson
 from podium.objects.protobuf import MEDIA_TYPE as PROTOBUF
 from podium.objects.protobuf import ProtobufError, read_protobuf
 from podium.objects.status import BadRequest, TooLarge, UnsupportedMediaType
-from podium.objects.yaml_values import YamlError, read_yaml
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 DEPTH_MAX = 200
@@ -200,6 +199,8 @@ def _collect_duplicates(node: Any, path: str, report: Callable[[str], None]) -> 
 
 
 def _decode_yaml(body: bytes, kind: str) -> Decoded:
+    from podium.objects.yaml_values import YamlError, read_yaml  # programs speak JSON: the parser is loaded for people
+
     try:
         value, duplicates = read_yaml(body, depth_max=DEPTH_MAX, nodes_max=NODES_MAX)
     except YamlError as error:

@@ -5,8 +5,9 @@ Source: k8s.io/apiserver pkg/admission/plugin/policy/validating/typechecking.go.
 
 from collections.abc import Iterable
 
-from podium.objects import cel, schema
+from podium.objects import cel
 from podium.objects.cel.types import DYN, Type
+from podium.objects.kinds import schema_of
 from podium.objects.policy_expressions import Scope, compile_variables
 from podium.objects.resources import Resource
 from podium.objects.values import Object
@@ -17,10 +18,11 @@ TYPES_MAX = 10
 
 def expression_warnings(policy: Object, resources: Iterable[Resource]) -> list[Object]:
     """The `status.typeChecking.expressionWarnings`; `resources` are those served."""
-    spec = policy["spec"]
-    kinds = [(kind, type_) for kind in _kinds(spec, list(resources)) if (type_ := _type(*kind)) is not None]
-    params = spec.get("paramKind")
-    params_type = None if params is None else _type(params.get("apiVersion", ""), params.get("kind", ""))
+    spec, served = policy["spec"], list(resources)
+    kinds = [((r.api_version, r.kind), type_) for r in _matching(spec, served) if (type_ := _type(r)) is not None]
+    params = spec.get("paramKind") or {}
+    wanted = (params.get("apiVersion"), params.get("kind"))
+    params_type = next((_type(r) for r in served if (r.api_version, r.kind) == wanted), None)
     warnings: list[Object] = []
     for i, validation in enumerate(spec.get("validations") or ()):
         for field in ("expression", "messageExpression"):
@@ -42,21 +44,21 @@ def _check(expression: str, spec: Object, kinds: list[tuple[tuple[str, str], Typ
     return "\n".join(found)
 
 
-def _kinds(spec: Object, resources: list[Resource]) -> list[tuple[str, str]]:
-    """(apiVersion, kind), sorted by group, version, kind. A rule with a wildcard says nothing of kinds."""
-    found: set[tuple[str, str, str]] = set()
+def _matching(spec: Object, resources: list[Resource]) -> list[Resource]:
+    """Sorted by group, version, kind. A rule with a wildcard says nothing of kinds."""
+    found: dict[tuple[str, str, str], Resource] = {}
     for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
         groups, versions = rule.get("apiGroups") or [], rule.get("apiVersions") or []
         plurals = [r for r in rule.get("resources") or () if "*" not in r and "/" not in r]
         if any("*" in name for name in (*groups, *versions)):
             continue
         matching = [r for r in resources if r.group in groups and r.version in versions and r.plural in plurals]
-        found.update((r.group, r.version, r.kind) for r in matching[:TYPES_MAX])
-    return [(f"{group}/{version}" if group else version, kind) for group, version, kind in sorted(found)]
+        found.update(((r.group, r.version, r.kind), r) for r in matching[:TYPES_MAX])
+    return [found[key] for key in sorted(found)]
 
 
-def _type(api_version: str, kind: str) -> Type | None:
+def _type(resource: Resource) -> Type | None:
     try:
-        return cel.resource_type(schema.load(api_version, kind))
+        return cel.resource_type(schema_of(resource, resource.api_version))
     except KeyError:
         return None

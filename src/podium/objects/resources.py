@@ -103,32 +103,32 @@ class Catalog:
         self._by_kind: dict[tuple[str, str], Resource] = {}
         self._listeners: dict[Callable[[], None], None] = {}
         self.generation = 0
-        for resource in resources:
-            self.add(resource)
+        self.change((), resources)
 
     def add(self, resource: Resource) -> None:
-        self.generation += 1
-        self._by_url[resource.group, resource.version, resource.plural] = resource
-        self._by_kind[resource.api_version, resource.kind] = resource
-        self._tell()
+        self.change((), (resource,))
 
     def remove(self, resource: Resource) -> None:
-        """No effect when another one has taken its place."""
+        self.change((resource,), ())
+
+    def change(self, removed: Iterable[Resource], added: Iterable[Resource]) -> None:
+        """In one step for those who follow. Nothing is removed in whose place there is another one by now."""
         self.generation += 1
-        if self._by_url.get((resource.group, resource.version, resource.plural)) is resource:
-            del self._by_url[resource.group, resource.version, resource.plural]
-        if self._by_kind.get((resource.api_version, resource.kind)) is resource:
-            del self._by_kind[resource.api_version, resource.kind]
-        self._tell()
+        for resource in removed:
+            if self._by_url.get((resource.group, resource.version, resource.plural)) is resource:
+                del self._by_url[resource.group, resource.version, resource.plural]
+            if self._by_kind.get((resource.api_version, resource.kind)) is resource:
+                del self._by_kind[resource.api_version, resource.kind]
+        for resource in added:
+            self._by_url[resource.group, resource.version, resource.plural] = resource
+            self._by_kind[resource.api_version, resource.kind] = resource
+        for listener in list(self._listeners):
+            listener()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls `listener` after each change; returns its cancellation."""
         self._listeners[listener] = None
         return lambda: self._listeners.pop(listener, None)
-
-    def _tell(self) -> None:
-        for listener in list(self._listeners):
-            listener()
 
     def lookup(self, group: str, version: str, plural: str) -> Resource | None:
         return self._by_url.get((group, version, plural))

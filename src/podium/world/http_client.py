@@ -12,12 +12,14 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from podium.world.raw_stream import RawStream
-from podium.world.websocket import WebSocket, accept_key
+
+if TYPE_CHECKING:
+    from podium.world.websocket import WebSocket
 
 RESPONSE_BYTES_MAX = 512 * 1024 * 1024
 STREAM_BUFFER_BYTES_MAX = 4 * 1024 * 1024
@@ -157,6 +159,8 @@ class _Exchange(asyncio.Protocol):
             if rest:
                 self.raw.data_received(rest)
             return
+        from podium.world.websocket import WebSocket
+
         self.websocket = WebSocket(self, client=True, protocol=self.headers.get("sec-websocket-protocol", ""))
         if rest:
             self.websocket.data_received(rest)
@@ -286,7 +290,7 @@ class HttpClient:
 
     async def websocket(
         self, target: str, protocols: tuple[str, ...] = (), headers: dict[str, str] | None = None
-    ) -> WebSocket | HttpResponse:
+    ) -> "WebSocket | HttpResponse":
         """An open WebSocket, or the server's refusal."""
         key = base64.b64encode(os.urandom(16)).decode()
         handshake = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-version": "13", "sec-websocket-key": key}
@@ -305,6 +309,8 @@ class HttpClient:
         except BaseException:
             self._drop(exchange)
             raise
+        from podium.world.websocket import accept_key
+
         if exchange.headers.get("sec-websocket-accept") != accept_key(key):
             self._drop(exchange)
             raise ConnectionResetError("the server's WebSocket handshake is wrong")

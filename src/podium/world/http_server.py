@@ -19,14 +19,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote
 
 import httptools
 
 from podium.world.http_messages import Headers, HttpRequest, Peer, Response, frame, head_of, keep_alive, peer_of
 from podium.world.raw_stream import RawStream
-from podium.world.websocket import WebSocket, accept_head
+
+if TYPE_CHECKING:
+    from podium.world.websocket import WebSocket
 
 HEADER_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 3 * 1024 * 1024
@@ -473,8 +475,10 @@ class Connection(asyncio.Protocol):
         self.write(head)
         return Stream(self)
 
-    async def accept_websocket(self, request: HttpRequest, protocol: str = "") -> WebSocket:
+    async def accept_websocket(self, request: HttpRequest, protocol: str = "") -> "WebSocket":
         """Answers 101 with `protocol` as the agreed subprotocol. Raises ValueError when the request is not a WebSocket handshake."""
+        from podium.world.websocket import WebSocket, accept_head  # most connections never become one
+
         self.write(accept_head(request.headers, protocol))
         socket = self._websocket = WebSocket(self, client=False)
         return socket

@@ -44,6 +44,11 @@ class HookServer:
         self._server = HttpServer(self._handle, tls)
         self.port = await self._server.listen("127.0.0.1", 0)
 
+    def drop_connections(self) -> None:
+        """As a server that closes idle ones."""
+        for connection in list(self._server.connections):
+            connection.abort()
+
     async def stop(self) -> None:
         await self._server.close()
 

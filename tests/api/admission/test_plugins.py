@@ -1,5 +1,6 @@
 """The smaller plugins: priority, service account, default classes, resize, runtime class."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -73,6 +74,18 @@ async def test_an_account_can_limit_its_pods_to_its_secrets(client: InProcessCli
     value["spec"]["containers"][0]["env"] = [{"name": "E", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k"}}}]
     with pytest.raises(Forbidden, match=r'container c with envVar E referencing secret\.secretName="other" is not allowed'):
         await client.create(PODS, value)
+
+
+async def test_the_first_pod_of_a_namespace_waits_for_its_account(client: InProcessClient) -> None:
+    await client.create(resource("namespaces"), {"metadata": {"name": "n"}})
+    value = pod("p")
+    value["metadata"]["namespace"] = "n"
+    made = asyncio.ensure_future(client.create(PODS, value))
+    await asyncio.sleep(0.01)
+    await client.create(ACCOUNTS, {"metadata": {"name": "default", "namespace": "n"}})
+    assert (await made)["spec"]["serviceAccountName"] == "default"
+    with pytest.raises(Forbidden, match='error looking up service account n/other: serviceaccount "other" not found'):
+        await client.create(PODS, {**value, "spec": {**value["spec"], "serviceAccountName": "other"}})
 
 
 def claim(name: str, size: str = "1Gi", **spec: Any) -> dict[str, Any]:

@@ -1,16 +1,20 @@
 """ResourceQuota: what counts for what, and that nobody gets more, however many ask at once."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from podium.api.authority import Authority
 from podium.client.in_process import InProcessClient
-from podium.control_plane import ControlPlane
+from podium.control_plane import ControlPlane, build
 from podium.objects import quotas
 from podium.objects.quantities import NANO
 from podium.objects.resources import resource
 from podium.objects.status import Forbidden, Invalid
+from podium.store.sqlite import SqliteStore
+from podium.world.real import RealWorld
 from tests.api.objects import configmap, pod, service
 
 PODS, QUOTAS, CONFIGMAPS, SERVICES = resource("pods"), resource("resourcequotas"), resource("configmaps"), resource("services")
@@ -138,3 +142,28 @@ def test_what_an_object_counts_for() -> None:
         "count/services": NANO, "services": NANO, "services.nodeports": 2 * NANO, "services.loadbalancers": NANO,
     }  # fmt: skip
     assert quotas.usage_of("apps", "deployments", {"metadata": {}}) == {"count/deployments.apps": NANO}
+
+
+async def test_nothing_is_exceeded_on_disk_either(authority: Authority, tmp_path: Path) -> None:
+    """Commits are gathered there, so a write waits between its check and its end; deletions come between."""
+    plane = await build(
+        SqliteStore.open(tmp_path / "store.db"), RealWorld(), service_cidr="10.96.0.0/24", signing_key=authority.service_account_key
+    )
+    client = plane.client()
+    await client.create(QUOTAS, quota(hard={"configmaps": "5"}))
+    most = 0
+
+    async def write(name: str) -> None:
+        nonlocal most
+        try:
+            await client.create(CONFIGMAPS, configmap(name))
+        except Forbidden:
+            return
+        most = max(most, len((await client.list(CONFIGMAPS, "default")).items))
+        await client.delete(CONFIGMAPS, name, "default")
+
+    for wave in range(3):
+        await asyncio.gather(*(write(f"c{wave}-{i}") for i in range(20)))
+    assert most == 5
+    assert plane.server.core.admission.quotas.within("default")["q"].used("configmaps") == 0
+    await plane.stop()

@@ -13,12 +13,13 @@ from podium.api.encoding import encode
 from podium.api.request import Request, User
 from podium.client.in_process import InProcessClient
 from podium.control_plane import ControlPlane
-from podium.objects.resources import resource
+from podium.objects.resources import Resource, resource
 from podium.objects.status import BadRequest, Forbidden, Invalid, ServerError, StatusError
 from podium.objects.values import copy
 from podium.world.http_server import Response
 from tests.api.admission.hooks import ALLOW, HookServer, configuration, deny, patch
 from tests.api.objects import configmap, pod, service
+from tests.api.test_server import Live, live  # noqa: F401  # a fixture
 
 GROUP = "admissionregistration.k8s.io"
 MUTATING, VALIDATING = resource("mutatingwebhookconfigurations", GROUP), resource("validatingwebhookconfigurations", GROUP)
@@ -170,6 +171,15 @@ async def test_a_webhook_that_cannot_be_asked_refuses_or_is_passed_over(client: 
     )
     await client.patch(VALIDATING, "v", [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}], type="json")
     await client.create(CONFIGMAPS, configmap("a"))
+
+
+async def test_a_connection_that_the_webhook_closed_meanwhile_costs_nothing(client: InProcessClient, hooks: HookServer) -> None:
+    hooks.paths["/v"] = lambda request: ALLOW
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v")))
+    for name in ("a", "b", "c"):
+        await client.create(CONFIGMAPS, configmap(name))
+        hooks.drop_connections()
+    assert len(hooks.asked) == 3
 
 
 @pytest.mark.slow
@@ -372,3 +382,97 @@ async def test_a_condition_that_fails_refuses_or_skips(client: InProcessClient, 
     await client.patch(VALIDATING, "v", [{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"}], type="json")
     await client.create(CONFIGMAPS, configmap("a", k="v"))
     assert hooks.asked == []
+
+
+@pytest.mark.conformance(SUITE + "should be able to deny attaching pod [Conformance]")
+async def test_a_connection_can_be_denied(live: Live, hooks: HookServer) -> None:  # noqa: F811  # the fixture
+    client = live.plane.client()
+    hooks.paths["/v"] = lambda request: deny("attaching to pod 'a' is not allowed")
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "pods/attach", "CONNECT")))
+    await client.create(PODS, pod("a"))
+    answer = await live.ask("GET", "/api/v1/namespaces/default/pods/a/attach?container=c&stdin=true")
+    assert answer.status == 400 and b"attaching to pod 'a' is not allowed" in answer.body
+    _, asked = hooks.asked[-1]
+    assert (asked["kind"]["kind"], asked["subResource"], asked["operation"]) == ("PodAttachOptions", "attach", "CONNECT")
+    assert asked["object"] == {"kind": "PodAttachOptions", "apiVersion": "v1", "stdin": True, "container": "c"}
+
+
+async def test_an_eviction_and_a_binding_can_be_denied(client: InProcessClient, hooks: HookServer) -> None:
+    hooks.paths["/v"] = lambda request: deny(request["kind"]["kind"])
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "pods/binding pods/eviction")))
+    await client.create(PODS, pod("a"))
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n"}}
+    with pytest.raises(BadRequest, match="denied the request: Binding"):
+        await client.create(PODS, binding, "default", subresource="binding", name="a")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "a", "namespace": "default"}}
+    with pytest.raises(BadRequest, match="denied the request: Eviction"):
+        await client.create(PODS, eviction, "default", subresource="eviction", name="a")
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"data": {"type": "object", "properties": {"k": {"type": "string"}, "added": {"type": "string"}}}},
+}
+
+
+async def _define(client: InProcessClient, plane: ControlPlane, *versions: str) -> list[Resource]:
+    """Custom resources `things.example.com` in these versions; the first is stored."""
+    names = {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"}
+    served = [{"name": v, "served": True, "storage": v == versions[0], "schema": {"openAPIV3Schema": SCHEMA}} for v in versions]
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": served}
+    definitions = resource("customresourcedefinitions", "apiextensions.k8s.io")
+    await client.create(definitions, {"metadata": {"name": "things.example.com"}, "spec": spec})
+    found = [plane.server.core.catalog.lookup("example.com", version, "things") for version in versions]
+    return [f for f in found if f is not None]
+
+
+def thing(resource: Resource, name: str = "a", **data: str) -> dict[str, Any]:
+    return {"apiVersion": resource.api_version, "kind": "Thing", "metadata": {"name": name, "namespace": "default"}, "data": data}
+
+
+@pytest.mark.conformance(SUITE + "should be able to deny custom resource creation, update and deletion [Conformance]")
+async def test_custom_resources_can_be_denied(plane: ControlPlane, client: InProcessClient, hooks: HookServer) -> None:
+    (things,) = await _define(client, plane, "v1")
+    hooks.paths["/v"] = lambda request: (
+        deny("no") if "bad" in ((request["object"] or request["oldObject"]).get("data") or {}).values() else ALLOW
+    )
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "things", "CREATE UPDATE DELETE")))
+    with pytest.raises(BadRequest, match="denied the request: no"):
+        await client.create(things, thing(things, k="bad"))
+    await client.create(things, thing(things, k="good"))
+    with pytest.raises(BadRequest):
+        await client.patch(things, "a", {"data": {"k": "bad"}}, "default")
+    await client.delete(things, "a", "default")
+
+
+@pytest.mark.conformance(SUITE + "should mutate custom resource [Conformance]")
+@pytest.mark.conformance(SUITE + "should mutate custom resource with pruning [Conformance]")
+async def test_custom_resources_are_mutated_and_pruned(plane: ControlPlane, client: InProcessClient, hooks: HookServer) -> None:
+    (things,) = await _define(client, plane, "v1")
+    hooks.paths["/m"] = add_data(added="x", unknown="y")
+    await client.create(MUTATING, configuration("Mutating", "m", hooks.webhook("/m", "things")))
+    assert (await client.create(things, thing(things, k="v")))["data"] == {"k": "v", "added": "x"}
+
+
+@pytest.mark.conformance(SUITE + "should mutate custom resource with different stored version [Conformance]")
+async def test_a_custom_resource_is_shown_in_the_version_of_the_rule(
+    plane: ControlPlane, client: InProcessClient, hooks: HookServer
+) -> None:
+    v1, v2 = await _define(client, plane, "v1", "v2")
+    hooks.paths["/m"] = add_data(added="x")
+    hook = hooks.webhook("/m", "things", "CREATE UPDATE")
+    hook["rules"][0]["apiVersions"] = ["v2"]
+    await client.create(MUTATING, configuration("Mutating", "m", hook))
+    made = await client.create(v1, thing(v1, k="v"))
+    assert (made["apiVersion"], made["data"]) == ("example.com/v1", {"k": "v", "added": "x"})
+    _, asked = hooks.asked[-1]
+    assert (asked["kind"]["version"], asked["requestKind"]["version"], asked["object"]["apiVersion"]) == ("v2", "v1", "example.com/v2")
+    assert (await client.patch(v2, "a", {"data": {"k": "w"}}, "default"))["apiVersion"] == "example.com/v2"
+
+
+@pytest.mark.conformance(SUITE + "should deny crd creation [Conformance]")
+async def test_a_definition_can_be_denied(plane: ControlPlane, client: InProcessClient, hooks: HookServer) -> None:
+    hooks.paths["/v"] = lambda request: deny("no definitions")
+    await client.create(VALIDATING, configuration("Validating", "v", hooks.webhook("/v", "customresourcedefinitions")))
+    with pytest.raises(BadRequest, match="denied the request: no definitions"):
+        await _define(client, plane, "v1")

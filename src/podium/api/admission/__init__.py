@@ -27,6 +27,7 @@ from podium.api.admission.namespace_lifecycle import PROTECTED_NAMESPACES, check
 from podium.api.admission.plugin import Hold, Operation, Plan, Plugin, on, operation_of
 from podium.api.admission.state import AdmissionState
 from podium.api.core import Core, Object
+from podium.api.node_restriction import check_write
 from podium.api.request import Request
 from podium.objects.resources import Resource
 
@@ -42,12 +43,25 @@ def _created_in_namespaces(operation: Operation, resource: Resource, subresource
     return operation == "CREATE" and resource.namespaced and not subresource
 
 
+_BODIES = ("binding", "eviction")
+"""Subresources that are no part of the object; a node's evictions are looked at as deletions."""
+
+
+def _written_by_nodes(operation: Operation, resource: Resource, subresource: str) -> bool:
+    return operation in ("CREATE", "UPDATE") and subresource not in _BODIES
+
+
+async def _restrict_nodes(core: Core, request: Request, new: Object, old: Object | None) -> None:
+    check_write(core.authorizer, request, new, old)
+
+
 ORDER: tuple[Plugin, ...] = (
     Plugin("NamespaceLifecycle", _created_in_namespaces, mutate=namespace_lifecycle.check_namespace),
     Plugin("LimitRanger", on("CREATE", "pods"), mutate=limit_ranger.set_defaults, validate=limit_ranger.check),
     Plugin("LimitRanger", on("CREATE UPDATE", "persistentvolumeclaims"), validate=limit_ranger.check),
     Plugin("ServiceAccount", on("CREATE", "pods"), mutate=service_account.set_account, validate=service_account.check_account),
     Plugin("ServiceAccount", on("UPDATE", "pods", subresources=("ephemeralcontainers",)), validate=service_account.check_account),
+    Plugin("NodeRestriction", _written_by_nodes, mutate=_restrict_nodes),
     Plugin("TaintNodesByCondition", on("CREATE", "nodes"), mutate=node_taints.taint_new_node),
     Plugin("PodSecurity", on("CREATE UPDATE", "pods", subresources=("", "ephemeralcontainers", "resize")), validate=pod_security.check),
     Plugin("PodSecurity", on("CREATE UPDATE", "namespaces", *pod_security.TEMPLATES), validate=pod_security.check),

@@ -6,6 +6,8 @@ limits its pods to the Secrets it lists.
 Source: k8s.io/kubernetes plugin/pkg/admission/serviceaccount (admission.go: order, messages, names).
 """
 
+import asyncio
+
 from podium.api.admission.plugin import forbidden
 from podium.api.core import Core, Object
 from podium.api.request import Request
@@ -13,6 +15,8 @@ from podium.objects.resources import resource
 from podium.objects.values import copy
 
 TOKEN_EXPIRATION_S = 3607
+DEFAULT_TRIES, DEFAULT_PAUSE_S = 10, 0.1
+"""How long the first pods of a namespace wait for its default account, which a controller makes."""
 TOKEN_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _MIRROR = "kubernetes.io/config.mirror"
 _ENFORCED = "kubernetes.io/enforce-mountable-secrets"
@@ -51,6 +55,11 @@ async def check_account(core: Core, request: Request, new: Object | None, old: O
 
 async def _account(core: Core, request: Request, name: str) -> Object:
     record = await core.store.get(_ACCOUNTS.key(request.namespace, name))
+    for _ in range(DEFAULT_TRIES if record is None and name == "default" else 0):
+        await asyncio.sleep(DEFAULT_PAUSE_S)  # a new namespace gets its default account in a moment
+        record = await core.store.get(_ACCOUNTS.key(request.namespace, name))
+        if record is not None:
+            break
     if record is None:
         why = f'error looking up service account {request.namespace}/{name}: serviceaccount "{name}" not found'
         raise forbidden(request, why)

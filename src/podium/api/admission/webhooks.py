@@ -170,7 +170,7 @@ class Round:
                 raise _internal(
                     f'admission webhook "{hook.name}" attempted to modify the object, which is not supported for this operation'
                 )
-            changed = _patch(self._core, self._request, form, new, self._old, answer.patch)
+            changed = await _patch(self._core, self._request, form, new, self._old, answer.patch)
             self.changed = self.changed or changed
         note = {"configuration": hook.configuration, "webhook": hook.name, "mutated": changed}
         self._request.annotate(f"mutation.webhook.admission.k8s.io/round_{number}_index_{place}", orjson.dumps(note).decode())
@@ -184,9 +184,9 @@ class Round:
                 await self.call(hook, form, new, 1, place)
 
 
-def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patch: list[Object]) -> bool:
+async def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Object | None, patch: list[Object]) -> bool:
     """Changes `new` in place, as far as a webhook may; then it is what a client could have sent. Whether anything changed."""
-    shown = _shown(request, form, new)
+    shown = await _shown(core, request, form, new)
     assert shown is not None
     try:
         patched = patches.apply_json(shown, patch)
@@ -194,6 +194,8 @@ def _patch(core: "Core", request: Request, form: Resource, new: Object, old: Obj
         raise _internal(error.message) from error
     if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
         raise _internal("the patch of a webhook does not leave an object")
+    if form.custom is not None and form != request.resource:
+        form, patched = request.resource, await _in_version(core, request.resource, patched)
     return replace(core, request, form, new, old, patched)
 
 
@@ -204,6 +206,10 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
         from podium.api.subresources import set_replicas
 
         set_replicas(request.resource, new, (patched.get("spec") or {}).get("replicas", 0))
+        return new != before
+    if old is None and request.subresource:  # the body of a binding, an eviction, a token request: no stored object
+        new.clear()
+        new.update(patched)
         return new != before
     findings = kind_of(form).conform(patched)
     wrong = [cause for cause in findings.causes if cause.reason != "FieldValueRequired"]
@@ -269,7 +275,8 @@ async def _ask(
         raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
     uid = core.world.uid()
     kind = _kind(request, form)
-    body = review.question(uid, request, operation, form, kind, _shown(request, form, new), _shown(request, form, old))
+    after, before = await _shown(core, request, form, new), await _shown(core, request, form, old)
+    body = review.question(uid, request, operation, form, kind, after, before)
     try:
         answer = review.answer(uid, await core.admission.webhook_client.post(hook.place, body, hook.timeout_s), mutating=mutating)
     except (CallFailed, BadAnswer) as error:
@@ -296,7 +303,7 @@ def _kind(request: Request, form: Resource) -> tuple[str, str, str]:
     return form.group, form.version, form.kind
 
 
-def _shown(request: Request, form: Resource, value: Object | None) -> Object | None:
+async def _shown(core: "Core", request: Request, form: Resource, value: Object | None) -> Object | None:
     """An object as the webhook is shown it."""
     if value is None or "metadata" not in value:
         return value
@@ -304,4 +311,12 @@ def _shown(request: Request, form: Resource, value: Object | None) -> Object | N
         from podium.api.subresources import scale_of
 
         return scale_of(request.resource, value)
-    return conversion.from_storage(form, value)
+    return conversion.from_storage(form, value) if form.custom is None else await _in_version(core, form, value)
+
+
+async def _in_version(core: "Core", resource: Resource, value: Object) -> Object:
+    """A custom resource in another of its versions. Raises StatusError when its webhook fails."""
+    kind = resource.custom
+    if kind is None or value.get("apiVersion") == resource.api_version:
+        return value
+    return await core.views.shown(kind, value) if kind.converts_by_webhook else {**value, "apiVersion": resource.api_version}

@@ -81,6 +81,10 @@ def is_established(status: Object) -> bool:
     return _condition(status.get("conditions") or (), ESTABLISHED).get("status") == "True"
 
 
+def are_accepted(status: Object) -> bool:
+    return _condition(status.get("conditions") or (), NAMES_ACCEPTED).get("status") == "True"
+
+
 def with_condition(status: Object, kind: str, state: str, reason: str, message: str, now: str) -> Object:
     """`status` with one condition set."""
     conditions = [dict(c) for c in status.get("conditions") or ()]

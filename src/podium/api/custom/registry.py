@@ -23,9 +23,10 @@ from podium.api.request import Request, User
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
 from podium.objects.custom.kind import CustomKind
-from podium.objects.resources import Resource, resource
+from podium.objects.resources import Resource, builtin, resource
 from podium.objects.status import NotFound, StatusError
 from podium.objects.values import copy, is_deleting, name_of
+from podium.store.errors import StoreError
 from podium.store.record import Event
 
 log = logger("api.custom")
@@ -77,9 +78,9 @@ class CustomResources:
     # What is served
 
     def _settle_group(self, group: str, but: str = "") -> None:
-        """Names may have become free."""
+        """Names may have become free: for those that wait for one."""
         for name, definition in list(self._definitions.items()):
-            if name != but and definition["spec"]["group"] == group:
+            if name != but and definition["spec"]["group"] == group and not names.are_accepted(definition.get("status") or {}):
                 self._settle(name)
 
     def _settle(self, name: str) -> None:
@@ -107,28 +108,24 @@ class CustomResources:
         before = self._served.get(name, [])
         try:
             kinds = [CustomKind(definition, row["name"]) for row in spec["versions"] if row.get("served")]
-        except ValueError as error:
-            log.error("a definition cannot be served", definition=name, error=str(error))
+            made = [kind.resource() for kind in kinds]
+        except (ValueError, LookupError, TypeError, StopIteration) as error:  # stored by an older Podium, which did not check it
+            log.error("a definition cannot be served", definition=name, error=repr(error))
             return
         self._signatures[name] = signature
         catalog = self._core.catalog
+        self._served[name] = [r for r in made if (by := catalog.lookup(r.group, r.version, r.plural)) is None or by.custom is not None]
+        if status["storedVersions"] == [row["name"] for row in spec["versions"]] and len(kinds) == 1:
+            kinds[0].settled_revision = self._core.store.revision
+        catalog.change(before, self._served[name])
         for old in before:
-            catalog.remove(old)
             self._hubs.drop(old)
-        self._served[name] = []
-        for kind in kinds:
-            if status["storedVersions"] == [kind.version] and len(spec["versions"]) == 1:
-                kind.settled_revision = self._core.store.revision
-            found = kind.resource()
-            taken_by = catalog.lookup(found.group, found.version, found.plural)
-            if taken_by is None or taken_by.custom is not None:
-                catalog.add(found)
-                self._served[name].append(found)
 
     def _forget(self, name: str) -> None:
         self._signatures.pop(name, None)
-        for old in self._served.pop(name, ()):
-            self._core.catalog.remove(old)
+        before = self._served.pop(name, [])
+        self._core.catalog.change(before, ())
+        for old in before:
             self._hubs.drop(old)
 
     # What is written down
@@ -146,10 +143,9 @@ class CustomResources:
             for name in asked:
                 try:
                     await self._attend(name)
-                except StatusError as error:
+                except (StatusError, StoreError) as error:
                     log.warning("a definition is not settled", definition=name, error=str(error))
-                    await asyncio.sleep(RETRY_S)
-                    self._ask(name)
+                    asyncio.get_running_loop().call_later(RETRY_S, self._ask, name)
 
     async def _attend(self, name: str) -> None:
         definition = self._definitions.get(name)
@@ -178,10 +174,17 @@ class CustomResources:
         await writing.change(self._core, self._request("update", name, "status"), settled)
 
     async def _clean_up(self, name: str, definition: Object) -> None:
-        """Deletes every object of the definition; when the last has gone, the definition may go."""
-        if not await self._empty(name, definition):
+        """Deletes every object of the definition; when the last has gone, the definition may go. What is stored under the name of a built-in
+        resource is none of its objects, nor is anything of a definition that was never served."""
+        spec = definition["spec"]
+        if any((r.group, r.plural) == (spec["group"], spec["names"]["plural"]) for r in builtin()):
+            await self._conclude(name, "False", "OverlappingBuiltInResource", "instances overlap with built-in resources in storage")
+        elif not names.is_established(definition["status"]):
+            await self._conclude(name, "False", "NeverEstablished", "resource was never established")
+        elif not await self._empty(name, definition):
             return
-        await self._conclude(name, "False", "InstanceDeletionCompleted", "removed all instances")
+        else:
+            await self._conclude(name, "False", "InstanceDeletionCompleted", "removed all instances")
 
         def released(old: Object) -> Object:
             new = copy(old)

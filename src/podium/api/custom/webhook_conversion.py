@@ -18,7 +18,7 @@ Object = dict[str, Any]
 TIMEOUT_S = 30
 REVIEW_VERSIONS = ("v1", "v1beta1")
 GROUP = "apiextensions.k8s.io"
-_FIXED = ("name", "namespace", "uid")
+_FIXED = (("name", "name"), ("namespace", "namespace"), ("uid", "UID"))
 Post = Callable[[Object, Object], Awaitable[Any]]
 
 
@@ -42,53 +42,60 @@ class WebhookConversion:
         except (CallFailed, ValueError) as error:
             raise ServerError(f"{head} failed: {error}") from error
         converted = _converted(head, answer, uid, version, len(objects))
-        return [_checked(head, index, old, new, api_version) for index, (old, new) in enumerate(zip(objects, converted, strict=True))]
+        places = [f" at index {index}" for index in range(len(objects))] if len(objects) > 1 else [""]
+        return [_checked(head, *each, api_version) for each in zip(places, objects, converted, strict=True)]
 
 
 def _converted(head: str, answer: Any, uid: str, version: str, count: int) -> list[Any]:
-    if not isinstance(answer, dict) or (answer.get("kind"), answer.get("apiVersion")) != ("ConversionReview", f"{GROUP}/{version}"):
-        found = f"{answer.get('apiVersion')}, Kind={answer.get('kind')}" if isinstance(answer, dict) else "no object"
-        raise ServerError(
-            f"invalid response for {head}: expected webhook response of {GROUP}/{version}, Kind=ConversionReview, got {found}"
-        )
-    response = answer.get("response")
+    """What the answer holds. Raises ServerError."""
+    if version == "v1":
+        wanted = (f"{GROUP}/v1", "ConversionReview")
+        found = (answer.get("apiVersion", ""), answer.get("kind", "")) if isinstance(answer, dict) else ("", "")
+        if found != wanted:
+            shown = f"{GROUP}/v1, Kind=ConversionReview, got {found[0]}, Kind={found[1]}"
+            raise ServerError(f"{head} failed: expected webhook response of {shown}")
+    response = answer.get("response") if isinstance(answer, dict) else None
     if not isinstance(response, dict):
-        raise ServerError(f"invalid response for {head}: no response provided")
-    if response.get("uid") != uid and version == "v1":
-        raise ServerError(f'invalid response for {head}: expected response.uid="{uid}", got "{response.get("uid", "")}"')
+        raise ServerError(f"{head} failed: no response provided")
+    if version == "v1" and response.get("uid") != uid:
+        raise ServerError(f'{head} failed: expected response.uid="{uid}", got "{response.get("uid", "")}"')
     result = response.get("result") or {}
     if result.get("status") != "Success":
-        if result.get("status") != "Failure" and version == "v1":
-            shown = result.get("status", "")
-            raise ServerError(f'invalid response for {head}: expected status of Success or Failure, got "{shown}"')
-        raise ServerError(f"{head} failed: {result.get('message') or 'Unknown'}")
-    converted = response.get("convertedObjects")
+        why = result.get("message") or f"response.result.status was '{result.get('status', '')}', not 'Success'"
+        raise ServerError(f"{head} failed: {why}")
+    converted = response.get("convertedObjects") or []
     if not isinstance(converted, list) or len(converted) != count:
         got = len(converted) if isinstance(converted, list) else 0
         raise ServerError(f"{head} returned {got} objects, expected {count}")
     return converted
 
 
-def _checked(head: str, index: int, old: Object, new: Any, api_version: str) -> Object:
-    """`new` with the metadata of `old`, but for labels and annotations. Raises ServerError."""
-    where = f"{head} returned invalid converted object at index {index}"
-    if not isinstance(new, dict) or not isinstance(new.get("metadata"), dict):
-        raise ServerError(f"{where}: missing metadata in converted object")
+def _checked(head: str, place: str, old: Object, new: Any, api_version: str) -> Object:
+    """`new` with the metadata of `old`, but for labels and annotations. `place` says which of several it is. Raises ServerError."""
+    if not isinstance(new, dict):
+        raise ServerError(f"{head} returned invalid converted object{place or ' at index 0'}: it is no object")
+    where = f"{head} returned invalid {'converted ' if place else ''}object{place}"
+    at = place or " at index 0"
     if new.get("apiVersion") != api_version:
-        raise ServerError(f"{where}: invalid groupVersion (expected {api_version}, received {new.get('apiVersion', '')})")
+        why = f"invalid groupVersion (expected {api_version}, received {new.get('apiVersion', '')})"
+        raise ServerError(f"{where.removesuffix(place)}{at}: {why}")
     if new.get("kind") != old["kind"]:
-        raise ServerError(f"{where}: invalid kind (expected {old['kind']}, received {new.get('kind', '')})")
-    before, after = old["metadata"], new["metadata"]
-    for name in _FIXED:
-        if after.get(name, "") != before.get(name, ""):
-            was, is_ = before.get(name, ""), after.get(name, "")
-            raise ServerError(f"{head} returned invalid metadata: must have the same {name}: {was} != {is_}")
+        why = f"invalid kind (expected {old['kind']}, received {new.get('kind', '')})"
+        raise ServerError(f"{where.removesuffix(place)}{at}: {why}")
+    before = old["metadata"]
+    after = new.get("metadata")
+    for name, shown in _FIXED:
+        was, found = before.get(name, ""), after.get(name, "") if isinstance(after, dict) else ""
+        if found != was:
+            raise ServerError(f"{where}: must have the same {shown}: {was} != {found}")
     kept = {k: v for k, v in before.items() if k not in ("labels", "annotations")}
     for name in ("labels", "annotations"):
-        found = after.get(name)
+        found = after.get(name) if isinstance(after, dict) else None
         if not found:
             continue
         if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-            raise ServerError(f"{head} returned invalid metadata: metadata.{name} is no map of texts")
+            raise ServerError(
+                f"{head} returned invalid metadata{' in object' + place if place else ''}: metadata.{name} is no map of texts"
+            )
         kept[name] = found
     return {**new, "metadata": kept}

@@ -5,6 +5,7 @@ Source: cel-spec, "Type Conversion"; cel-go common/types (messages).
 
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
 from podium.objects.cel import costs
@@ -16,6 +17,7 @@ from podium.objects.cel.values import INT_MAX, INT_MIN, UINT_MAX, TypeValue, Uin
 _INT = re.compile(r"[+-]?[0-9]{1,40}", re.ASCII)
 _UINT = re.compile(r"[0-9]{1,40}", re.ASCII)
 _DOUBLE = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+EXPONENT_FROM = 6
 _SPECIAL = {"nan": math.nan, "inf": math.inf, "infinity": math.inf}
 _TRUE, _FALSE = frozenset({"1", "t", "T", "TRUE", "true", "True"}), frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
@@ -67,16 +69,16 @@ def _bool_of_text(text: str) -> bool:
 
 
 def text_of_double(value: float) -> str:
-    """As Go's strconv does with 'g' and the shortest precision."""
+    """As Go writes `%g`: the shortest digits, with an exponent below 1e-4 and from 1e6 on."""
     if math.isnan(value) or math.isinf(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    if value == int(value) and abs(value) < 1e21:
-        return ("-0" if math.copysign(1, value) < 0 else "0") if value == 0 else str(int(value))
-    text = repr(value)
-    if "e" in text:
-        mantissa, _, exponent = text.partition("e")
-        return f"{mantissa}e{exponent}"
-    return text
+    number = Decimal(repr(value)).normalize()
+    exponent = number.adjusted() if value else 0
+    if -4 <= exponent < EXPONENT_FROM:
+        return f"{number:f}" if value else ("-0" if math.copysign(1, value) < 0 else "0")
+    digits = "".join(map(str, number.as_tuple().digits))
+    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{'-' if value < 0 else ''}{digits[0]}{fraction}e{exponent:+03}"
 
 
 def _text_of_bytes(value: bytes) -> str:

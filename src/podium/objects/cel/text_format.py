@@ -7,6 +7,9 @@ import math
 import re
 from typing import Any
 
+import orjson
+
+from podium.objects.cel.conversions import text_of_double
 from podium.objects.cel.errors import CelRuntimeError
 from podium.objects.cel.values import kind_of, type_name
 
@@ -55,7 +58,7 @@ def _clause(verb: str, value: Any, precision: int | None) -> str:
             return str(int(value))
         case "d" if kind == "double" and (math.isnan(value) or math.isinf(value)):
             return show(value)
-        case "f" | "e" if kind in ("double", "int", "uint"):
+        case "f" | "e" if kind == "double" or value in _SPECIAL:
             return _fixed(float(value), verb, 6 if precision is None else precision)
         case "b" if kind in ("int", "uint", "bool"):
             return f"{int(value):b}"
@@ -81,10 +84,18 @@ _NEEDS = {
 }
 
 
+_SPECIAL = ("NaN", "Infinity", "-Infinity")
+_SUPERSCRIPTS = str.maketrans("+-0123456789", "\u207a\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+
+
 def _fixed(value: float, verb: str, precision: int) -> str:
+    """As upstream's English printer: thousands are grouped, powers of ten are written as such (1.5 × 10⁰³ with narrow spaces)."""
     if math.isnan(value) or math.isinf(value):
-        return show(value)
-    return f"{value:.{precision}{verb}}"
+        return "NaN" if math.isnan(value) else "\u221e" if value > 0 else "-\u221e"
+    if verb == "f":
+        return f"{value:,.{precision}f}"
+    mantissa, _, exponent = f"{value:.{precision}e}".partition("e")
+    return f"{mantissa}\u202f\u00d7\u202f10{exponent.removeprefix('+').translate(_SUPERSCRIPTS)}"
 
 
 def show(value: Any) -> str:
@@ -104,21 +115,33 @@ def _show(value: Any) -> str:
         case "null":
             return "null"
         case "double":
-            return _double(value)
+            return text_of_double(value)
         case "bytes":
             return bytes(value).decode(errors="replace")
         case "list":
-            return "[" + ", ".join(map(_show, value)) + "]"
+            return "[" + ", ".join(map(_inside, value)) + "]"
         case "map":
-            return "{" + ", ".join(sorted(f"{_show(k)}: {_show(v)}" for k, v in value.items())) + "}"
+            return "{" + ", ".join(sorted(f"{_inside(k)}:{_inside(v)}" for k, v in value.items())) + "}"
         case "opaque" | "optional_type":
             raise CelRuntimeError(f"error during formatting: {_TEXT_NEEDS}, was given {type_name(value)}")
     return str(value)
 
 
-def _double(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return str(int(value)) if value == int(value) and abs(value) < 1e16 else repr(value)
+def _inside(value: Any) -> str:
+    """In a list or a map: as a literal of the language."""
+    match kind_of(value):
+        case "string":
+            return _quoted(value)
+        case "bytes":
+            return "b" + _quoted(_show(value))
+        case "double":
+            return f"{value:.6f}" if math.isfinite(value) else _quoted(text_of_double(value))
+        case "timestamp":
+            return f'timestamp("{value}")'
+        case "duration":
+            return f'duration("{value}")'
+    return _show(value)
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()

@@ -15,18 +15,18 @@ from podium.objects import names
 Check = Callable[[str], bool]
 
 _LABEL = r"[a-zA-Z0-9\u00a0-\uffff]([a-zA-Z0-9\u00a0-\uffff-]{0,61}[a-zA-Z0-9\u00a0-\uffff])?"
-_HOST = re.compile(rf"({_LABEL}\.)*({_LABEL})\.?")
+_HOST = rf"({_LABEL}\.)*({_LABEL})\.?"
 _HOST_CHARS_MAX = 255
 _UUID = r"[0-9a-fA-F]{{8}}-?[0-9a-fA-F]{{4}}-?{0}[0-9a-fA-F]{{3}}-?{1}[0-9a-fA-F]{{3}}-?[0-9a-fA-F]{{12}}"
 _VARIANT = "[89abAB]"
-_DURATION_GO = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*|[-+]?0")
-_DURATION_WORDS = re.compile(
+_DURATION_GO = r"[-+]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*|[-+]?0"
+_DURATION_WORDS = (
     r"(\d+)\s*(ns|nano|us|µs|micro|ms|milli|s|sec|m|min|h|hr|hour|d|day|w|week|wk|nanos|micros|millis|secs|mins|hrs|hours|days|weeks|wks|"
     r"nanosecond|microsecond|millisecond|second|minute|nanoseconds|microseconds|milliseconds|seconds|minutes)"
 )
-_DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)([.,]\d+)?([Zz]|[+-]\d\d:?\d\d)")
-_EMAIL = re.compile(r"[^@\s<>()\[\]\\,;:\"]+@[^@\s<>()\[\]\\,;:\"]+")
-_CARD = re.compile(
+_DATE_TIME = r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)([.,]\d+)?([Zz]|[+-]\d\d:?\d\d)"
+_EMAIL = r"[^@\s<>()\[\]\\,;:\"]+@[^@\s<>()\[\]\\,;:\"]+"
+_CARD = (
     r"(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|"
     r"3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35\d{3})\d{11})"
 )
@@ -35,9 +35,9 @@ _MAC = rf"{_PAIR}(([:-]){_PAIR})(\2{_PAIR}){{4}}((\1{_PAIR}){{2}})?|([0-9a-fA-F]
 _LONG_NAME_CHARS_MAX = 253
 
 
-def _matches(pattern: str | re.Pattern[str]) -> Check:
-    compiled = re.compile(pattern)
-    return lambda text: compiled.fullmatch(text) is not None
+def _matches(pattern: str) -> Check:
+    """Compiled (and remembered) by `re` when first asked: some of these patterns take milliseconds, and few clusters use them."""
+    return lambda text: re.fullmatch(pattern, text) is not None
 
 
 def _address(version: int) -> Check:
@@ -78,7 +78,7 @@ def _date(text: str) -> bool:
 
 
 def _date_time(text: str) -> bool:
-    match = _DATE_TIME.fullmatch(text)
+    match = re.fullmatch(_DATE_TIME, text)
     return match is not None and _date(match[1]) and int(match[2]) < 24 and int(match[3]) < 60 and int(match[4]) < 61
 
 
@@ -91,7 +91,7 @@ def _byte(text: str) -> bool:
 
 
 def _hostname(text: str) -> bool:
-    return 0 < len(text) <= _HOST_CHARS_MAX and _HOST.fullmatch(text) is not None
+    return 0 < len(text) <= _HOST_CHARS_MAX and re.fullmatch(_HOST, text) is not None
 
 
 def _isbn10(text: str) -> bool:
@@ -107,7 +107,7 @@ def _isbn13(text: str) -> bool:
 
 
 def _duration(text: str) -> bool:
-    return _DURATION_GO.fullmatch(text) is not None or _DURATION_WORDS.fullmatch(text.strip()) is not None
+    return re.fullmatch(_DURATION_GO, text) is not None or re.fullmatch(_DURATION_WORDS, text.strip()) is not None
 
 
 _FORMATS: Mapping[str, Check] = {
@@ -126,7 +126,7 @@ _FORMATS: Mapping[str, Check] = {
     "isbn": lambda text: _isbn10(text) or _isbn13(text),
     "isbn10": _isbn10,
     "isbn13": _isbn13,
-    "creditcard": lambda text: _CARD.fullmatch(re.sub(r"[^0-9]+", "", text)) is not None,
+    "creditcard": lambda text: re.fullmatch(_CARD, re.sub(r"[^0-9]+", "", text)) is not None,
     "ssn": _matches(r"\d{3}[- ]?\d{2}[- ]?\d{4}"),
     "hexcolor": _matches("#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})"),
     "rgbcolor": _matches(rf"rgb\({_COLOR},{_COLOR},{_COLOR}\)"),

@@ -18,6 +18,7 @@ from podium.objects.cel.values import NONE, Optional
 from podium.objects.custom.validity import EMBEDDED, LIST_TYPE, RULES, Node, item_key, json_type, same
 
 ABSENT: Any = object()
+NOWHERE = "<nil>"
 MESSAGE_CHARS_MAX = 2048
 _NO_MORE = "no further validation rules will be run"
 
@@ -172,16 +173,19 @@ def _message(rule: Rule, bindings: Mapping[str, Any], budget: cel.Budget) -> str
 
 
 def _told(path: str, value: Any, text: str) -> Cause:
-    return invalid(path or "<nil>", json_type(value), text)
+    """What kept a rule from being asked: of a value, its type is told."""
+    return invalid(path or NOWHERE, json_type(value), text)
 
 
 def _fault(rule: Rule, path: str, value: Any, text: str) -> Cause:
-    path = f"{path}{rule.field}".removeprefix(".") if rule.field else path
+    path = (f"{path}{rule.field}".removeprefix(".") if rule.field else path) or NOWHERE
     match rule.reason:
         case "FieldValueForbidden":
-            return forbidden(path or "<nil>", text)
+            return forbidden(path, text)
         case "FieldValueRequired":
-            return required(path or "<nil>", text)
+            return required(path, text)
         case "FieldValueDuplicate":
-            return duplicate(path or "<nil>", json_type(value))
-    return _told(path, value, text)
+            return Cause(rule.reason, path, "Duplicate value") if isinstance(value, dict | list) else duplicate(path, value)
+    if isinstance(value, dict | list):
+        return Cause("FieldValueInvalid", path, f"Invalid value: {text}")
+    return invalid(path, value, text)

@@ -22,6 +22,7 @@ _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int
 _REVIEW_VERSIONS = ("v1", "v1beta1")
 _DEPRECATION_CHARS_MAX = 256
 _SELECTABLE_MAX = 8
+_PRESERVE = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
 _AT_ROOT = (
     "description", "type", "format", "title", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength",
     "pattern", "maxItems", "minItems", "uniqueItems", "multipleOf", "required", "items", "properties", "externalDocs", "example",
@@ -43,7 +44,7 @@ def check_definition(faults: Faults, value: Object) -> None:
     if fault := approval_fault(value):
         faults.append(fault)
     if spec.get("preserveUnknownFields"):
-        faults.invalid("spec.preserveUnknownFields", True, "must be false")
+        faults.invalid("spec.preserveUnknownFields", True, _PRESERVE)
 
 
 def check_definition_update(faults: Faults, new: Object, old: Object) -> None:
@@ -51,7 +52,7 @@ def check_definition_update(faults: Faults, new: Object, old: Object) -> None:
     if spec != before:
         _check_spec(faults, spec)
         if spec.get("preserveUnknownFields") and not before.get("preserveUnknownFields"):
-            faults.invalid("spec.preserveUnknownFields", True, "must be false")
+            faults.invalid("spec.preserveUnknownFields", True, _PRESERVE)
     conditions = (old.get("status") or {}).get("conditions") or ()
     if any(c.get("type") == "Established" and c.get("status") == "True" for c in conditions):
         faults.unchanged("spec.scope", spec.get("scope"), before.get("scope"))
@@ -79,7 +80,11 @@ def _check_stored_versions(faults: Faults, value: Object) -> None:
             faults.invalid(path, stored, f"must have the storage version {row.get('name')}")
     for index, name in enumerate(stored):
         if name not in [row.get("name") for row in versions]:
-            faults.invalid(f"{path}[{index}]", name, "must appear in spec.versions")
+            why = (
+                f"missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration "
+                f"ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
+            )
+            faults.invalid(f"{path}[{index}]", name, why)
 
 
 def _check_spec(faults: Faults, spec: Object) -> None:
@@ -95,7 +100,7 @@ def _check_spec(faults: Faults, spec: Object) -> None:
     faults.one_of("spec.scope", spec.get("scope") or None, ("Cluster", "Namespaced"))
     for index, row in enumerate(versions):
         if not (row.get("schema") or {}).get("openAPIV3Schema"):
-            faults.required(f"spec.versions[{index}].schema.openAPIV3Schema", "schemas are required")
+            faults.required(f"spec.versions[{index}].schema.openAPIV3Schema")
     for index, row in enumerate(versions):
         if wrong := names.dns_1035_label(row.get("name", "")):
             faults.invalid(f"spec.versions[{index}].name", row.get("name", ""), ",".join(wrong))
@@ -231,7 +236,8 @@ def _check_selectable(faults: Faults, row: Object, path: str) -> None:
             continue
         found = _field_at(schema, text)
         if found is None:
-            faults.invalid(here, text, "is an invalid path: does not refer to a valid field")
+            why = "array notation is not allowed" if "[" in text else "does not refer to a valid field"
+            faults.invalid(here, text, f"is an invalid path: {why}")
             continue
         if text.startswith(".metadata"):
             faults.invalid(here, text, "must not point to fields in metadata")
