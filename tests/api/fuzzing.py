@@ -66,6 +66,50 @@ LEAVES: list[Any] = [
 DELETE_OPTIONS: list[Any] = [
     {}, {"gracePeriodSeconds": 0}, {"preconditions": {"uid": "x"}}, {"gracePeriodSeconds": -1}, {"dryRun": ["All"]}, None, [], "x",
 ]  # fmt: skip
+
+
+def _definition(plural: str, kind: str, names: list[str], schema_of: Any, **version: Any) -> Any:
+    versions = [
+        {"name": name, "served": True, "storage": name == names[0], "schema": {"openAPIV3Schema": schema_of}, **version} for name in names
+    ]
+    return {
+        "metadata": {"name": f"{plural}.fuzz.io"},
+        "spec": {
+            "group": "fuzz.io",
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "listKind": f"{kind}List"},
+            "versions": versions,
+        },
+    }
+
+
+_STRICT: Any = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {
+                "replicas": {"type": "integer", "default": 1, "minimum": 0},
+                "text": {"type": "string", "maxLength": 100, "nullable": True},
+                "list": {
+                    "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"], "maxItems": 10,
+                    "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "maxLength": 10}}},
+                },
+            },
+            "x-kubernetes-validations": [{"rule": "!has(self.replicas) || self.replicas < 100", "message": "too many"}],
+        },
+        "status": {"type": "object", "properties": {"phase": {"type": "string"}}},
+        "data": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+    },
+}  # fmt: skip
+_COLUMNS = [
+    {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+    {"name": "N", "type": "integer", "jsonPath": ".spec.replicas"},
+]
+DEFINITIONS = [
+    _definition("strict", "Strict", ["v1", "v2"], _STRICT, subresources={"status": {}}, additionalPrinterColumns=_COLUMNS),
+    _definition("loose", "Loose", ["v1"], {"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+]
 ODD_PARTS = [
     "api", "apis", "v1", "apps", "namespaces", "default", "pods", "configmaps", "a", "", "..", "%2e", "é", "status", "watch", "proxy",
     "openapi", "v2", "v3", "healthz", "livez", "readyz", "metrics", "version", "log", "exec", "\x00", "a" * 300, "finalize", "*",
@@ -171,6 +215,9 @@ class Fuzzer:
         if draw.random() < 0.06:
             return self.odd()
         resource = draw.choice(self.resources if draw.random() < 0.6 else self.resources[:24])
+        custom = [r for r in self.plane.server.core.catalog if r.custom is not None]
+        if custom and draw.random() < 0.1:
+            resource = draw.choice(custom)
         kind = draw.choices(
             ["create", "update", "patch", "delete", "get", "list", "watch", "deletecollection", "subresource"],
             [30, 12, 20, 6, 4, 12, 3, 2, 11],
@@ -265,8 +312,8 @@ class Fuzzer:
             value = deepcopy(live)
             if draw.random() < 0.3:
                 value["metadata"].pop("resourceVersion", None)
-            some = drawn(schema.load(resource.api_version, resource.kind), draw)
-            for key in [k for k in some if k != "metadata"][: draw.randint(0, 2)]:
+            some = self.drawn(resource.api_version, resource.kind)
+            for key in [k for k in (some if isinstance(some, dict) else ()) if k != "metadata"][: draw.randint(0, 2)]:
                 value[key] = some[key]
         else:
             sub = resource.subresource(subresource)
@@ -274,7 +321,7 @@ class Fuzzer:
             if sub is not None and (wanted := (f"{sub.group}/{sub.version}".lstrip("/"), sub.kind)) in schema.kinds():
                 api_version, kind = wanted
             sample = OBJECTS.get(f"{resource.plural}.{resource.group}".rstrip("."))
-            value = drawn(schema.load(api_version, kind), draw)
+            value = self.drawn(api_version, kind)
             if sample is not None and kind == resource.kind and draw.random() < 0.8:
                 kept = [k for k in value if k not in ("metadata", *sample)][: draw.randint(0, 1)]
                 value = {
@@ -282,7 +329,7 @@ class Fuzzer:
                     **deepcopy(sample),
                     "metadata": {} if draw.random() < 0.8 else value.get("metadata"),
                 }
-            value |= {"apiVersion": api_version, "kind": kind}
+            value = (value if isinstance(value, dict) else {"spec": value}) | {"apiVersion": api_version, "kind": kind}
         if draw.random() < 0.9 and isinstance(value, dict):
             metadata = value["metadata"] = value.get("metadata") or {}
             if draw.random() < 0.8:
@@ -299,6 +346,13 @@ class Fuzzer:
                 for key in ("resourceVersion", "uid") if fresh else ():
                     metadata.pop(key, None)
         return value
+
+    def drawn(self, api_version: str, kind: str) -> Any:
+        """By the schema, or anything for a custom kind."""
+        if (api_version, kind) in schema.kinds():
+            return drawn(schema.load(api_version, kind), self.draw)
+        some = {"spec": {"replicas": 1, "list": [{"name": "a"}], "text": "x"}, "status": {"phase": "x"}, "data": {"k": "v"}}
+        return self.mutated({k: v for k, v in some.items() if self.draw.random() < 0.7})
 
     def leaf(self) -> Any:
         return deepcopy(self.draw.choice(LEAVES))
@@ -330,8 +384,11 @@ class Fuzzer:
             if isinstance(value, dict) and isinstance(value.get("metadata"), dict):
                 value["metadata"].pop("managedFields", None)
         else:
-            value = drawn(schema.load(resource.api_version, resource.kind), draw)
-            value.pop("metadata", None) if draw.random() < 0.6 else None
+            value = self.drawn(resource.api_version, resource.kind)
+            if not isinstance(value, dict):
+                value = {"spec": value}
+            if draw.random() < 0.6:
+                value.pop("metadata", None)
             if draw.random() < 0.2:
                 value["spec"] = {"$patch": draw.choice(["delete", "replace", "x"]), "$setElementOrder/containers": [{"name": "a"}, 1],
                                  "$deleteFromPrimitiveList/finalizers": ["a"], "$retainKeys": ["a"],
@@ -398,7 +455,7 @@ class Fuzzer:
     async def read_all(self) -> None:
         """Every list in every form, and what is there now."""
         self.last = {}
-        for kind in self.resources:
+        for kind in [*self.resources, *(r for r in self.plane.server.core.catalog if r.custom is not None)]:
             if "list" not in kind.verbs:
                 continue
             for accept in (ACCEPTS[2], ACCEPTS[4], ACCEPTS[7]) if self.draw.random() < 0.3 else (ACCEPTS[2],):
@@ -443,6 +500,9 @@ async def fuzz(seed: str, count: int, directory: Path) -> Counter[int]:
     try:
         await plane.client().create(resource("serviceaccounts"), {"metadata": {"name": "default", "namespace": "default"}})
         await plane.client().create(resource("namespaces"), {"metadata": {"name": "ns1"}})
+        for definition in DEFINITIONS:
+            await plane.client().create(resource("customresourcedefinitions", "apiextensions.k8s.io"), deepcopy(definition))
+        await asyncio.sleep(0.05)
         fuzzer = Fuzzer(seed, plane)
         await fuzzer.run(count)
         return fuzzer.answers

@@ -272,6 +272,17 @@ async def test_our_own_group_versions_are_local_and_available(aggregated: Aggreg
     assert condition["message"] == "Local APIServices are always available"
 
 
+async def test_registrations_are_listed_with_where_and_whether(aggregated: Aggregated) -> None:
+    await aggregated.register(service="absent")
+    await aggregated.condition("ServiceNotFound")
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    table = orjson.loads((await aggregated.ask("GET", "/apis/apiregistration.k8s.io/v1/apiservices", accept=accept)).body)
+    assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Service", "Available", "Age"]
+    rows = {row["cells"][0]: row["cells"][1:3] for row in table["rows"]}
+    assert rows["v1alpha1.wardle.example.com"] == ["default/absent", "False (ServiceNotFound)"]
+    assert rows.get("v1.", ["Local"])[0] == "Local"
+
+
 async def test_extension_servers_find_whom_to_believe(aggregated: Aggregated) -> None:
     data = (await aggregated.plane.client().get(resource("configmaps"), CONFIG_MAP, "kube-system"))["data"]
     assert data["requestheader-username-headers"] == '["X-Remote-User"]' and data["requestheader-allowed-names"] == '["front-proxy-client"]'

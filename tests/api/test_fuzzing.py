@@ -1,7 +1,9 @@
 """A short run of the fuzzer with every test run (make fuzz: a long one), and hypothesis on what an HTTP client can say at all."""
 
+import asyncio
 import json
 import secrets
+from copy import deepcopy
 from pathlib import Path
 from typing import cast
 
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 from podium.api.authority import Authority
 from podium.api.server import ApiServer
 from podium.control_plane import ControlPlane
+from podium.objects.resources import resource
 from podium.world.http_server import Connection, HttpRequest
-from tests.api.fuzzing import ADMIN, FakeConnection, Fuzzer, fuzz
+from tests.api.fuzzing import ADMIN, DEFINITIONS, FakeConnection, Fuzzer, fuzz
 
 
 @pytest.mark.slow
@@ -54,3 +57,21 @@ async def test_nothing_breaks_on_anything_that_can_be_said(
     http = HttpRequest(method, path, path, query, headers, body, ADMIN)
     response = await plane.server._serve(http, cast(Connection, FakeConnection()))
     assert response is None or response.status < 500, response
+
+
+STRICT = "/apis/fuzz.io/v2/namespaces/default/strict"
+FOUND = [
+    ("/api/v1/namespaces/default/pods", b'{"metadata":{"name":"c"}}', 422),
+    ("/api/v1/namespaces/default/configmaps", b'{\x00data":{}}', 400),
+    (STRICT, b'{"metadata":{"name":"b"},"apiVersion":"fuzz.io/v2","kind":"Strict","spec":{"list":[1.5]}}', 422),
+    (STRICT, b'{"metadata":{"name":"b"},"apiVersion":"fuzz.io/v2","kind":"Strict","spec":{"list":[{"name":[{}]},-1,-1]}}', 422),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status"), FOUND)
+async def test_what_the_fuzzer_once_found(plane: ControlPlane, path: str, body: bytes, status: int) -> None:
+    await plane.client().create(resource("customresourcedefinitions", "apiextensions.k8s.io"), deepcopy(DEFINITIONS[0]))
+    await asyncio.sleep(0.05)
+    http = HttpRequest("POST", path, path, {}, {"content-type": "application/json"}, body, ADMIN)
+    response = await plane.server._serve(http, cast(Connection, FakeConnection()))
+    assert response is not None and response.status == status, response

@@ -231,6 +231,8 @@ def _repeated(node: Node, items: list[Any], path: str) -> list[Cause]:
     seen: Counter[bytes] = Counter()
     found = []
     for index, item in enumerate(items):
+        if node[LIST_TYPE] == "map" and type(item) is not dict:
+            continue  # of the wrong type, which is said elsewhere
         key = item_key(item, node)
         if seen[key] == 1:  # a third one is not told again
             shown = {k: item[k] for k in node.get(LIST_KEYS, ()) if k in item} if node[LIST_TYPE] == "map" else item
