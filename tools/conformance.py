@@ -5,7 +5,8 @@
 The behaviours are listed in tests/conformance/behaviours.txt by what they need; those that need containers are not in the table. Tests name
 what they show: `@pytest.mark.conformance("NAME")`, NAME with or without its ending ` [Conformance]`, on a function or on one row of a table
 (`pytest.param(..., id="x", marks=pytest.mark.conformance("NAME"))`, the table in the decorator or in a variable of the module).
-`shows = pytest.mark.conformance` may stand for it. The marks are read from the source: nothing is imported or run. --check fails when the file is not what it would be.
+`shows = pytest.mark.conformance` may stand for it. The marks are read from the source: nothing is imported or run. --check fails when the
+file is not what it would be.
 """
 
 import ast
@@ -46,28 +47,53 @@ def marked(path: Path) -> Iterator[tuple[str, str]]:
         return
     tree = ast.parse(source)
     file = path.relative_to(ROOT).as_posix()
-    tables = {t.id: s.value for s in tree.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)}
+    tables = _variables(tree)
     alias = {name for name, value in tables.items() if isinstance(value, ast.Attribute) and value.attr == "conformance"}
     for function in (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)):
         for decorator in function.decorator_list:
             used = [tables[n.id] for n in ast.walk(decorator) if isinstance(n, ast.Name) and n.id in tables]
-            for name, row in _marks([decorator, *used], alias):
+            for name, row in _marks([decorator, *used], alias, tables):
                 yield name, f"{file}::{function.name}" + (f"[{row}]" if row else "")
 
 
-def _marks(nodes: Sequence[ast.AST], alias: set[str], row: str = "") -> Iterator[tuple[str, str]]:
-    """(name, id of the row or empty); `alias` are names that stand for the mark."""
+def _variables(tree: ast.Module) -> dict[str, ast.expr]:
+    """Those of the module, and those that it imports from other tests."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+            path = ROOT / (str(node.module).replace(".", "/") + ".py")
+            theirs = _variables(ast.parse(path.read_text())) if path.exists() else {}
+            found |= {a.asname or a.name: theirs[a.name] for a in node.names if a.name in theirs}
+            found |= {name: value for name, value in theirs.items() if name not in found}  # what theirs are made of
+        elif isinstance(node, ast.Assign):
+            found |= {t.id: node.value for t in node.targets if isinstance(t, ast.Name)}
+    return found
+
+
+def _text(node: ast.expr, names: dict[str, ast.expr]) -> str:
+    """A string, a name of one, or several added up. Raises SystemExit for anything else."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.Name) and node.id in names:
+        return _text(names[node.id], names)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _text(node.left, names) + _text(node.right, names)
+    raise SystemExit(f"line {node.lineno}: the name of a behaviour must be text: {ast.unparse(node)}")
+
+
+def _marks(nodes: Sequence[ast.AST], alias: set[str], names: dict[str, ast.expr], row: str = "") -> Iterator[tuple[str, str]]:
+    """(name, id of the row or empty); `alias` are names that stand for the mark, `names` the variables of the module."""
     for node in nodes:
         inside = row
         if isinstance(node, ast.Call):
             function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if function == "conformance" or function in alias:
-                yield from ((str(ast.literal_eval(a)).removesuffix(SUFFIX), row) for a in node.args)
+                yield from ((_text(a, names).removesuffix(SUFFIX), row) for a in node.args)
                 continue
             if function == "param":
                 ids = [k.value for k in node.keywords if k.arg == "id"]
                 inside = str(ast.literal_eval(ids[0])) if ids else ""
-        yield from _marks(list(ast.iter_child_nodes(node)), alias, inside)
+        yield from _marks(list(ast.iter_child_nodes(node)), alias, names, inside)
 
 
 def collect(tests: Path = ROOT / "tests") -> dict[str, list[str]]:

@@ -132,12 +132,16 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.client.mirrors import Mirrors
     from podium.controllers.certificate_signing import CertificateSigningController
     from podium.controllers.cluster_role_aggregation import ClusterRoleAggregationController
+    from podium.controllers.cron_jobs import CronJobController
+    from podium.controllers.daemon_sets import DaemonSetController
     from podium.controllers.deployments import DeploymentController
+    from podium.controllers.disruption import DisruptionController
     from podium.controllers.endpoint_slice_mirroring import EndpointSliceMirroringController
     from podium.controllers.endpoint_slices import EndpointSliceController
     from podium.controllers.endpoints import EndpointsController
     from podium.controllers.flow_schemas import FlowSchemaController
     from podium.controllers.garbage_collection import GarbageCollector
+    from podium.controllers.jobs import JobController
     from podium.controllers.namespaces import NamespaceController
     from podium.controllers.node_lifecycle import NodeLifecycleController
     from podium.controllers.pod_garbage_collection import PodGarbageCollector
@@ -146,6 +150,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.resource_quotas import ResourceQuotaController
     from podium.controllers.root_ca import RootCaController
     from podium.controllers.service_accounts import ServiceAccountController
+    from podium.controllers.stateful_sets import StatefulSetController
     from podium.controllers.volume_protection import ClaimProtection, VolumeProtection
 
     world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
@@ -163,6 +168,11 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     start("namespace-controller", NamespaceController, resources=catalog)
     start("replicaset-controller", ReplicaSetController)
     start("replication-controller", ReplicaSetController, kind=REPLICATION_CONTROLLERS)
+    start("job-controller", JobController)
+    start("cronjob-controller", CronJobController)
+    start("statefulset-controller", StatefulSetController)
+    start("daemon-set-controller", DaemonSetController, "daemonset-controller")
+    start("disruption-controller", DisruptionController, "controllermanager")
     start("deployment-controller", DeploymentController)
     start("endpointslice-controller", EndpointSliceController, "endpoint-slice-controller")
     start("endpointslicemirroring-controller", EndpointSliceMirroringController, "endpoint-slice-mirroring-controller")

@@ -79,13 +79,10 @@ def test_warnings_say_what_happens_instead() -> None:
 def test_kinds_that_nothing_acts_on_are_stored_with_a_warning() -> None:
     value = {"metadata": {"name": "x"}}
     assert support.review(resource("configmaps"), value).warnings == []
-    assert support.review(resource("statefulsets", "apps"), value).warnings == [
-        "StatefulSet is stored, but no pods are made for it yet; a Deployment works"
-    ]
     assert support.review(resource("csidrivers", "storage.k8s.io"), value).warnings == [
         "CSIDriver is stored, but nothing in Podium acts on it yet"
     ]
-    assert support.review(resource("statefulsets", "apps"), value, value).warnings == []
+    assert support.review(resource("csidrivers", "storage.k8s.io"), value, value).warnings == []
 
 
 def test_a_pod_is_reviewed_in_some_microseconds() -> None:

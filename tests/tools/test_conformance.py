@@ -28,7 +28,8 @@ shows = pytest.mark.conformance
 ROWS = [pytest.param(1, id="a", marks=shows("one [Conformance]")), pytest.param(2, id="b")]
 @pytest.mark.parametrize("row", ROWS)
 def test_rows(row): ...
-@pytest.mark.conformance("two", "three")
+SUITE = "th"
+@pytest.mark.conformance("two", SUITE + "ree")
 async def test_plain(): ...
 """
 

@@ -15,11 +15,13 @@ from podium.api.request import ObjectResult, Request
 from podium.objects import patches, selectors, structure, values
 from podium.objects.cause import invalid, invalid_error, required
 from podium.objects.resources import Resource, resource
+from podium.objects.selectors import from_value
 from podium.objects.status import (
     BadRequest,
     Conflict,
     MethodNotAllowed,
     NotFound,
+    ServerError,
     TooManyRequests,
     UnsupportedMediaType,
     conflict,
@@ -103,25 +105,72 @@ async def evict(core: Core, request: Request) -> ObjectResult:
         await _check_budgets(core, request, pod)
     options = {"kind": "DeleteOptions", "apiVersion": "v1", **(eviction.get("deleteOptions") or {})}
     options["dryRun"] = options.get("dryRun") or (["All"] if request.dry_run else [])
+    if not options["dryRun"]:
+        await _replace(core, request, lambda old: _disrupted(core, old), dry_run=False)
     one = Request("delete", request.resource, request.user, request.namespace, request.name, value=options)
     await deleting.delete(core, one)
     return ObjectResult(value={"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, status=201)
 
 
+def _disrupted(core: Core, old: Object) -> Object:
+    """With the condition that says why it ends."""
+    status = old.get("status") or {}
+    others = [c for c in status.get("conditions") or () if c["type"] != "DisruptionTarget"]
+    condition = {
+        "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+        "lastTransitionTime": core.world.clock.timestamp(),
+    }  # fmt: skip
+    return {**old, "status": {**status, "conditions": [*others, condition]}}
+
+
 async def _check_budgets(core: Core, request: Request, pod: Object) -> None:
-    budgets = await core.store.range(f"{resource('poddisruptionbudgets', 'policy').prefix}{request.namespace}/")
-    for record in budgets.records:
-        budget = record.value
-        if not selectors.from_value(budget["spec"].get("selector") or {}).matches(pod["metadata"].get("labels")):
-            continue
-        if budget.get("status", {}).get("disruptionsAllowed", 0) <= 0:
-            name = budget["metadata"]["name"]
-            cause = {
-                "reason": "DisruptionBudget",
-                "message": f"The disruption budget {name} needs {budget.get('status', {}).get('desiredHealthy', 0)} healthy pods "
-                f"and has {budget.get('status', {}).get('currentHealthy', 0)} currently",
-            }
-            raise TooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", details={"causes": [cause]})
+    """Takes one of the disruptions that the pod's budget allows. Raises TooManyRequests when there is none left, ServerError for two budgets."""
+    found = await core.store.range(f"{resource('poddisruptionbudgets', 'policy').prefix}{request.namespace}/")
+    labels = pod["metadata"].get("labels")
+    mine = [r for r in found.records if (chosen := r.value["spec"].get("selector")) is not None and from_value(chosen).matches(labels)]
+    if not mine:
+        return
+    if len(mine) > 1:
+        raise ServerError("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.")
+    budget = mine[0].value
+    if not _is_ready(pod) and _goes_unhealthy(budget):
+        return
+    name = budget["metadata"]["name"]
+    inner = Request("update", resource("poddisruptionbudgets", "policy"), request.user, request.namespace, name)
+    await _replace(core, inner, lambda value: _taken(core, value, request.name), dry_run=request.dry_run)
+
+
+def _is_ready(pod: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions") or ())
+
+
+def _goes_unhealthy(budget: Object) -> bool:
+    """Whether a pod that is not ready may go without being counted."""
+    status = budget.get("status") or {}
+    if budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+        return True
+    wanted = status.get("desiredHealthy", 0)
+    return bool(wanted > 0 and status.get("currentHealthy", 0) >= wanted)
+
+
+def _taken(core: Core, budget: Object, pod: str) -> Object:
+    """The budget with one disruption less."""
+    status, name = budget.get("status") or {}, budget["metadata"]["name"]
+    if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
+        raise _no_disruption(f"The disruption budget {name} is still being processed by the server.", retry_s=10)
+    allowed = status.get("disruptionsAllowed", 0)
+    if allowed <= 0:
+        healthy, wanted = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
+        raise _no_disruption(f"The disruption budget {name} needs {wanted} healthy pods and has {healthy} currently")
+    disrupted = {**(status.get("disruptedPods") or {}), pod: core.world.clock.timestamp()}
+    return {**budget, "status": {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": disrupted}}
+
+
+def _no_disruption(why: str, retry_s: int = 0) -> TooManyRequests:
+    details: Object = {"causes": [{"reason": "DisruptionBudget", "message": why}]}
+    if retry_s:
+        details["retryAfterSeconds"] = retry_s
+    return TooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", details=details)
 
 
 def scale_of(resource: Resource, value: Object) -> Object:

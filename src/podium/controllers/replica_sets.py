@@ -27,7 +27,7 @@ from podium.client.work_queue import WorkQueue
 from podium.controllers.expectations import Expectations
 from podium.controllers.ownership import apply_claims, plan_claims
 from podium.controllers.pod_conditions import is_active
-from podium.controllers.replica_set_plan import Plan, plan_replicas, plan_status, pod_of, tally
+from podium.controllers.replica_set_plan import Plan, Tally, plan_replicas, plan_status, pod_of, tally
 from podium.controllers.timestamps import now_s
 from podium.objects.resources import Resource, resource
 from podium.objects.selectors import LabelSelector, from_labels, from_value
@@ -150,7 +150,7 @@ class ReplicaSetController:
             failure, error = await self._apply(key, replica_set, plan)
             if plan.create or plan.delete:
                 counts = tally(replica_set, self._pods.by_index(BY_CONTROLLER, replica_set["metadata"]["uid"]), now_s(self._clock))
-        await self._write_status(key, plan_status(replica_set, counts, failure, self._clock.timestamp()))
+        await self._write_status(key, replica_set, counts, failure)
         if counts.check_after_s is not None:
             self._queue.add_after(key, max(0.01, counts.check_after_s))
         if error is not None:
@@ -223,12 +223,15 @@ class ReplicaSetController:
             errors += [result for result in results if isinstance(result, Exception)]
         return (("FailedDelete", str(errors[0])), errors[0]) if errors else (None, None)
 
-    async def _write_status(self, key: str, status: Object) -> None:
-        """Against the newest version that the mirror has: the status is a matter of pods, which the spec's writers do not touch."""
+    async def _write_status(self, key: str, replica_set: Object, counts: Tally, failure: tuple[str, str] | None) -> None:
+        """Against the newest version that the mirror has: the status is a matter of pods, which the spec's writers do not touch. What the old
+        status says is read there, too: taken from the start of the turn, two texts of one failure would replace each other for ever."""
         current = self._replica_sets.by_key(key)
-        if current is None or current.get("status") == status:
+        if current is None:
             return
-        await self._client.update(self._replica_set, {**current, "status": status}, subresource="status")
+        status = plan_status({**replica_set, "status": current.get("status")}, counts, failure, self._clock.timestamp())
+        if current.get("status") != status:
+            await self._client.update(self._replica_set, {**current, "status": status}, subresource="status")
 
 
 async def _in_growing_batches(count: int, call: Callable[[], Awaitable[None]]) -> tuple[int, Exception | None]:

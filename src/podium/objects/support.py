@@ -151,7 +151,8 @@ _POD = (
     ("resourceClaims", _REFUSED, _given, "dynamic resource claims yet"),
     ("ephemeralContainers", _REFUSED, _given, "ephemeral containers (kubectl debug) yet"),
     ("os.name", _REFUSED, _is_not("linux", ""), "operating systems other than Linux"),
-    ("volumes.*", _REFUSED, _other_than(*_VOLUMES), f"this kind of volume yet; these work: {', '.join(_VOLUMES[1:])}"),
+    ("volumes.*", _REFUSED, _other_than(*_VOLUMES, "csi"), f"this kind of volume yet; these work: {', '.join(_VOLUMES[1:])}"),
+    ("volumes.*.csi", _WARNED, _given, "is stored, but Podium runs no CSI drivers yet: the pod waits on its node"),
     ("volumes.*.emptyDir.medium", _REFUSED, _is_not("", "Memory"), "huge pages as a volume yet; leave medium out or use Memory"),
     ("containers.*.restartPolicy", _REFUSED, _given, "a restart policy of one container yet; that of the pod holds for all"),
     ("initContainers.*.restartPolicy", _REFUSED, _is_not("Always", ""), "restart policies of init containers other than Always yet"),
@@ -190,6 +191,20 @@ _SERVICE = (
     ("spec.trafficDistribution", _WARNED, _given, "no effect yet: traffic goes to all ready pods alike"),
 )
 
+_NO_CLAIMS = "no effect: Podium provides no volumes from claims yet"
+_STATEFUL_SET = (
+    (
+        "spec.volumeClaimTemplates",
+        _WARNED,
+        _given,
+        "the claims are made, but Podium provides no volumes yet, so pods with them are refused",
+    ),
+    ("spec.persistentVolumeClaimRetentionPolicy.whenDeleted", _WARNED, _is("Delete"), _NO_CLAIMS),
+    ("spec.persistentVolumeClaimRetentionPolicy.whenScaled", _WARNED, _is("Delete"), _NO_CLAIMS),
+)
+_DAEMON_SET = (
+    ("spec.updateStrategy.rollingUpdate.maxSurge", _REFUSED, _is_not(0, "0%"), "surging updates of DaemonSets yet; maxUnavailable works"),
+)
 _SECRET = (
     (
         "type",
@@ -211,8 +226,9 @@ _TEMPLATES = {
 }
 
 
-def _tree(rows: Any) -> _Node:
-    root = _Node()
+def _tree(rows: Any, root: _Node | None = None) -> _Node:
+    """The rules by their paths, added to `root` if that is given."""
+    root = root or _Node()
     for path, refuses, applies, text in rows:
         node = root
         for part in path.split("."):
@@ -233,6 +249,8 @@ _RULES: Mapping[tuple[str, str], _Node] = {
     ("", "Service"): _tree(_SERVICE),
     ("", "Secret"): _tree(_SECRET),
     **{kind: _under(prefix, _POD_TREE) for kind, prefix in _TEMPLATES.items()},
+    ("apps", "StatefulSet"): _tree(_STATEFUL_SET, _under("spec.template.spec", _POD_TREE)),
+    ("apps", "DaemonSet"): _tree(_DAEMON_SET, _under("spec.template.spec", _POD_TREE)),
 }
 
 _ACTED_ON = frozenset({
@@ -243,10 +261,10 @@ _ACTED_ON = frozenset({
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"), ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
     ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "ResourceQuota"),
-    ("apiregistration.k8s.io", "APIService"),
-    ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"),
-    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
+    ("apiregistration.k8s.io", "APIService"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"), ("apps", "Deployment"), ("apps", "ReplicaSet"),
+    ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
+    ("policy", "PodDisruptionBudget"), ("batch", "CronJob"), ("batch", "Job"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
@@ -256,12 +274,7 @@ _ACTED_ON = frozenset({
 """Kinds that something acts on, or that are plain data upstream, too."""
 
 _NO_RULES = "is stored, but not enforced yet"
-_NO_PODS = "is stored, but no pods are made for it yet; a Deployment works"
 _STORED: Mapping[tuple[str, str], str] = {
-    ("apps", "StatefulSet"): _NO_PODS,
-    ("apps", "DaemonSet"): _NO_PODS,
-    ("batch", "Job"): "is stored, but no pods are made for it yet; a Pod with restartPolicy Never or OnFailure works",
-    ("batch", "CronJob"): "is stored, but never started yet",
     ("autoscaling", "HorizontalPodAutoscaler"): "is stored, but nothing is scaled by it yet",
     (
         "networking.k8s.io",
@@ -271,8 +284,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
     ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
-    ("policy", "PodDisruptionBudget"): "is stored, but its status is not kept up yet: evictions (kubectl drain) of its pods are refused "
-    "until status.disruptionsAllowed is set; kubectl delete is not held up",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
 }

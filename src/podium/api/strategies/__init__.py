@@ -3,6 +3,7 @@
 from podium.api.core import Strategy
 from podium.api.strategies.certificates import CertificateRequestStrategy
 from podium.api.strategies.definitions import DefinitionStrategy
+from podium.api.strategies.jobs import JobStrategy
 from podium.api.strategies.namespaces import NamespaceStrategy
 from podium.api.strategies.pods import PodStrategy
 from podium.api.strategies.secrets import SecretStrategy
@@ -21,5 +22,6 @@ def strategies(service_cidr: str) -> dict[tuple[str, str], Strategy]:
         ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy(
             resource("customresourcedefinitions", "apiextensions.k8s.io")
         ),
+        ("batch", "jobs"): JobStrategy(resource("jobs", "batch")),
         ("", "services"): ServiceStrategy(resource("services"), service_cidr),
     }
