@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py)
 
-.PHONY: help venv system demo test test-go check chaos bench conformance format lock
+.PHONY: help venv system demo test test-go check chaos fuzz bench conformance format lock
 help:
 	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
 	@echo "make test           all tests (ARGS='-k name' for some)"
 	@echo "make check          format, lint, types, architecture, lengths"
-	@echo "make conformance    docs/conformance.md: which certified behaviours our tests show"
 	@echo "make chaos          kill -9 of 20 processes of a cluster under load (KILLS=n, SEED=n to repeat), with processes, with containers"
+	@echo "make fuzz           100,000 random requests against the API (SEED=s to repeat, REQUESTS=n)"
+	@echo "make conformance    docs/conformance.md: which certified behaviours our tests show"
 	@echo "make bench          what operations cost, as JSON"
 
 # Debian keeps venv in a package of its own: as root it is installed, otherwise venv itself says what to do.
@@ -55,6 +56,9 @@ format: $(VENV)/.ready
 chaos: system
 	@for runtime in process $$(test "$$(id -u)" = 0 && command -v containerd >/dev/null && echo cri); do \
 	  RUNTIME=$$runtime KILLS=$${KILLS:-20} $(BIN)/python -m pytest -q -s tests/e2e/test_processes_killed.py || exit 1; done
+
+fuzz: $(VENV)/.ready
+	@$(BIN)/python -m tests.api.fuzzing $(if $(SEED),--seed $(SEED)) --requests $${REQUESTS:-100000}
 
 bench: $(VENV)/.ready
 	@for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done

@@ -30,8 +30,9 @@ class Running:
                 found[path.stem] = int(value["pid"])
         return found
 
-    def resident_mb(self) -> dict[str, int]:
-        return {name: resident_mb(pid) for name, pid in self.pids().items()}
+    def resident_mb(self, field: str = "VmRSS") -> dict[str, int]:
+        """By role; the most there ever was with `VmHWM`."""
+        return {name: resident_mb(pid, field) for name, pid in self.pids().items()}
 
     def cpu_s(self) -> float:
         return sum(cpu_s(pid) for pid in self.pids().values())
@@ -41,9 +42,9 @@ class Running:
         return subprocess.run(command, input=stdin, env=self.environment, check=True, text=True, capture_output=True).stdout
 
 
-def resident_mb(pid: int) -> int:
+def resident_mb(pid: int, field: str = "VmRSS") -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(field):
             return int(line.split()[1]) // 1024
     return 0
 

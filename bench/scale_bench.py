@@ -38,6 +38,7 @@ def main() -> None:
         report(
             "scale", nodes=arguments.nodes, pods=arguments.pods, seconds=round(seconds, 2), cpu_ms_per_pod=round(cpu * 1e3 / arguments.pods, 2),
             resident_mb=resident, resident_mb_total=sum(resident.values()),
+            resident_mb_total_peak=sum(running.resident_mb("VmHWM").values()),
         )  # fmt: skip
 
 

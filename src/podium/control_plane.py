@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from podium.api import admission, authentication_config
+from podium.api.aggregated import Aggregation
 from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
 from podium.api.bootstrap import API_SERVER, bootstrap
@@ -28,6 +29,7 @@ from podium.api.custom.webhook_conversion import WebhookConversion
 from podium.api.encoding import encode
 from podium.api.expiry import expire_events
 from podium.api.flow_control import FlowControl
+from podium.api.front_proxy import FrontProxy
 from podium.api.measurements import Measurements
 from podium.api.node_proxy import NodeProxy
 from podium.api.request import User
@@ -79,6 +81,7 @@ class ControlPlane:
         self.server.hubs.close()
         await self.tasks.stop()
         await self.server.nodes.aclose()
+        await self.server.aggregation.aclose()
         await self.server.core.admission.aclose()
         if self.server.audit is not None:
             await self.server.audit.aclose()
@@ -96,11 +99,15 @@ async def build(
     disabled_plugins: frozenset[str] = frozenset(),
     identities: Sources | None = None,
     client_ca: str = "",
+    front_proxy: FrontProxy | None = None,
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
     core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)
     hubs = Hubs(core)
-    server = ApiServer(core, hubs, Authenticator(core, signing_key, identities), NodeProxy(core, nodes_tls), Measurements(core, hubs))
+    server = ApiServer(
+        core, hubs, Authenticator(core, signing_key, identities), NodeProxy(core, nodes_tls), Measurements(core, hubs),
+        Aggregation(core, front_proxy),
+    )  # fmt: skip
     services = cast(ServiceStrategy, core.strategies["", "services"])
     services.restore([r.value for r in (await store.range(resource("services").prefix)).records])
     await core.authorizer.load(store)
@@ -114,6 +121,7 @@ async def build(
     plane.tasks.start("custom-resources", custom.run())
     await bootstrap(core, service_cidr, api_endpoint, client_ca)
     plane.tasks.start("event-expiry", expire_events(core))
+    await server.aggregation.start(plane.tasks)
     server.ready = True
     return plane
 
@@ -240,6 +248,7 @@ async def _run(cluster: Cluster) -> None:
     plane = await build(
         store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
+        front_proxy=FrontProxy.load_or_create(authority),
         identities=identities, client_ca=authority.ca_pem.decode(),
     )  # fmt: skip
     server = plane.server
@@ -279,6 +288,7 @@ def _server_tls(authority: Authority, cluster: Cluster) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
+    context.num_tickets = 0  # clients keep their connections; a ticket is a session kept here, for each
     context.load_verify_locations(cafile=str(authority.ca_path))
     context.verify_mode = ssl.CERT_OPTIONAL
     return context

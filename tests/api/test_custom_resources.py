@@ -133,6 +133,27 @@ async def test_a_definition_with_instances_waits_for_them(plane: ControlPlane, c
     await gone(client)
 
 
+async def test_a_definition_with_the_name_of_a_built_in_resource_leaves_its_objects_alone(
+    plane: ControlPlane, client: InProcessClient
+) -> None:
+    leases = resource("leases", "coordination.k8s.io")
+    await client.create(leases, {"metadata": {"name": "kept", "namespace": "default"}})
+    value = definition(plural="leases", kind="Lease", group="coordination.k8s.io")
+    value["metadata"] = {"name": "leases.coordination.k8s.io", "annotations": {"api-approved.kubernetes.io": "unapproved, a test"}}
+    await client.create(DEFINITIONS, value)
+    assert plane.server.core.catalog.lookup("coordination.k8s.io", "v1", "leases") is leases
+    await client.delete(DEFINITIONS, "leases.coordination.k8s.io")
+    await gone(client, "leases.coordination.k8s.io")
+    assert [v["metadata"]["name"] for v in (await client.list(leases, "default")).items] == ["kept"]
+
+
+async def test_a_definition_that_was_never_served_goes_at_once(plane: ControlPlane, client: InProcessClient) -> None:
+    await client.create(DEFINITIONS, definition(plural="alphas", kind="Alpha"))
+    await client.create(DEFINITIONS, definition(plural="betas", kind="Alpha"))
+    await client.delete(DEFINITIONS, "betas.example.com")
+    await gone(client, "betas.example.com")
+
+
 async def test_the_second_to_ask_for_a_name_waits_for_it(plane: ControlPlane, client: InProcessClient) -> None:
     await client.create(DEFINITIONS, definition(plural="alphas", kind="Alpha", short=("x",)))
     await client.create(DEFINITIONS, definition(plural="betas", kind="Alpha", short=("x",)))

@@ -115,7 +115,7 @@ def test_places_where_no_kubeconfig_can_be(
 def test_ports_that_others_have(directory: Path, capsys: pytest.CaptureFixture[str], which: str, host: str) -> None:
     with socket.create_server((host, 0)) as other:
         port = other.getsockname()[1]
-        make_cluster(directory, runtime="process", network="loopback", **{"api_port": 1, "kubelet_port": 1, which: port})
+        make_cluster(directory, runtime="process", network="loopback", **{"api_port": 0, "kubelet_port": 0, which: port})
         assert run(["up", "--detach", "--data-dir", str(directory)], {}) == 1
     said = capsys.readouterr().err
     assert said == (

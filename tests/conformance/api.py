@@ -1,7 +1,7 @@
 """A client of bytes: requests go through the server's HTTP front without a socket, so statuses, media types and streams are as on the wire."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,10 @@ class Wire:
         self.events: asyncio.Queue[Any] = asyncio.Queue()
         self.closed = False
         self.buffered_bytes = 0
+        self.remote_address = "127.0.0.1"
         self._rest = b""
+        self._on_lost: Callable[[], None] | None = None
+        self._at_end: Callable[[], None] | None = None
 
     def start_stream(self, status: int, headers: Any) -> "Wire":
         return self
@@ -53,8 +56,32 @@ class Wire:
     async def drain(self) -> None:
         return None
 
+    def push(self, chunk: bytes, buffered_bytes_max: int) -> bool:
+        self.write_framed(chunk)
+        return not self.closed
+
+    @property
+    def detached(self) -> bool:
+        return self._on_lost is not None
+
+    def detach(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        self._at_end = call
+
     def end(self) -> None:
         self.events.put_nowait(None)
+        self._on_lost, at_end, self._at_end = None, self._at_end, None
+        if at_end is not None:
+            at_end()
+
+    def hang_up(self) -> None:
+        """The client goes."""
+        self.closed = True
+        if self._on_lost is not None:
+            self._on_lost()
+            self.end()
 
     def abort(self) -> None:
         self.closed = True
@@ -151,6 +178,7 @@ class Api:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            wire.hang_up()
 
     async def revision(self, target: str) -> str:
         return str((await self.get(target.partition("?")[0] + "?limit=1"))["metadata"]["resourceVersion"])

@@ -24,7 +24,7 @@ AGGREGATED_KIND = "APIGroupDiscoveryList"
 AGGREGATED_GROUP = "apidiscovery.k8s.io"
 AGGREGATED_VERSIONS = ("v2", "v2beta1")
 
-_PRIORITIES = {
+PRIORITIES = {
     "apiregistration.k8s.io": 20000,
     "": 18000,
     "apps": 17800,
@@ -50,7 +50,7 @@ _PRIORITIES = {
     "storagemigration.k8s.io": 15800,
     "lifecycle.k8s.io": 15700,
 }
-_PRIORITY_OTHERS = 1000
+PRIORITY_OTHERS = 1000
 _VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 
 
@@ -221,7 +221,7 @@ def _kind(resource: Resource, group: str, version: str, kind: str) -> dict[str, 
 
 def groups(catalog: Catalog) -> list[str]:
     """The groups with resources, in order of priority."""
-    return sorted({r.group for r in catalog}, key=lambda group: (-_PRIORITIES.get(group, _PRIORITY_OTHERS), group))
+    return sorted({r.group for r in catalog}, key=lambda group: (-PRIORITIES.get(group, PRIORITY_OTHERS), group))
 
 
 def _versions(catalog: Catalog, group: str) -> list[str]:

@@ -1,8 +1,14 @@
 """What is served beside resources: health, version, discovery, OpenAPI. Documents are made once per catalogue and kept as bytes."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from podium.objects.resources import Catalog
 from podium.objects.status import NotFound
 from podium.world.http_server import HttpRequest, Response
+
+if TYPE_CHECKING:
+    from podium.api.discovery import Document
 
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff"))
 _JSON = b"application/json"
@@ -35,11 +41,12 @@ def health(http: HttpRequest, *, ready: bool) -> Response:
 
 
 class Documents:
-    """Discovery, OpenAPI and /version for one catalogue."""
+    """Discovery, OpenAPI and /version for one catalogue. `join` adds what others serve: (path, accept, own document) -> document."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, join: "Callable[[str, str, Document | None], Document | None]") -> None:
         from podium.api import discovery, openapi  # not before somebody asks: a start does without them
 
+        self._join = join
         self._discovery = discovery.Documents(catalog)
         self._openapi = openapi.Documents(catalog)
 
@@ -48,6 +55,7 @@ class Documents:
         path = http.path.rstrip("/") or "/"
         accept = http.headers.get("accept", "")
         found = self._openapi.find(path, accept) if path.startswith("/openapi") else self._discovery.find(path, accept)
+        found = self._join(path, accept, found)
         if found is None:
             raise NotFound("the server could not find the requested resource")
         etag = f'"{found.etag}"'.encode()

@@ -56,7 +56,13 @@ def list_response(request: Request, result: ListResult, form: Form, now: datetim
         else:
             items = [r.encoded for r in result.records]
         head = f'{{"kind":"{resource.list_kind}","apiVersion":"{resource.api_version}","metadata":'.encode()
-        body = b"".join((head, orjson.dumps(metadata), b',"items":[', b",".join(items), b"]}"))
+        head += orjson.dumps(metadata) + b',"items":['
+        if items:  # one join: a large list is copied once
+            items[0] = head + items[0]
+            items[-1] += b"]}"
+            body = b",".join(items)
+        else:
+            body = head + b"]}"
     return _response(request, 200, body, form)
 
 

@@ -1,7 +1,7 @@
 """The API server's front on HTTPS: bytes in, bytes out. The request path, in order:
 
-route (routing) -> authenticate (authentication, impersonation) -> authorize (authorization) -> decode (objects.decoding)
--> verb (dispatch) -> render (rendering)
+authenticate (authentication, impersonation) -> aggregated APIs (aggregated) -> route (routing) -> authorize (authorization)
+-> decode (objects.decoding) -> verb (dispatch) -> render (rendering)
 
 Every refusal is a StatusError raised somewhere on the way; it becomes a response here and nowhere else. The same `ApiServer.execute`
 serves the in-process transport, which skips the bytes and keeps everything else.
@@ -10,6 +10,7 @@ serves the in-process transport, which skips the bytes and keeps everything else
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
@@ -17,6 +18,8 @@ from podium.api import compression, documents, routing
 from podium.api.account_tokens import DISCOVERY_PATH, JWKS_PATH
 from podium.api.admission import approve_connect
 from podium.api.admission.connections import connect_options
+from podium.api.aggregated import Aggregation, attributes
+from podium.api.aggregation import Backend
 from podium.api.attributes import attributes_of_path
 from podium.api.audit_log import AuditEvent, AuditLog
 from podium.api.authentication import Authenticator
@@ -34,6 +37,7 @@ from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
 from podium.instrument.metrics import CONTENT_TYPE as METRICS_TYPE
+from podium.instrument.metrics import Value
 from podium.objects.decoding import decode
 from podium.objects.status import (
     BadRequest,
@@ -73,6 +77,7 @@ class ApiServer:
     authenticator: Authenticator
     nodes: NodeProxy
     measurements: Measurements
+    aggregation: Aggregation
     ready: bool = False
     audit: AuditLog | None = None
     flows: FlowControl | None = None
@@ -131,6 +136,8 @@ class ApiServer:
         if http.path.startswith(_PUBLIC):
             return documents.health(http, ready=self.ready)
         original, user = await self._authenticate(http, connection)
+        if (backend := self.aggregation.backends.of_path(http.path)) is not None:
+            return await self._serve_aggregated(http, connection, backend, original, user)
         target = routing.parse(http.path, self.core.catalog)
         if target is None:
             return self._serve_path(http, connection, original, user)
@@ -154,6 +161,23 @@ class ApiServer:
             user, verb, http.target, request, impersonator=original if original is not user else None, source=connection.remote_address,
             user_agent=http.headers.get("user-agent", ""),
         )  # fmt: skip
+
+    async def _serve_aggregated(
+        self, http: HttpRequest, connection: Connection, backend: Backend, original: User, user: User
+    ) -> Response | None:
+        """Passes the request on. Raises Forbidden."""
+        event = self._audited(http, connection, original, user, attributes(backend, http, user))
+        code, failure = 500, None
+        try:
+            response = await self.aggregation.serve(backend, http, connection, user)
+            code = response.status if response is not None else 200
+            return response
+        except StatusError as error:
+            code, failure = error.code, error
+            raise
+        finally:
+            if event is not None:
+                event.complete(code, failure)
 
     def _serve_path(self, http: HttpRequest, connection: Connection, original: User, user: User) -> Response:
         event = self._audited(http, connection, original, user, None)
@@ -188,7 +212,7 @@ class ApiServer:
         if http.path == DISCOVERY_PATH:
             return value_response(200, self.authenticator.accounts.discovery())
         if self._documents is None:
-            self._documents = documents.Documents(self.core.catalog)
+            self._documents = documents.Documents(self.core.catalog, self.aggregation.documents.join)
         return self._documents.serve(http)
 
     async def _serve_target(
@@ -227,10 +251,18 @@ class ApiServer:
             code = 200 if labels[0] in ("WATCH", "CONNECT") else 499  # the client has gone
             raise
         finally:
-            running.value -= 1
-            if request.audit is not None:
-                request.audit.complete(code, failure)
-            self.measurements.finished(labels, code, clock.monotonic() - began_s)
+            if connection.detached:  # a watch has begun: it counts until it ends
+                connection.at_end(partial(self._finished, running, labels, 200, None, began_s, request.audit))
+            else:
+                self._finished(running, labels, code, failure, began_s, request.audit)
+
+    def _finished(
+        self, running: Value, labels: tuple[str, ...], code: int, failure: StatusError | None, began_s: float, audit: AuditEvent | None
+    ) -> None:
+        running.value -= 1
+        if audit is not None:
+            audit.complete(code, failure)
+        self.measurements.finished(labels, code, self.core.world.clock.monotonic() - began_s)
 
     async def _serve_in_turn(self, flows: FlowControl, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
         """With a seat of the request's priority level. Raises TooManyRequests when there is none for long."""

@@ -109,7 +109,7 @@ def _reason(error: orjson.JSONDecodeError, body: bytes) -> str:
     if not _is_text(body):
         return "invalid UTF-8"
     try:
-        json.loads(body, parse_int=str, parse_float=str)
+        json.loads(body.decode(), parse_int=str, parse_float=str)
     except json.JSONDecodeError as second:
         text = second.doc.rstrip()
         if second.pos >= len(text) or second.msg.startswith("Unterminated string"):

@@ -88,8 +88,9 @@ def _shown(element: str) -> str:
 
 
 def item_element(item: Any, node: Schema, defaults: Mapping[str, Any] | None = None) -> str:
-    """How an item of a granular list is named. Key fields that are absent take the defaults that the API gives them."""
-    if node.list_type == "set" or not node.list_map_keys:
+    """How an item of a granular list is named. Key fields that are absent take the defaults that the API gives them. Asked before validation:
+    an item of the wrong type is named by its value."""
+    if node.list_type == "set" or not node.list_map_keys or not isinstance(item, dict):
         return "v:" + orjson.dumps(item).decode()
     keys = {k: item.get(k, node.key_defaults.get(k)) for k in node.list_map_keys}
     return "k:" + orjson.dumps({k: v for k, v in keys.items() if v is not None}, option=orjson.OPT_SORT_KEYS).decode()

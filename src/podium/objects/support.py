@@ -260,12 +260,11 @@ _ACTED_ON = frozenset({
     ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"), ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"), ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"),
     ("", "Binding"), ("", "ComponentStatus"), ("", "ConfigMap"), ("", "Endpoints"), ("", "Event"), ("", "Namespace"), ("", "Node"),
-    ("", "LimitRange"), ("", "ResourceQuota"), ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"),
-    ("", "Secret"), ("", "Service"), ("", "ServiceAccount"),
-    ("apps", "ControllerRevision"), ("apiextensions.k8s.io", "CustomResourceDefinition"),
-    ("apps", "Deployment"), ("apps", "ReplicaSet"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
-    ("policy", "PodDisruptionBudget"), ("batch", "CronJob"),
-    ("batch", "Job"), ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"),
+    ("", "LimitRange"), ("", "Pod"), ("", "PodTemplate"), ("", "ReplicationController"), ("", "ResourceQuota"),
+    ("apiregistration.k8s.io", "APIService"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"), ("apps", "Deployment"), ("apps", "ReplicaSet"),
+    ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
+    ("policy", "PodDisruptionBudget"), ("batch", "CronJob"), ("batch", "Job"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
@@ -287,7 +286,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
     ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
-    ("apiregistration.k8s.io", "APIService"): "is stored, but requests are not passed on to it yet",
 }
 
 

@@ -10,11 +10,13 @@ import base64
 import os
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import httptools
+
+from podium.world.raw_stream import RawStream
 
 if TYPE_CHECKING:
     from podium.world.websocket import WebSocket
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 RESPONSE_BYTES_MAX = 512 * 1024 * 1024
 STREAM_BUFFER_BYTES_MAX = 4 * 1024 * 1024
 CONNECT_TIMEOUT_S = 10.0
+IDLE_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class _Exchange(asyncio.Protocol):
         self._buffered = 0
         self._paused = False
         self.websocket: WebSocket | None = None
+        self.raw: RawStream | None = None
+        self.wants_raw = False
         self.transport: asyncio.Transport | None = None
         self._keep_alive = False
         self.closed = False
@@ -62,13 +67,15 @@ class _Exchange(asyncio.Protocol):
         self._can_write.set()
         if self.websocket is not None:
             self.websocket.connection_lost()
+        if self.raw is not None:
+            self.raw.connection_lost()
         if self._head is not None and not self._head.done():
             self._head.set_exception(ConnectionResetError(f"the server closed the connection: {error or 'end of stream'}"))
         self._arrived.set()
 
     def data_received(self, data: bytes) -> None:
-        if self.websocket is not None:
-            self.websocket.data_received(data)
+        if (taken_over := self.raw or self.websocket) is not None:
+            taken_over.data_received(data)
             return
         try:
             self._parser.feed_data(data)
@@ -147,6 +154,11 @@ class _Exchange(asyncio.Protocol):
         return data
 
     def _upgraded(self, rest: bytes) -> None:
+        if self.wants_raw:
+            self.raw = RawStream(self)
+            if rest:
+                self.raw.data_received(rest)
+            return
         from podium.world.websocket import WebSocket
 
         self.websocket = WebSocket(self, client=True, protocol=self.headers.get("sec-websocket-protocol", ""))
@@ -180,10 +192,11 @@ class _Exchange(asyncio.Protocol):
 
 
 class ResponseStream:
-    """A response whose body is read as it comes. Close it, or use `async with`."""
+    """A response whose body is read as it comes. Close it, or use `async with`: read to its end, its connection is used again."""
 
-    def __init__(self, exchange: _Exchange) -> None:
+    def __init__(self, exchange: _Exchange, release: Callable[[_Exchange], None]) -> None:
         self._exchange = exchange
+        self._release = release
         self.status = exchange.status
         self.headers = exchange.headers
 
@@ -215,7 +228,7 @@ class ResponseStream:
             yield rest
 
     def close(self) -> None:
-        self._exchange.close()
+        self._release(self._exchange)
 
 
 class HttpClient:
@@ -260,22 +273,20 @@ class HttpClient:
                 self._drop(exchange)
                 raise
             response = HttpResponse(exchange.status, exchange.headers, b"".join(chunks))
-            if exchange.reusable:
-                self._idle.append(exchange)
-            else:
-                self._drop(exchange)
+            self._release(exchange)
             return response
 
     async def stream(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> ResponseStream:
-        """The response from its head on; the body comes as it is sent. Its connection is closed with it."""
-        exchange = await self._connect()
+        """The response from its head on; the body comes as it is sent."""
+        data = self._encode(method, target, body, headers)
+        exchange = await self._connection()
         try:
             async with asyncio.timeout(self._timeout_s):
-                await exchange.send(self._encode(method, target, body, headers))
+                await exchange.send(data)
         except BaseException:
             self._drop(exchange)
             raise
-        return ResponseStream(exchange)
+        return ResponseStream(exchange, self._release)
 
     async def websocket(
         self, target: str, protocols: tuple[str, ...] = (), headers: dict[str, str] | None = None
@@ -290,7 +301,7 @@ class HttpClient:
             async with asyncio.timeout(self._timeout_s):
                 await exchange.send(self._encode("GET", target, b"", {**(headers or {}), **handshake}))
                 if exchange.status != 101:
-                    body = await ResponseStream(exchange).read()
+                    body = await ResponseStream(exchange, self._drop).read()
                     self._drop(exchange)
                     return HttpResponse(exchange.status, exchange.headers, body)
                 while exchange.websocket is None:
@@ -304,6 +315,24 @@ class HttpClient:
             self._drop(exchange)
             raise ConnectionResetError("the server's WebSocket handshake is wrong")
         return exchange.websocket
+
+    async def upgrade(self, method: str, target: str, headers: dict[str, str]) -> tuple[dict[str, str], RawStream] | HttpResponse:
+        """Passes an upgrade on: the headers of the 101 and the bytes from then on, or the server's refusal."""
+        exchange = await self._connect()
+        exchange.wants_raw = True
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await exchange.send(self._encode(method, target, b"", headers))
+                if exchange.status != 101:
+                    body = await ResponseStream(exchange, self._drop).read()
+                    self._drop(exchange)
+                    return HttpResponse(exchange.status, exchange.headers, body)
+                while exchange.raw is None:
+                    await asyncio.sleep(0)
+        except BaseException:
+            self._drop(exchange)
+            raise
+        return exchange.headers, exchange.raw
 
     def _encode(self, method: str, target: str, body: bytes, headers: dict[str, str] | None) -> bytes:
         lines = [f"{method} {target} HTTP/1.1\r\n", self._host_header]
@@ -337,6 +366,14 @@ class HttpClient:
             raise ConnectionRefusedError(f"no connection to {self.host}:{self.port}: {error.strerror or error}") from error
         self._open[exchange] = None
         return exchange
+
+    def _release(self, exchange: _Exchange) -> None:
+        """Kept for the next request when its answer was read to the end."""
+        if exchange.reusable and exchange in self._open and len(self._idle) < IDLE_MAX:
+            if exchange not in self._idle:
+                self._idle.append(exchange)
+        else:
+            self._drop(exchange)
 
     def _drop(self, exchange: _Exchange) -> None:
         self._open.pop(exchange, None)

@@ -4,8 +4,10 @@ A protocol per connection: httptools parses, the handler decides, the answer is 
 handled one after another, in order. The handler answers with a `Response`, or takes the connection over: `start_stream` for a chunked
 response of open length (watches, logs), `accept_websocket` for exec.
 
-Bounds: `header_bytes_max` (431), `body_bytes_max` (413), `pipelined_requests_max` (the socket is not read beyond it),
-`request_timeout_s` (a request that is not received whole in time, or a handshake, ends its connection), `idle_timeout_s`.
+Bounds: HEADER_BYTES_MAX (431), BODY_BYTES_MAX (413), MESSAGE_BYTES_MAX with all framing (400), PIPELINED_REQUESTS_MAX (the socket is not read
+beyond it), REQUEST_TIMEOUT_S (a request that is not received whole in time ends its connection), HANDSHAKE_TIMEOUT_S, IDLE_TIMEOUT_S,
+STALL_TIMEOUT_S (a peer that takes nothing of its answer for so long is cut off), CONNECTIONS_MAX (one more costs the connection that has been
+idle longest; when none is idle, it is closed itself).
 
 Source: RFC 9112; RFC 6455 for the upgrade.
 """
@@ -16,11 +18,14 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote
 
 import httptools
+
+from podium.world.http_messages import Headers, HttpRequest, Peer, Response, frame, head_of, keep_alive, peer_of
+from podium.world.raw_stream import RawStream
 
 if TYPE_CHECKING:
     from podium.world.websocket import WebSocket
@@ -28,64 +33,26 @@ if TYPE_CHECKING:
 HEADER_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 3 * 1024 * 1024
 PIPELINED_REQUESTS_MAX = 16
+MESSAGE_BYTES_MAX = 8 * BODY_BYTES_MAX
 REQUEST_TIMEOUT_S = 60.0
+HANDSHAKE_TIMEOUT_S = 10.0
+STALL_TIMEOUT_S = 120.0
+CONNECTIONS_MAX = 20_000
+SHED_LOOKS_MAX = 256
 IDLE_TIMEOUT_S = 180.0
 SWEEP_PERIOD_S = 5.0
 WRITE_HIGH_BYTES = 256 * 1024
 LARGE_BODY_BYTES = 512 * 1024
 SLICE_BYTES = 128 * 1024
 
-Headers = tuple[tuple[bytes, bytes], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The verified client certificate's subject."""
-
-    common_name: str
-    organizations: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class HttpRequest:
-    """`path` is percent-decoded, without the query; `target` as sent. Header names are lower-case; a repeated header is joined with ", "."""
-
-    method: str
-    path: str
-    target: str
-    query: dict[str, list[str]]
-    headers: dict[str, str]
-    body: bytes
-    peer: Peer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    status: int
-    body: bytes = b""
-    headers: Headers = ((b"content-type", b"application/json"),)
-
-
 Handler = Callable[[HttpRequest, "Connection"], "Response | Awaitable[Response | None]"]
-
-_STATUS_LINES = {s.value: b"HTTP/1.1 %d %s\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus}
 _NO_QUERY: dict[str, list[str]] = {}
-
-
-def _head(status: int, headers: Headers) -> bytearray:
-    head = bytearray(_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status)
-    for name, value in headers:
-        head += name + b": " + value + b"\r\n"
-    return head
-
-
-def frame(data: bytes) -> bytes:
-    """`data` as one HTTP chunk: made once, written to many streams."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Stream:
     """A chunked response of open length."""
+
+    __slots__ = ("_connection",)
 
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
@@ -114,9 +81,21 @@ class Stream:
     async def wait_closed(self) -> None:
         await self._connection.wait_closed()
 
+    def push(self, chunk: bytes, buffered_bytes_max: int) -> bool:
+        """`write_framed`, unless the stream is closed or the peer lags by more than that: then False."""
+        return self._connection.push(chunk, buffered_bytes_max)
+
+    def detach(self, on_lost: Callable[[], None]) -> None:
+        """The stream outlives its handler, which returns None next: nothing waits for it. `end` ends it; `on_lost` hears when the peer does."""
+        self._connection.detach(on_lost)
+
     def end(self) -> None:
         if not self.closed:
             self._connection.write(b"0\r\n\r\n")
+            self._connection.reattach()
+
+    def abort(self) -> None:
+        self._connection.abort()
 
 
 @dataclass(slots=True)
@@ -126,25 +105,49 @@ class _Head:
     url: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     header_bytes: int = 0
+    bytes_received: int = 0
+    headers_complete: bool = False
     body: bytearray | None = None
     too_large: bool = False
 
 
+_NOTHING = _Head()
+_NOBODY: list[asyncio.Future[None]] = []
+"""Shared, never changed."""
+
+
+def _tell(waiting: list[asyncio.Future[None]]) -> list[asyncio.Future[None]]:
+    for future in waiting:
+        if not future.done():
+            future.set_result(None)
+    return _NOBODY
+
+
 class Connection(asyncio.Protocol):
-    """One client's connection."""
+    """One client's connection. Thousands are open at once (watches), so what only some need is made when they need it."""
+
+    __slots__ = (
+        "_at_end", "_busy", "_can_write", "_drained", "_ended", "_gone", "_keep_alive", "_on_lost", "_parser", "_reading", "_receiving_since_s",
+        "_refusal", "_server", "_stalled_since_s", "_task", "_transport", "_waiting", "_websocket", "active_s", "peer",
+    )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
         self._server = server
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = None
         self._transport: asyncio.Transport | None = None
-        self._reading = _Head()
-        self._waiting: deque[tuple[HttpRequest, bool]] = deque()
+        self._reading = _NOTHING
+        self._waiting: deque[tuple[HttpRequest, bool]] | None = None
         self._busy = False
         self._refusal: Response | None = None
-        self._websocket: WebSocket | None = None
-        self._can_write = asyncio.Event()
-        self._can_write.set()
-        self._gone = asyncio.Event()
+        self._websocket: WebSocket | RawStream | None = None
+        self._can_write = True
+        self._gone = False
+        self._drained: list[asyncio.Future[None]] = _NOBODY
+        self._ended: list[asyncio.Future[None]] = _NOBODY
+        self._on_lost: Callable[[], None] | None = None
+        self._at_end: Callable[[], None] | None = None
+        self._keep_alive = True
+        self._stalled_since_s: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._receiving_since_s: float | None = None
         self.peer: Peer | None = None
@@ -162,23 +165,33 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         transport = self._transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
-        self.peer = _peer(transport)
-        self._server.connections[self] = None
+        self.peer = peer_of(transport)
+        keep_alive(transport)
+        self._server.admit(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.connections.pop(self, None)
-        self._gone.set()
-        self._can_write.set()
+        self._gone = True
+        self.resume_writing()
+        self._ended = _tell(self._ended)
         if self._websocket is not None:
             self._websocket.connection_lost()
         if self._task is not None and not self._task.done():
             self._task.cancel()
+        if (on_lost := self._on_lost) is not None:
+            self._on_lost = None
+            on_lost()
+            self._end()
 
     def data_received(self, data: bytes) -> None:
         self.active_s = self._server.time()
         if self._websocket is not None:
             self._websocket.data_received(data)
             return
+        if self._refusal is not None:
+            return
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -187,15 +200,29 @@ class Connection(asyncio.Protocol):
                 self._websocket.data_received(rest)
         except httptools.HttpParserError:
             self._refuse(Response(400, b"malformed HTTP request\n", ((b"content-type", b"text/plain"),)))
+        if self._receiving_since_s is not None:
+            self._count_bytes(len(data))
+
+    def _count_bytes(self, count: int) -> None:
+        """The parser gathers a header before it tells of it, so what it has been fed is counted too."""
+        reading = self._reading
+        reading.bytes_received += count
+        if not reading.headers_complete and reading.bytes_received > HEADER_BYTES_MAX + SLICE_BYTES:
+            self._refuse(Response(431, b"request header fields too large\n", ((b"content-type", b"text/plain"),)))
+        elif reading.bytes_received > MESSAGE_BYTES_MAX:
+            self._refuse(Response(400, b"malformed HTTP request\n", ((b"content-type", b"text/plain"),)))
 
     def eof_received(self) -> bool:
         return False
 
     def pause_writing(self) -> None:
-        self._can_write.clear()
+        self._can_write = False
+        self._stalled_since_s = self._server.time()
 
     def resume_writing(self) -> None:
-        self._can_write.set()
+        self._can_write = True
+        self._stalled_since_s = None
+        self._drained = _tell(self._drained)
 
     # -- parser callbacks
 
@@ -221,6 +248,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         headers = self._reading.headers
+        self._reading.headers_complete = True
         if int(headers.get("content-length", "0") or "0") > BODY_BYTES_MAX:
             self._reading.too_large = True
             self._refuse(self._server.too_large())
@@ -244,8 +272,12 @@ class Connection(asyncio.Protocol):
         if self._refusal is not None:
             return
         request = self._request()
+        self._reading = _NOTHING
+        assert self._parser is not None
         keep_alive = self._parser.should_keep_alive()
         if self._busy:
+            if self._waiting is None:
+                self._waiting = deque()
             self._waiting.append((request, keep_alive))
             if len(self._waiting) >= PIPELINED_REQUESTS_MAX and self._transport is not None:
                 self._transport.pause_reading()
@@ -255,11 +287,12 @@ class Connection(asyncio.Protocol):
     # -- one request
 
     def _request(self) -> HttpRequest:
-        reading = self._reading
+        reading, parser = self._reading, self._parser
+        assert parser is not None
         target = reading.url.decode("latin-1")
         path, question, query = target.partition("?")
         return HttpRequest(
-            method=self._parser.get_method().decode("latin-1"),
+            method=parser.get_method().decode("latin-1"),
             path=unquote(path) if "%" in path else path,
             target=target,
             query=parse_qs(query, keep_blank_values=True) if question else _NO_QUERY,
@@ -275,7 +308,7 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             answer = self._server.crashed(request, error)
         if isinstance(answer, Response):
-            self._answer(request, answer, keep_alive)
+            self._answer(answer, keep_alive, head_only=request.method == "HEAD")
         else:
             self._task = self._server.spawn(self._run(request, answer, keep_alive))
 
@@ -284,14 +317,19 @@ class Connection(asyncio.Protocol):
             response = await answer
         except Exception as error:
             response = self._server.crashed(request, error)
+        if self._on_lost is not None:  # detached: the answer goes on
+            self._task, self._keep_alive = None, keep_alive
+            if self._reading is _NOTHING:
+                self._parser = None  # made again for the next request
+            return
         if response is not None and len(response.body) > LARGE_BODY_BYTES and request.method != "HEAD":
             await self._send_large(response, keep_alive)
             response = None
-        self._answer(request, response, keep_alive)
+        self._answer(response, keep_alive, head_only=request.method == "HEAD")
 
     async def _send_large(self, response: Response, keep_alive: bool) -> None:
         """In slices, as fast as the peer takes them: encrypting a large body at once would hold it several times."""
-        head = _head(response.status, response.headers)
+        head = head_of(response.status, response.headers)
         head += b"content-length: %d\r\n" % len(response.body)
         self.write(head + (b"\r\n" if keep_alive else b"connection: close\r\n\r\n"))
         body = memoryview(response.body)
@@ -301,9 +339,9 @@ class Connection(asyncio.Protocol):
             if self.closed:
                 return
 
-    def _answer(self, request: HttpRequest, response: Response | None, keep_alive: bool) -> None:
+    def _answer(self, response: Response | None, keep_alive: bool, *, head_only: bool = False) -> None:
         if response is not None:
-            self._send(response, keep_alive, head_only=request.method == "HEAD")
+            self._send(response, keep_alive, head_only=head_only)
         self._task = None
         self._busy = False
         if self._websocket is not None:
@@ -318,7 +356,7 @@ class Connection(asyncio.Protocol):
             self._handle(*self._waiting.popleft())
 
     def _send(self, response: Response, keep_alive: bool, *, head_only: bool = False) -> None:
-        head = _head(response.status, response.headers)
+        head = head_of(response.status, response.headers)
         head += b"content-length: %d\r\n" % len(response.body)
         head += b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
         if not head_only:
@@ -339,15 +377,47 @@ class Connection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        return self._gone.is_set() or self._transport is None or self._transport.is_closing()
+        return self._gone or self._transport is None or self._transport.is_closing()
 
     @property
     def buffered_bytes(self) -> int:
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._transport is not None and not self._gone.is_set():
+        if self._transport is not None and not self._gone:
             self._transport.write(data)
+
+    def push(self, data: bytes, buffered_bytes_max: int) -> bool:
+        transport = self._transport
+        if transport is None or self._gone or transport.is_closing() or transport.get_write_buffer_size() > buffered_bytes_max:
+            return False
+        transport.write(data)
+        return True
+
+    @property
+    def detached(self) -> bool:
+        return self._on_lost is not None
+
+    def detach(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Once, when the detached answer has ended, either way."""
+        self._at_end = call
+
+    def reattach(self) -> None:
+        """The detached answer is complete: the next request is served. No effect on others."""
+        if self._on_lost is None:
+            return
+        self._on_lost = None
+        if self._task is None:
+            self._end()
+            self._answer(None, self._keep_alive)
+
+    def _end(self) -> None:
+        if (at_end := self._at_end) is not None:
+            self._at_end = None
+            at_end()
 
     def pause_reading(self) -> None:
         if self._transport is not None:
@@ -358,18 +428,33 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def drain(self) -> None:
-        await self._can_write.wait()
+        while not self._can_write:
+            await self._wait("_drained")
 
     async def wait_closed(self) -> None:
-        await self._gone.wait()
+        while not self._gone:
+            await self._wait("_ended")
+
+    async def _wait(self, waiters: str) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        setattr(self, waiters, [*getattr(self, waiters), future])
+        await future
 
     def overdue(self, now_s: float) -> bool:
-        """Nobody waits for it: a request that does not arrive, or a connection that nobody uses."""
-        if self._busy or self._websocket is not None:
+        """Nobody waits for it: a request that does not arrive, an answer that is not taken, a connection that nobody uses."""
+        if self._websocket is not None:
+            return False
+        if self._stalled_since_s is not None and now_s - self._stalled_since_s > STALL_TIMEOUT_S:
+            return True
+        if self._busy:
             return False
         if self._receiving_since_s is not None:
             return now_s - self._receiving_since_s > REQUEST_TIMEOUT_S
         return now_s - self.active_s > IDLE_TIMEOUT_S
+
+    @property
+    def idle(self) -> bool:
+        return not self._busy and self._websocket is None and self._receiving_since_s is None
 
     def close(self) -> None:
         """Closes after what is buffered has gone out."""
@@ -385,7 +470,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
 
     def start_stream(self, status: int, headers: Headers) -> Stream:
-        head = _head(status, headers)
+        head = head_of(status, headers)
         head += b"transfer-encoding: chunked\r\n\r\n"
         self.write(head)
         return Stream(self)
@@ -395,18 +480,14 @@ class Connection(asyncio.Protocol):
         from podium.world.websocket import WebSocket, accept_head  # most connections never become one
 
         self.write(accept_head(request.headers, protocol))
-        self._websocket = WebSocket(self, client=False)
-        return self._websocket
+        socket = self._websocket = WebSocket(self, client=False)
+        return socket
 
-
-def _peer(transport: asyncio.Transport) -> Peer | None:
-    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    certificate: Any = tls.getpeercert() if tls is not None else None
-    if not certificate:
-        return None
-    names = [pair for rdn in certificate["subject"] for pair in rdn]
-    common_name = next((value for name, value in names if name == "commonName"), "")
-    return Peer(common_name, tuple(value for name, value in names if name == "organizationName"))
+    def switch_protocols(self, headers: Headers) -> RawStream:
+        """Answers 101; from then on the connection is the caller's, who closes it."""
+        self.write(head_of(101, headers) + b"\r\n")
+        raw = self._websocket = RawStream(self)
+        return raw
 
 
 class HttpServer:
@@ -436,6 +517,16 @@ class HttpServer:
     def time(self) -> float:
         return self._loop.time()
 
+    def admit(self, connection: Connection) -> None:
+        """One more; beyond the limit somebody has to go."""
+        if len(self.connections) >= CONNECTIONS_MAX:
+            oldest = next((c for c in islice(self.connections, SHED_LOOKS_MAX) if c.idle), connection)
+            self.connections.pop(oldest, None)
+            oldest.abort()
+            if oldest is connection:
+                return
+        self.connections[connection] = None
+
     async def listen(self, host: str, port: int) -> int:
         """Starts to listen; returns the port (useful for port 0). Raises OSError when it is taken."""
         server = await self._loop.create_server(
@@ -444,7 +535,7 @@ class HttpServer:
             port,
             ssl=self._tls,
             backlog=1024,
-            ssl_handshake_timeout=REQUEST_TIMEOUT_S if self._tls else None,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self._tls else None,
         )
         self._servers.append(server)
         if self._sweep is None:

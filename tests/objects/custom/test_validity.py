@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podium.objects.custom.embedded import embedded_faults
 from podium.objects.custom.validity import compile_check
-from podium.objects.custom.violations import embedded_faults, go_number, repetitions, violations
+from podium.objects.custom.violations import go_number, repetitions, violations
 
 TEXT, INT, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
 
@@ -31,7 +32,8 @@ CASES: list[tuple[str, dict[str, Any], Any, list[str]]] = [
     ("above", {**INT, "minimum": 1, "exclusiveMinimum": True}, 1, ["spec: Invalid value: 1: spec in body should be greater than 1"]),
     ("below", {**INT, "maximum": 9, "exclusiveMaximum": True}, 9, ["spec: Invalid value: 9: spec in body should be less than 9"]),
     ("multiple", {**INT, "multipleOf": 5}, 7, ["spec: Invalid value: 7: spec in body should be a multiple of 5"]),
-    ("large", {**INT, "maximum": 1_000_000}, 1_000_001, ["spec: Invalid value: 1000001: spec in body should be less than or equal to 1e+06"]),
+    ("large", {**INT, "maximum": 1_000_000}, 1_000_001, ["spec: Invalid value: 1000001: spec in body should be less than or equal to 1000000"]),
+    ("large fraction", {**NUMBER, "maximum": 1e6}, 1000000.5, ["spec: Invalid value: 1000000.5: spec in body should be less than or equal to 1e+06"]),
     ("int32", {**INT, "format": "int32"}, 1 << 31, ['<nil>: Invalid value: "": Checked value must be of type integer with format int32 in spec']),
     ("short", {**TEXT, "minLength": 3}, "ab", ['spec: Invalid value: "ab": spec in body should be at least 3 chars long']),
     ("long", {**TEXT, "maxLength": 3}, "abcd", ["spec: Too long: may not be more than 3 bytes"]),
@@ -103,7 +105,7 @@ MAPS = spec(
     ("schema", "items", "told"),
     [
         (SETS, ["a", "b"], []),
-        (SETS, ["a", "b", "a"], ['spec[2]: Duplicate value: "a"']),
+        (SETS, ["a", "b", "a", "a"], ['spec[2]: Duplicate value: "a"']),
         (MAPS, [{"name": "a", "port": 1}, {"name": "a", "port": 2}], ['spec[1]: Duplicate value: {"name":"a"}']),
         (MAPS, [{"name": "a", "port": 1}, {"name": "b", "port": 1}], []),
     ],
@@ -113,11 +115,21 @@ def test_items_of_sets_and_maps_are_unique(schema: dict[str, Any], items: list[A
     assert compile_check(schema)({"spec": items}) is (not told)
 
 
-def test_an_embedded_resource_says_what_it_is() -> None:
+EMBEDDED = [
+    ({"apiVersion": "v1", "kind": "Pod"}, []),
+    ({"apiVersion": "v1"}, ["spec.kind: Required value"]),
+    (
+        {"apiVersion": "", "kind": 1},
+        ['spec.apiVersion: Invalid value: "": must not be empty', "spec.kind: Invalid value: 1: must be a string"],
+    ),
+    ({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a/b"}}, ["spec.metadata.name: Invalid value: \"a/b\": may not contain '/'"]),
+]
+
+
+@pytest.mark.parametrize(("value", "told"), EMBEDDED)
+def test_an_embedded_resource_is_an_object(value: Any, told: list[str]) -> None:
     schema = spec(type="object", **{"x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True})
-    assert [str(c) for c in embedded_faults(schema, {"spec": {"apiVersion": "v1"}})] == ["spec.kind: Required value: must not be empty"]
-    assert not compile_check(schema)({"spec": {"apiVersion": "v1"}})
-    assert compile_check(schema)({"spec": {"apiVersion": "v1", "kind": "Pod"}})
+    assert [str(c) for c in embedded_faults(schema, {"spec": value})] == told
 
 
 OLD_AND_NEW = [

@@ -121,7 +121,7 @@ SCHEMAS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("wrong default", {"properties": {"a": {"type": "integer", "default": "x"}}},
      [f'{ROOT}.properties[a].default: Invalid value: "string":  in body must be of type integer: "string"']),
     ("default with unknown fields", {"properties": {"a": {"type": "object", "default": {"b": 1}}}},
-     [f'{ROOT}.properties[a].default: Invalid value: {{"b":1}}: must not have unspecified fields']),
+     [f'{ROOT}.properties[a].default: Invalid value: {{"b":1}}: must not have unknown fields']),
     ("default of metadata", {"properties": {"kind": {**TEXT, "default": "A"}}},
      [f"{ROOT}.properties[kind].default: Forbidden: must not be set in top-level kind"]),
     ("embedded without fields", {"properties": {"a": {"type": "object", "x-kubernetes-embedded-resource": True}}},

@@ -116,7 +116,7 @@ def _check_environment(request: Request, container: Object, what: str, allowed: 
 
 def _mount_token(spec: Object, suffix: str) -> None:
     """Into the containers that mount nothing there; the volume of an earlier pass is used again."""
-    containers = [*spec.get("initContainers", ()), *spec["containers"]]
+    containers = [*spec.get("initContainers", ()), *(spec.get("containers") or ())]
     missing = [c for c in containers if all(m.get("mountPath") != TOKEN_MOUNT_PATH for m in c.get("volumeMounts", ()))]
     if not missing:
         return

@@ -23,7 +23,7 @@ from podium.api.request import Request, User
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
 from podium.objects.custom.kind import CustomKind
-from podium.objects.resources import Resource, resource
+from podium.objects.resources import Resource, builtin, resource
 from podium.objects.status import NotFound, StatusError
 from podium.objects.values import copy, is_deleting, name_of
 from podium.store.errors import StoreError
@@ -174,10 +174,17 @@ class CustomResources:
         await writing.change(self._core, self._request("update", name, "status"), settled)
 
     async def _clean_up(self, name: str, definition: Object) -> None:
-        """Deletes every object of the definition; when the last has gone, the definition may go."""
-        if not await self._empty(name, definition):
+        """Deletes every object of the definition; when the last has gone, the definition may go. What is stored under the name of a built-in
+        resource is none of its objects, nor is anything of a definition that was never served."""
+        spec = definition["spec"]
+        if any((r.group, r.plural) == (spec["group"], spec["names"]["plural"]) for r in builtin()):
+            await self._conclude(name, "False", "OverlappingBuiltInResource", "instances overlap with built-in resources in storage")
+        elif not names.is_established(definition["status"]):
+            await self._conclude(name, "False", "NeverEstablished", "resource was never established")
+        elif not await self._empty(name, definition):
             return
-        await self._conclude(name, "False", "InstanceDeletionCompleted", "removed all instances")
+        else:
+            await self._conclude(name, "False", "InstanceDeletionCompleted", "removed all instances")
 
         def released(old: Object) -> Object:
             new = copy(old)

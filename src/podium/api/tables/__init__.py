@@ -8,7 +8,7 @@ Source: k8s.io/kubernetes pkg/printers/internalversion/printers.go; the default 
 
 from functools import lru_cache
 
-from podium.api.tables import access, admission, configuration, custom, events, network, nodes, pods, storage, workloads
+from podium.api.tables import access, admission, aggregation, configuration, custom, events, network, nodes, pods, storage, workloads
 from podium.api.tables.columns import DEFAULT, Printer, Table
 from podium.objects.resources import Resource
 
@@ -26,6 +26,7 @@ _TABLES: dict[tuple[str, str], Table] = {
     **storage.TABLES,
     **access.TABLES,
     **admission.TABLES,
+    **aggregation.TABLES,
 }
 """By (group, plural): all versions of a resource print alike."""
 

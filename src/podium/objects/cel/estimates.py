@@ -31,12 +31,13 @@ def estimate(node: Node) -> Range:
 
 
 class _Estimator:
-    """`_sizes` of results by node; `_variables`, of macros, by slot."""
+    """`_sizes` of results by node; `_variables`, of macros, by slot; `_declared` which of these are parts of a schema."""
 
     def __init__(self) -> None:
         self._sizes: dict[int, Range] = {}
         self._items: dict[int, Range | None] = {}
-        self._variables: dict[int, tuple[Range | None, Range | None]] = {}
+        self._variables: dict[int | None, tuple[Range | None, Range | None]] = {}
+        self._declared: dict[int, bool] = {}
 
     def cost(self, node: Node) -> Range:
         match node:
@@ -67,10 +68,12 @@ class _Estimator:
             case OptionalMap():
                 target = self.cost(node.target)
                 self._variables[node.slot] = (None, None)
+                self._declared[node.slot] = False
                 return Range(target.least + 1, target.plus(self.cost(node.step)).plus(exactly(costs.LIST_CREATE + 3)).most)
             case Bind():
                 value = self.cost(node.value)
                 self._variables[node.slot] = (self.size(node.value), self.items(node.value))
+                self._declared[node.slot] = self._is_in_schema(node.value)
                 return value.plus(self.cost(node.step)).plus(exactly(costs.LIST_CREATE))
         return ZERO
 
@@ -80,25 +83,36 @@ class _Estimator:
             return known
         if isinstance(node, Literal):
             return exactly(len(node.value)) if isinstance(node.value, (str, bytes)) else ONE
-        if (
-            isinstance(node, Identifier)
-            and node.resolved is not None
-            and node.resolved[1] in self._variables
-            and node.resolved[0] == "slot"
-        ):
-            remembered = self._variables[node.resolved[1]][0]
+        slot = _slot(node)
+        if slot in self._variables:
+            remembered = self._variables[slot][0]
             if remembered is not None:
                 return remembered
+        if self._is_in_schema(node):
+            return _declared_size(node.type)
         return _size_of_type(node.type)
+
+    def _is_in_schema(self, node: Node) -> bool:
+        """Whether it is a variable, or a part of one that its schema tells of: then the schema's bound is its size, 0 where there is none."""
+        match node:
+            case Identifier():
+                slot = _slot(node)
+                return slot is not None and self._declared.get(slot, True)
+            case Select():
+                return node.operand.type.kind == "object" and self._is_in_schema(node.operand)
+            case Call():
+                return node.function == "_[_]" and self._is_in_schema(node.arguments[0])
+        return False
 
     def items(self, node: Node) -> Range | None:
         """The size of a container's items."""
         if id(node) in self._items:
             return self._items[id(node)]
-        if isinstance(node, Identifier) and node.resolved is not None and node.resolved[0] == "slot":
-            remembered = self._variables.get(node.resolved[1], (None, None))[1]
-            if remembered is not None:
-                return remembered
+        remembered = self._variables.get(_slot(node), (None, None))[1]
+        if remembered is not None:
+            return remembered
+        if self._is_in_schema(node) and node.type.kind in ("list", "map"):
+            return _declared_size(node.type.parameters[-1])
         return _size_of_type(node.type.parameters[0]) if node.type.kind in ("list", "map") else None
 
     def _select(self, node: Select) -> Range:
@@ -135,10 +149,10 @@ class _Estimator:
         over = self.cost(node.range)
         count, items = self.size(node.range), self.items(node.range)
         first, second = node.slots
-        one = items if node.range.type.kind == "list" or not node.second else None
-        self._variables[first] = (one if not node.second else None, None)
-        if node.second:
-            self._variables[second] = (items if node.range.type.kind == "list" else None, None)
+        declared, is_list = self._is_in_schema(node.range), node.range.type.kind == "list"
+        for slot, gets_item in ((first, is_list and not node.second), (second, bool(node.second))):
+            self._variables[slot] = (items if gets_item and not declared else None, None)
+            self._declared[slot] = declared and (gets_item or not is_list)
         step = self.cost(node.step)
         where = self.cost(node.where) if node.where is not None else ZERO
         fixed = ITEM_COSTS[node.macro]
@@ -164,6 +178,19 @@ def _all_of(sizes: list[Range]) -> Range:
     for size in sizes[1:]:
         total = total.union(size)
     return total
+
+
+def _slot(node: Node) -> int | None:
+    if isinstance(node, Identifier) and node.resolved is not None and node.resolved[0] == "slot":
+        slot: int = node.resolved[1]
+        return slot
+    return None
+
+
+def _declared_size(type_: Type) -> Range:
+    if type_.max_elements is not None:
+        return Range(0, type_.max_elements)
+    return UNKNOWN if type_.kind in ("dyn", "error", "string", "bytes", "list", "map", "opaque", "optional_type") else ZERO
 
 
 def _size_of_type(type_: Type) -> Range:

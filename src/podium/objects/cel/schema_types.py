@@ -22,7 +22,10 @@ from podium.objects.schema import Schema
 REQUEST_BYTES_MAX = 3 * 1024 * 1024
 """What upstream's sizes are estimated from."""
 
-DURATION_CHARS_MAX, DATE_CHARS, TIMESTAMP_CHARS_MAX, TIMESTAMP_CHARS_MIN = 32, 12, 42, 22
+DATE_CHARS = 12
+DURATION_CHARS_MIN, DURATION_CHARS_MAX = 3, 32
+TIMESTAMP_CHARS_MIN, TIMESTAMP_CHARS_MAX = 21, 37
+"""Of their JSON, with quotes."""
 
 Structural = Mapping[str, Any]
 
@@ -162,7 +165,7 @@ def _text(form: str, length_max: int | None, values: list[Any] | None) -> Type:
             most = max(0, length_max) if length_max is not None else REQUEST_BYTES_MAX - 2
             return Type("bytes", min_serialized=2, max_elements=most, convert=_from_text(_decoded))
         case "duration":
-            return Type("duration", min_serialized=2, max_elements=DURATION_CHARS_MAX, convert=_from_text(parse_duration))
+            return Type("duration", min_serialized=DURATION_CHARS_MIN, max_elements=DURATION_CHARS_MAX, convert=_from_text(parse_duration))
         case "date":
             return Type("timestamp", min_serialized=DATE_CHARS, max_elements=DATE_CHARS, convert=_from_text(_date))
         case "date-time":

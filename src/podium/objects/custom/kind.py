@@ -10,16 +10,16 @@ Source: apiextensions-apiserver pkg/apiserver/customresource_handler.go, pkg/reg
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
 
 import orjson
 
 from podium.objects import schema as schemas
 from podium.objects.cause import Cause, invalid
+from podium.objects.custom.embedded import OBJECT_META, conform_embedded, embedded_faults
 from podium.objects.custom.json_paths import Find, compile_path
 from podium.objects.custom.pruning import Clean, Fill, compile_clean, compile_fill, drop_nulls, prune
-from podium.objects.custom.validity import EMBEDDED, Check, Node, compile_check, has_rules
-from podium.objects.custom.violations import ABSENT, embedded_faults, repetitions, violations
+from podium.objects.custom.validity import EMBEDDED, Check, compile_check, has_rules
+from podium.objects.custom.violations import ABSENT, repetitions, violations
 from podium.objects.resources import Resource, Subresource
 from podium.objects.schema import Schema
 from podium.objects.structure import INT32_MAX, Findings, conform_part
@@ -28,7 +28,6 @@ from podium.objects.validation import metadata
 from podium.objects.validation.faults import Faults
 from podium.objects.values import Object, copy
 
-OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 SUBRESOURCE_VERBS = ("get", "patch", "update")
 
@@ -146,7 +145,7 @@ class CustomKind:
         if "metadata" in value:
             conform_part(value["metadata"], schemas.named(OBJECT_META), "metadata", findings)
         if self._embeds:
-            _conform_embedded(value, self.node, "", findings)
+            conform_embedded(value, self.node, "", findings)
         if self._clean is not None and not self._clean(value):
             self._mend(value, findings)
         return findings
@@ -178,12 +177,14 @@ class CustomKind:
 
     def _validate(self, new: Object, old: Object | None) -> list[Cause]:
         found: list[Cause] = []
-        if not self._valid(new):
+        valid = self._valid(new)
+        if not valid:
             found += violations(self.node, new, old if old is not None else ABSENT)
-            if (repeated := repetitions(self.node, new)) and not (old is not None and repetitions(self.node, old)):
-                found += repeated
-            found += embedded_faults(self.node, new)
         found += self._scale_faults(new)
+        if self._embeds:
+            found += embedded_faults(self.node, new)
+        if not valid and (repeated := repetitions(self.node, new)) and not (old is not None and repetitions(self.node, old)):
+            found += repeated
         if self._rules is None:
             return found
         if any(c.reason in _BLOCKING for c in found):
@@ -218,21 +219,6 @@ class CustomKind:
         else:
             self.default(value)
         return stored if stored is not None and value == stored else value
-
-
-def _conform_embedded(value: Any, node: Node, path: str, findings: Findings) -> None:
-    """The metadata of resources inside the resource."""
-    if type(value) is list and isinstance(node.get("items"), Mapping):
-        for index, item in enumerate(value):
-            _conform_embedded(item, node["items"], f"{path}[{index}]", findings)
-    elif type(value) is dict:
-        if node.get(EMBEDDED) and isinstance(value.get("metadata"), dict):
-            conform_part(value["metadata"], schemas.named(OBJECT_META), f"{path}.metadata", findings)
-        known, others = node.get("properties", {}), node.get("additionalProperties")
-        for name, child in value.items():
-            below = known.get(name, others)
-            if isinstance(below, Mapping):
-                _conform_embedded(child, below, f"{path}.{name}" if path else name, findings)
 
 
 def _reader(path: str) -> Callable[[Object], str]:

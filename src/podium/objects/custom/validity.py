@@ -234,7 +234,6 @@ def _object_check(node: Node) -> Check:
     closed = others is False
     needed = frozenset(node.get("required", ()))
     low, high = node.get("minProperties", 0), node.get("maxProperties", -1)
-    embedded = bool(node.get(EMBEDDED))
 
     def check(value: Any) -> bool:
         if type(value) is not dict or len(value) < low or (0 <= high < len(value)):
@@ -248,11 +247,6 @@ def _object_check(node: Node) -> Check:
                     return False
             elif not deeper(below):
                 return False
-        return needed <= value.keys() and (not embedded or is_embedded(value))
+        return needed <= value.keys()
 
     return check
-
-
-def is_embedded(value: Mapping[str, Any]) -> bool:
-    """The outer shape of an object in an object; violations.py tells more."""
-    return bool(value.get("apiVersion")) and bool(value.get("kind")) and isinstance(value.get("metadata", {}), dict)

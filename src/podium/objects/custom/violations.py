@@ -7,6 +7,7 @@ in no other list.
 Source: k8s.io/kube-openapi pkg/validation/{validate,errors}; apiextensions-apiserver pkg/apiserver/validation (field errors, ratcheting).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -115,8 +116,8 @@ def _check_combinations(found: Findings, node: Node, value: Any, path: str) -> N
         if (valid := sum(not r.causes for r in results)) != 1:
             how = f"Found {valid} valid alternatives" if valid else "Found none valid"
             found.combination(path, f"must validate one and only one schema (oneOf). {how}")
-            if failed := [r for r in results if r.causes]:
-                found.merge(_closest(failed))
+            if not valid:
+                found.merge(_closest(results))
     if "allOf" in node:
         results = [_look(s, value, path) for s in node["allOf"]]
         for result in results:
@@ -151,16 +152,16 @@ def _check_number(found: Findings, node: Node, value: float, path: str) -> None:
         told = f"with format {form}" if form else "(default format)"
         text = f"Checked value must be of type integer {told} in {path}"
         found.causes.append(Cause("FieldValueInvalid", NOWHERE, f'Invalid value: "": {text}'))
-    factor = node.get("multipleOf")
+    shown = (lambda limit: str(int(limit))) if type(value) is int else go_number
+    factor, high, low = node.get("multipleOf"), node.get("maximum"), node.get("minimum")
     if factor is not None and not is_multiple(value, factor):
-        found.invalid(path, value, f"should be a multiple of {go_number(factor)}")
-    high, low = node.get("maximum"), node.get("minimum")
-    if high is not None and (value >= high if node.get("exclusiveMaximum") else value > high):
-        how = "less than" if node.get("exclusiveMaximum") else "less than or equal to"
-        found.invalid(path, value, f"should be {how} {go_number(high)}")
+        found.invalid(path, value, f"should be a multiple of {shown(factor)}")
     if low is not None and (value <= low if node.get("exclusiveMinimum") else value < low):
         how = "greater than" if node.get("exclusiveMinimum") else "greater than or equal to"
-        found.invalid(path, value, f"should be {how} {go_number(low)}")
+        found.invalid(path, value, f"should be {how} {shown(low)}")
+    if high is not None and (value >= high if node.get("exclusiveMaximum") else value > high):
+        how = "less than" if node.get("exclusiveMaximum") else "less than or equal to"
+        found.invalid(path, value, f"should be {how} {shown(high)}")
 
 
 def go_number(value: float) -> str:
@@ -190,10 +191,8 @@ def _check_array(found: Findings, node: Node, items: list[Any], path: str, old: 
 def _check_object(found: Findings, node: Node, value: dict[str, Any], path: str, old: Any) -> None:
     if len(value) < node.get("minProperties", 0):
         found.invalid(path, len(value), f"should have at least {node['minProperties']} properties")
-        return
     if len(value) > node.get("maxProperties", len(value)):
         found.causes.append(too_many(path or NOWHERE, len(value), node["maxProperties"]))
-        return
     known, others = node.get("properties", {}), node.get("additionalProperties")
     before = old if isinstance(old, dict) else {}
     for name, child in value.items():
@@ -229,33 +228,14 @@ def repetitions(node: Node, value: Any, path: str = "") -> list[Cause]:
 
 
 def _repeated(node: Node, items: list[Any], path: str) -> list[Cause]:
-    seen: set[bytes] = set()
+    seen: Counter[bytes] = Counter()
     found = []
     for index, item in enumerate(items):
+        if node[LIST_TYPE] == "map" and type(item) is not dict:
+            continue  # of the wrong type, which is said elsewhere
         key = item_key(item, node)
-        if key in seen:
+        if seen[key] == 1:  # a third one is not told again
             shown = {k: item[k] for k in node.get(LIST_KEYS, ()) if k in item} if node[LIST_TYPE] == "map" else item
             found.append(duplicate(f"{path}[{index}]", shown))
-        seen.add(key)
-    return found
-
-
-def embedded_faults(node: Node, value: Any, path: str = "") -> list[Cause]:
-    """Embedded resources without apiVersion or kind. (The root is checked as every object is.)"""
-    found: list[Cause] = []
-    if type(value) is list and isinstance(node.get("items"), Mapping):
-        for index, item in enumerate(value):
-            found += embedded_faults(node["items"], item, f"{path}[{index}]")
-    elif type(value) is dict:
-        if node.get(EMBEDDED) and path:
-            for name in ("apiVersion", "kind"):
-                if not value.get(name):
-                    found.append(required(f"{path}.{name}", "must not be empty"))
-            if not isinstance(value.get("metadata", {}), dict):
-                found.append(_wrong_type(f"{path}.metadata", "object", json_type(value["metadata"])))
-        known, others = node.get("properties", {}), node.get("additionalProperties")
-        for name, child in value.items():
-            below = known.get(name, others)
-            if isinstance(below, Mapping):
-                found += embedded_faults(below, child, f"{path}.{name}" if path else name)
+        seen[key] += 1
     return found

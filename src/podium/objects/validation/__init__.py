@@ -13,7 +13,11 @@ from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.validation import (
     access,
+<<<<<<< HEAD
     batch,
+=======
+    api_services,
+>>>>>>> main
     certificates,
     cluster,
     configuration,
@@ -80,6 +84,7 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("coordination.k8s.io", "Lease"): cluster.check_lease,
     ("", "Event"): cluster.check_event,
     ("events.k8s.io", "Event"): cluster.check_event,
+    ("apiregistration.k8s.io", "APIService"): api_services.check_api_service,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): definitions.check_definition,
     (access.GROUP, "Role"): access.check_role,
     (access.GROUP, "ClusterRole"): access.check_cluster_role,

@@ -28,6 +28,7 @@ _NAMES: Mapping[tuple[str, str], names.Check] = {
     (_RBAC, "clusterrolebindings"): names.path_segment,
     ("certificates.k8s.io", "clustertrustbundles"): names.path_segment,
     ("networking.k8s.io", "ipaddresses"): names.path_segment,
+    ("apiregistration.k8s.io", "apiservices"): names.path_segment,
 }
 """By (group, plural); all others are DNS subdomains."""
 

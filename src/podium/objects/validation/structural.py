@@ -274,7 +274,7 @@ def _check_defaults(faults: Faults, s: Node, path: str, *, root: bool = False) -
     if default is not None:
         trimmed = copy(default)
         if isinstance(trimmed, dict | list) and prune({"_": trimmed}, {"properties": {"_": s}}):
-            faults.invalid(f"{path}.default", default, "must not have unspecified fields")
+            faults.invalid(f"{path}.default", default, "must not have unknown fields")
         for cause in violations(s, default):
             at = "" if cause.field == "<nil>" else f".{cause.field}"
             faults.append(replace(cause, field=f"{path}.default{at}"))
