@@ -224,6 +224,7 @@ async def write_anew(store: Store, prefix: str) -> None:
 async def _run(cluster: Cluster) -> None:
     """Raises Refusal when the store cannot be opened, OSError when the port is taken, and the first crash of any of its tasks."""
     from podium.instrument.log import configure
+    from podium.instrument.task_dump import dump_on_signal
     from podium.store.compaction import compact_regularly
     from podium.store.seal import AesGcmSeal, load_or_create_keys
     from podium.store.sqlite import SqliteStore
@@ -231,6 +232,7 @@ async def _run(cluster: Cluster) -> None:
 
     configure()
     gc.set_threshold(*GC_THRESHOLDS)
+    dump_on_signal()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

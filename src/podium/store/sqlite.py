@@ -109,6 +109,7 @@ class SqliteStore:
         try:
             check_expected(key, current, expected)
         except RevisionMismatch:
+            self._make_room()  # it may have been given a turn that it does not use
             await self._settled(key)
             raise
         return await self._commit(put_event(key, current, encoded, self._assigned + 1, value))
@@ -122,6 +123,7 @@ class SqliteStore:
         try:
             check_expected(key, current, expected)
         except RevisionMismatch:
+            self._make_room()  # it may have been given a turn that it does not use
             await self._settled(key)
             raise
         if current is None:
