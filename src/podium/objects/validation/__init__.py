@@ -13,11 +13,8 @@ from podium.objects.cause import Cause
 from podium.objects.resources import Resource
 from podium.objects.validation import (
     access,
-<<<<<<< HEAD
-    batch,
-=======
     api_services,
->>>>>>> main
+    batch,
     certificates,
     cluster,
     configuration,
