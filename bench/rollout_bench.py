@@ -7,6 +7,8 @@ import time
 
 from clusters import Running, cluster, report
 
+PATIENCE_S = 60.0
+
 MANIFEST = """
 apiVersion: apps/v1
 kind: Deployment
@@ -26,6 +28,8 @@ def _once(running: Running, name: str, image: str, command: list[str]) -> float:
     running.kubectl("apply", "-f", "-", stdin=MANIFEST.format(name=name, image=image, command=json.dumps(command)))
     began = time.perf_counter()
     while json.loads(running.kubectl("get", "deployment", name, "-o", "json")).get("status", {}).get("readyReplicas", 0) < 3:
+        if time.perf_counter() - began > PATIENCE_S:
+            raise SystemExit(running.kubectl("get", "pods,events"))
         time.sleep(0.02)
     seconds = time.perf_counter() - began
     running.kubectl("delete", "deployment", name, "--cascade=foreground", "--wait=true")
@@ -35,7 +39,7 @@ def _once(running: Running, name: str, image: str, command: list[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runtime", default="process", choices=("process", "cri"))
-    parser.add_argument("--image", default="podium.local/pause:1")
+    parser.add_argument("--image", default="", help="with cri: an image that was loaded or can be pulled, and has `sleep`")
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     command = ["sleep", "1000000"]
