@@ -13,6 +13,9 @@ from podium.world.supervisor import Supervisor
 
 log = logger("client.control_loop")
 
+QUIET_RETRIES_MAX = 12
+"""A key that is behind so often in a row (some 20 s of backoff) is worth a line in the log each time."""
+
 
 class Unfinished(Exception):
     """Raised by a reconciliation that did what it could and waits for others: come back, with backoff."""
@@ -56,7 +59,8 @@ class ControlLoop:
         try:
             await self._reconcile(key)
         except (Conflict, NotFound, AlreadyExists, Unfinished) as error:
-            log.debug("behind; retrying", loop=self.name, key=key, error=str(error))
+            say = log.warning if self._queue.failures(key) >= QUIET_RETRIES_MAX else log.debug
+            say("behind; retrying", loop=self.name, key=key, error=str(error), failures=self._queue.failures(key))
             self._queue.retry(key)
         except (ConnectionError, ServiceUnavailable, TooManyRequests) as error:
             log.info("no answer; retrying", loop=self.name, key=key, error=str(error))
