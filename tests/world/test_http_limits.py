@@ -87,7 +87,10 @@ async def test_one_byte_at_a_time_does_not_keep_a_connection(port: int) -> None:
         await asyncio.sleep(0.005)
         if reader.at_eof():
             break
-    assert await reader.read() == b""
+    try:
+        assert await reader.read() == b""
+    except ConnectionError:
+        pass  # a byte that came after the end is answered with a reset: cut off as well
     writer.close()
 
 
