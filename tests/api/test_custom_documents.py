@@ -159,7 +159,9 @@ async def test_without_columns_a_table_has_the_age(live: Live) -> None:
     await live.plane.client().create(DEFINITIONS, definition())
     await live.plane.client().create(served(live.plane), crontab())
     table = await got(live, "/apis/example.com/v1/crontabs", accept=TABLE)
-    assert ([c["name"] for c in table["columnDefinitions"]], table["rows"][0]["cells"]) == (["Name", "Age"], ["a", "0s"])
+    assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Age"]
+    name, age = table["rows"][0]["cells"]
+    assert name == "a" and age.endswith("s")
 
 
 async def test_a_deprecated_version_warns(live: Live) -> None:
