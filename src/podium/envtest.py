@@ -100,6 +100,7 @@ def etcd(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str], known: Sequence[str], serve: Serve) -> int:
     try:
         flags = parse_flags(arguments, known)
+        _check_modes(flags)
     except _WrongFlag as error:
         print(f"Error: {error}", file=sys.stderr)
         return _USAGE_EXIT
@@ -137,6 +138,13 @@ async def _serve_etcd(flags: Flags) -> None:
     print("podium: this etcd answers health checks only; the store is inside the API server", file=sys.stderr)
     await _stopped()
     await server.close()
+
+
+def _check_modes(flags: Flags) -> None:
+    """Raises _WrongFlag for an authorization without RBAC: this server always asks it."""
+    modes = flags.get("authorization-mode", "RBAC").split(",")
+    if "RBAC" not in modes or "AlwaysAllow" in modes:
+        raise _WrongFlag(f"--authorization-mode={','.join(modes)} is not supported: Podium authorizes by Node and RBAC")
 
 
 async def _serve_api(flags: Flags) -> None:

@@ -101,6 +101,11 @@ def test_an_unknown_flag_is_an_error(assets: Path, program: str) -> None:
     assert (done.returncode, done.stderr) == (1, "Error: unknown flag: --no-such-flag\n")
 
 
+def test_an_authorization_without_rbac_is_refused(assets: Path) -> None:
+    done = subprocess.run([assets / "kube-apiserver", "--authorization-mode=AlwaysAllow"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Podium authorizes by Node and RBAC" in done.stderr
+
+
 def test_help_lists_the_flags_that_envtest_looks_for(assets: Path) -> None:
     text = subprocess.run([assets / "kube-apiserver", "--help"], capture_output=True, text=True, check=True).stdout
     assert "--secure-port" in text and "--insecure-port" not in text
