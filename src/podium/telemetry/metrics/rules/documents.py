@@ -29,8 +29,9 @@ import yaml
 from podium.telemetry.metrics.labels import METRIC_NAME
 from podium.telemetry.metrics.promql.durations import parse_duration
 from podium.telemetry.metrics.promql.errors import ParseError
-from podium.telemetry.metrics.promql.parser import parse
+from podium.telemetry.metrics.promql.parser import STABLE, parse
 from podium.telemetry.metrics.promql.syntax import Expression
+from podium.telemetry.metrics.promql.token_stream import Features
 from podium.telemetry.metrics.rules.alert_templates import check_template
 from podium.telemetry.metrics.rules.errors import RuleFileError
 from podium.telemetry.metrics.rules.rule import AlertingRule, Group, RecordingRule, Rule
@@ -48,7 +49,7 @@ class _Reader:
     """Collects problems while reading, so that a file's author sees all of them at once."""
 
     problems: list[Problem]
-    experimental: bool
+    features: Features
 
     def problem(self, node: _Node | None, message: str) -> None:
         mark = node.start_mark if node is not None else None
@@ -114,18 +115,18 @@ class _Reader:
 
 
 def _kind(node: _Node) -> str:
-    return {"mapping": "!!map", "sequence": "!!seq"}.get(node.id, f"!!str `{str(node.value)[:40]}`")
+    return "!!map" if isinstance(node, yaml.MappingNode) else "!!seq" if isinstance(node, yaml.SequenceNode) else f"!!str `{str(node.value)[:40]}`"
 
 
 def _is_null(node: _Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
-def read(text: str | bytes, file: str, *, experimental: bool = False) -> list[Group]:
+def read(text: str | bytes, file: str, features: Features = STABLE) -> list[Group]:
     """The groups of one file, in its order. Raises RuleFileError with all that is wrong."""
     if len(text) > FILE_BYTES_MAX:
         raise RuleFileError(file, [f"the file is larger than {FILE_BYTES_MAX} bytes"])
-    reader = _Reader([], experimental)
+    reader = _Reader([], features)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -186,7 +187,7 @@ def _rule(reader: _Reader, node: _Node, group: str, index: int, group_labels: di
     before = len(reader.problems)
     if bool(record) == bool(alert):
         problem(fields.get("record", node), "only one of 'record' and 'alert' must be set" if record else "one of 'record' or 'alert' must be set")
-    expression = _expression(text, fields.get("expr", node), problem, experimental=reader.experimental)
+    expression = _expression(text, fields.get("expr", node), problem, reader.features)
     for message in _label_problems(labels):
         problem(fields.get("labels"), message)
     if record:
@@ -203,12 +204,12 @@ def _rule(reader: _Reader, node: _Node, group: str, index: int, group_labels: di
     return AlertingRule(alert, text, expression, durations["for"], durations["keep_firing_for"], merged, annotations)
 
 
-def _expression(text: str, node: _Node, problem: Callable[[_Node | None, str], None], *, experimental: bool) -> Expression | None:
+def _expression(text: str, node: _Node, problem: Callable[[_Node | None, str], None], features: Features) -> Expression | None:
     if not text:
         problem(node, "field 'expr' must be set in rule")
         return None
     try:
-        return parse(text, experimental=experimental)
+        return parse(text, features)
     except ParseError as error:
         problem(node, f"could not parse expression: {error}")
         return None

@@ -83,7 +83,7 @@ def number(value: Any) -> float:
 
 
 def _short(value: float) -> str:
-    return sprintf("%.4g", value)
+    return sprintf("%.4g", (value,))
 
 
 def humanize(value: Any) -> str:

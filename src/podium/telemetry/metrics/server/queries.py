@@ -31,7 +31,7 @@ def _now_ms(sources: Sources) -> int:
 
 def _parsed(sources: Sources, parameters: Parameters, name: str = "query") -> Expression:
     try:
-        return parse(parameters.text(name), experimental=sources.switches.experimental)
+        return parse(parameters.text(name), sources.switches.features)
     except ParseError as error:
         raise bad_parameter(name, str(error)) from error
 

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.promql.engine import Engine
+from podium.telemetry.metrics.promql.parser import STABLE
+from podium.telemetry.metrics.promql.token_stream import Features
 from podium.telemetry.metrics.storage import Metadata, Storage
 
 Json = dict[str, Any]
@@ -101,7 +103,7 @@ class Switches:
     admin_api: bool = False
     lifecycle: bool = False
     remote_write_receiver: bool = False
-    experimental: bool = False  # functions and syntax behind upstream's feature flags
+    features: Features = STABLE  # of the query language
 
 
 @dataclass(frozen=True, slots=True)
