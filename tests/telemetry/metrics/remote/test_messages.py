@@ -11,7 +11,9 @@ from podium.telemetry.metrics.remote.messages import WriteBatch, compress, decom
 from podium.telemetry.metrics.storage import Metadata
 
 UP = labels_of({"__name__": "up", "job": "a"})
-NATIVE = Histogram(schema=2, count=7.0, sum=3.5, zero_threshold=1e-9, zero_count=1.0, positive={-3: 1.0, -2: 2.0, 5: 3.0}, negative={0: 0.0})
+NATIVE = Histogram(
+    schema=2, count=7.0, sum=3.5, zero_threshold=1e-9, zero_count=1.0, positive={-3: 1.0, -2: 2.0, 5: 3.0}, negative={0: 0.0}
+)
 SERIES = [(UP, [(1000, 1.0), (2000, 0.5)]), (labels_of({"__name__": "h"}), [(1000, NATIVE)])]
 
 

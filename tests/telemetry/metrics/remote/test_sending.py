@@ -121,7 +121,9 @@ def test_series_that_relabeling_drops_are_not_sent() -> None:
     async def main(world: World) -> RemoteWriter:
         storage, supervisor = MemorySamples(), Supervisor("test")
         tee = Tee(storage)
-        writer = RemoteWriter("r", storage, world, endpoint.post, QueueOptions(), relabel=lambda labels: labels if dict(labels)["i"] == "1" else None)
+        writer = RemoteWriter(
+            "r", storage, world, endpoint.post, QueueOptions(), relabel=lambda labels: labels if dict(labels)["i"] == "1" else None
+        )
         tee.writers.append(writer)
         supervisor.start("writer", writer.run())
         append(world, tee, 3)

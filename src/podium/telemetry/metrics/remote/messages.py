@@ -92,7 +92,9 @@ class WriteBatch:
         """Raises MessageRefused."""
         batch, request = cls(), decode("WriteRequest", body)
         for series in request.timeseries:
-            batch._add(_checked([(label.name, label.value) for label in series.labels]), series, lambda e: [(x.name, x.value) for x in e.labels])
+            batch._add(
+                _checked([(label.name, label.value) for label in series.labels]), series, lambda e: [(x.name, x.value) for x in e.labels]
+            )
         for said in request.metadata:
             batch.metadata[said.metric_family_name] = Metadata(TYPES[said.type], said.help, said.unit)
         return batch
@@ -248,5 +250,3 @@ def _points(target: Any, points: Sequence[tuple[int, float | Histogram]]) -> Non
             histogram_into(target.histograms.add(), value, time_ms)
         else:
             target.samples.add(value=value, timestamp=time_ms)
-
-

@@ -148,10 +148,10 @@ def merged(selections: Sequence[Selection]) -> Selection:
             values = np.array([[v for _, v in points]], np.float64)
             columns_of.append(Columns(np.array([row], np.int32), np.array([t for t, _ in points], np.int64), values))
     series = [
-        HistogramSeries(row, np.array(sorted(histograms[labels]), np.int64), [h for _, h in sorted(histograms[labels].items(), key=lambda p: p[0])])
+        HistogramSeries(
+            row, np.array(sorted(histograms[labels]), np.int64), [h for _, h in sorted(histograms[labels].items(), key=lambda p: p[0])]
+        )
         for row, labels in enumerate(names)
         if labels in histograms
     ]
     return Selection(LabelColumns.of(names), columns_of, series)
-
-

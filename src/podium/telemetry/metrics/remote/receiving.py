@@ -30,7 +30,9 @@ class WriteReceiver:
         proto = parameters.strip().removeprefix("proto=") if parameters.strip().startswith("proto=") else ""
         version = MESSAGES.get(proto)
         if kind.strip() != "application/x-protobuf" or version is None:
-            return _text(415, f"{kind.strip()};{parameters.strip()} protobuf message is not accepted by this server; accepted {sorted(MESSAGES)[1:]}")
+            return _text(
+                415, f"{kind.strip()};{parameters.strip()} protobuf message is not accepted by this server; accepted {sorted(MESSAGES)[1:]}"
+            )
         if (encoding := request.headers.get("content-encoding", "snappy")) != "snappy":
             return _text(415, f"{encoding} encoding (compression) is not accepted by this server; only snappy is acceptable")
         try:

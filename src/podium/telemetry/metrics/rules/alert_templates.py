@@ -17,9 +17,7 @@ from podium.telemetry.metrics.rules.template_functions import LabelMap, Surround
 from podium.telemetry.metrics.templates.errors import TemplateError
 from podium.telemetry.metrics.templates.template import Template
 
-VARIABLES = (
-    "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
-)
+VARIABLES = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
 _UNBOUND = Surroundings(lambda text: [], 0.0).functions()
 _log = logger("metrics.rules")
 
@@ -71,5 +69,3 @@ class AlertTemplates:
         except TemplateError as error:
             _log.warning("expanding an alert's template failed", alert=rule.name, reason=str(error))
             return f"<error expanding template: error executing template __alert_{rule.name}: {error}>"
-
-

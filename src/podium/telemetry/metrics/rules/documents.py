@@ -115,7 +115,13 @@ class _Reader:
 
 
 def _kind(node: _Node) -> str:
-    return "!!map" if isinstance(node, yaml.MappingNode) else "!!seq" if isinstance(node, yaml.SequenceNode) else f"!!str `{str(node.value)[:40]}`"
+    return (
+        "!!map"
+        if isinstance(node, yaml.MappingNode)
+        else "!!seq"
+        if isinstance(node, yaml.SequenceNode)
+        else f"!!str `{str(node.value)[:40]}`"
+    )
 
 
 def _is_null(node: _Node) -> bool:
@@ -186,7 +192,10 @@ def _rule(reader: _Reader, node: _Node, group: str, index: int, group_labels: di
     durations = {name: reader.duration_ms(fields.get(name)) for name in ("for", "keep_firing_for")}
     before = len(reader.problems)
     if bool(record) == bool(alert):
-        problem(fields.get("record", node), "only one of 'record' and 'alert' must be set" if record else "one of 'record' or 'alert' must be set")
+        problem(
+            fields.get("record", node),
+            "only one of 'record' and 'alert' must be set" if record else "one of 'record' or 'alert' must be set",
+        )
     expression = _expression(text, fields.get("expr", node), problem, reader.features)
     for message in _label_problems(labels):
         problem(fields.get("labels"), message)
@@ -238,5 +247,3 @@ def _template_problems(labels: dict[str, str], annotations: dict[str, str]) -> I
                 yield f"invalid annotation name: {name}"
             if found := check_template(text):
                 yield f'{what} "{name}": {found}'
-
-

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from podium.telemetry.metrics.labels import Matcher
-from podium.telemetry.metrics.promql.printer import text_of
+from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.rules.alerts import INACTIVE, Alert
 from podium.telemetry.metrics.rules.evaluation import GroupState, RuleState
 from podium.telemetry.metrics.rules.rule import AlertingRule
@@ -47,7 +47,7 @@ def _matches(state: RuleState, selectors: Sequence[Sequence[Matcher]]) -> bool:
 
 def _rule(state: RuleState) -> Json:
     rule = state.rule
-    shown: Json = {"name": rule.name, "query": text_of(rule.expression)}
+    shown: Json = {"name": rule.name, "query": print_query(rule.expression)}
     if isinstance(rule, AlertingRule) and state.alerts is not None:
         shown = {
             "state": state.alerts.state, **shown,

@@ -11,7 +11,7 @@ import orjson
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
 from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCancelled, QueryTimeout
 from podium.telemetry.metrics.promql.parser import parse
-from podium.telemetry.metrics.promql.printer import pretty, tree
+from podium.telemetry.metrics.promql.printer import format_query as formatted
 from podium.telemetry.metrics.promql.results import Matrix, Result, Vector
 from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, children
 from podium.telemetry.metrics.server.answers import success, success_text
@@ -143,8 +143,8 @@ def _selectors(expression: Expression) -> list[VectorSelector]:
 
 
 async def format_query(sources: Sources, parameters: Parameters) -> Response:
-    return success(pretty(_parsed(sources, parameters)))
+    return success(formatted(_parsed(sources, parameters)))
 
 
 async def parse_query(sources: Sources, parameters: Parameters) -> Response:
-    return success(tree(_parsed(sources, parameters)))
+    return success(tree_json(_parsed(sources, parameters)))

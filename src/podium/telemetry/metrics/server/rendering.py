@@ -107,7 +107,7 @@ def _series_json(series: Series, known: dict[int, str]) -> str:
 
 
 def _points(times: Times, values: Values, known: dict[int, str]) -> str:
-    heads = [known.get(t) or known.setdefault(t, f"[{time_text(t)},\"") for t in times.tolist()]
+    heads = [known.get(t) or known.setdefault(t, f'[{time_text(t)},"') for t in times.tolist()]
     return ",".join([head + text + '"]' for head, text in zip(heads, number_texts(values), strict=True)])
 
 

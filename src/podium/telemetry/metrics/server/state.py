@@ -90,7 +90,13 @@ async def alertmanagers(sources: Sources, parameters: Parameters) -> Response:
 
 
 async def buildinfo(sources: Sources, parameters: Parameters) -> Response:
-    shown = {"version": sources.version or SERVED_VERSION, "revision": f"podium-{__version__}", "branch": "", "buildUser": "", "buildDate": ""}
+    shown = {
+        "version": sources.version or SERVED_VERSION,
+        "revision": f"podium-{__version__}",
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+    }
     return success({**shown, "goVersion": ""})
 
 
