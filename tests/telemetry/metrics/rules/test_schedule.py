@@ -79,7 +79,7 @@ def test_a_recording_rule_writes_a_sample_a_round_and_marks_what_ends() -> None:
 
     async def act(scene: Scene) -> None:
         scene.configure(group(RECORD))
-        await asyncio.sleep(25)
+        await asyncio.sleep(20)
         values["m"].pop()
         await asyncio.sleep(10)
 
@@ -113,7 +113,7 @@ def test_an_alert_keeps_its_age_when_its_group_is_configured_anew() -> None:
         scene.configure(group(rule))
         await asyncio.sleep(15)
         scene.configure(group(rule, RECORD))
-        await asyncio.sleep(15)
+        await asyncio.sleep(25)
 
     scene = play({"m": [({}, 1.0)]}, act)
     assert [(name, state) for name, state, _ in scene.sent] == [("A", "firing")]
