@@ -96,7 +96,8 @@ def parse_metric(text: str) -> tuple[dict[str, str], int]:
     labels: dict[str, str] = {}
     if parser.kinds[0] in _NAME_KINDS:
         labels[METRIC_NAME] = parser.take()
-    if parser.kinds[parser.index] == "{":
+    start = parser.starts[parser.index]
+    if parser.kinds[parser.index] == "{" and not text.startswith("{{", start):
         parser.labels_into(labels)
     return labels, parser.end if parser.index else 0
 
