@@ -52,7 +52,7 @@ def test(arguments: Namespace) -> int:
     failed = 0
     for name in arguments.files:
         print("Unit Testing: ", name)
-        failures, warnings = asyncio.run(run_file(Path(name), world, lambda: Tsdb.in_memory(world), name_pattern=arguments.run or ""))
+        failures, warnings = asyncio.run(run_file(Path(name), world, lambda: Tsdb.open(None, world), name_pattern=arguments.run or ""))
         for warning in warnings:
             print(f"  WARNING: {warning}", file=sys.stderr)
         if failures:

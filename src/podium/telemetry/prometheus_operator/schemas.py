@@ -26,7 +26,7 @@ def listed(item: Schema, **more: Any) -> Schema:
     return {"type": "array", "items": item, **more}
 
 
-def record(required: tuple[str, ...] = (), **fields: Schema) -> Schema:
+def record(required: tuple[str, ...] = (), /, **fields: Schema) -> Schema:
     schema: Schema = {"type": "object", "properties": fields}
     return {**schema, "required": list(required)} if required else schema
 

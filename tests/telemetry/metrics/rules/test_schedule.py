@@ -29,9 +29,6 @@ class Answers:
         self.values = values
 
     async def instant(self, query: str | Expression, time_ms: int) -> Result:
-        return self.instant_now(query, time_ms)
-
-    def instant_now(self, query: str | Expression, time_ms: int) -> Result:
         assert isinstance(query, VectorSelector)
         found = self.values.get(query.name, [])
         if isinstance(found, Exception):

@@ -8,9 +8,9 @@ Invariant: a group is evaluated by one caller at a time (its task in `rules/sche
 Source: Prometheus' documentation, "Recording rules"; the order of writes and sends of upstream's rules/group.go.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import MetricsError
@@ -38,9 +38,17 @@ class Queries(Protocol):
 
     async def instant(self, query: str | Expression, time_ms: int) -> Result: ...
 
-    def instant_now(self, query: str | Expression, time_ms: int) -> Result:
-        """The same at once, for templates, which cannot wait."""
-        ...
+
+def at_once(work: Coroutine[Any, Any, Result]) -> Result:
+    """Runs a query to its end without letting others run, for templates, which cannot wait. Raises RuleFailed when it would have to wait for its turn."""
+    try:
+        while True:
+            if work.send(None) is not None:
+                work.close()
+                raise RuleFailed("too many queries are running: a template's query cannot wait")
+    except StopIteration as end:
+        result: Result = end.value
+        return result
 
 
 Notify = Callable[[AlertingRule, Sequence[tuple[Alert, int]]], None]
@@ -191,7 +199,7 @@ def _recorded(rule: RecordingRule, points: Sequence[Point], limit: int, at_ms: i
 
 def _templates(server: Server, at_ms: int) -> AlertTemplates:
     def query(text: str) -> list[tuple[Labels, float]]:
-        points = _points(server.queries.instant_now(text, at_ms))
+        points = _points(at_once(server.queries.instant(text, at_ms)))
         return [(p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
 
     return AlertTemplates(Surroundings(query, at_ms / 1000, server.external_url), dict(server.external_labels))

@@ -163,7 +163,7 @@ class _Run:
         except (ParseError, MetricsError) as error:
             return [str(error)]
         failures: list[str] = []
-        end_ms = max([t.eval_time for t in (*self._test.alert_rule_test, *self._test.promql_expr_test)], default=0)
+        end_ms = max([*(t.eval_time for t in self._test.alert_rule_test), *(t.eval_time for t in self._test.promql_expr_test)], default=0)
         step_ms = self._file.evaluation_interval
         if end_ms // step_ms > EVALUATIONS_MAX:
             return [f"more than {EVALUATIONS_MAX} evaluations: raise evaluation_interval or lower eval_time"]

@@ -20,7 +20,7 @@ _PLAIN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 
 
 async def federate(sources: Sources, parameters: Parameters, headers: dict[str, str]) -> Response:
-    now_ms = int(sources.engine.world.clock.now().timestamp() * 1000)
+    now_ms = int(sources.world.clock.now().timestamp() * 1000)
     selectors = parameters.selectors()
     if not selectors:
         raise ApiError("bad_data", "no match[] parameter provided")

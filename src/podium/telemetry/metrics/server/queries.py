@@ -9,11 +9,13 @@ from typing import Any
 import orjson
 
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
-from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCancelled, QueryTimeout
+from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCanceled, QueryTimeout
 from podium.telemetry.metrics.promql.parser import parse
 from podium.telemetry.metrics.promql.printer import format_query as formatted
 from podium.telemetry.metrics.promql.results import Matrix, Result, Vector
+from podium.telemetry.metrics.promql.statistics import Statistics
 from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, children
+from podium.telemetry.metrics.promql.tree_json import tree_json
 from podium.telemetry.metrics.server.answers import success, success_text
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
 from podium.telemetry.metrics.server.parameters import Parameters
@@ -26,7 +28,7 @@ POINTS_MAX = 11_000
 
 
 def _now_ms(sources: Sources) -> int:
-    return int(sources.engine.world.clock.now().timestamp() * 1000)
+    return int(sources.world.clock.now().timestamp() * 1000)
 
 
 def _parsed(sources: Sources, parameters: Parameters, name: str = "query") -> Expression:
@@ -41,11 +43,12 @@ async def query(sources: Sources, parameters: Parameters) -> Response:
     time_ms = parameters.time_ms("time", _now_ms(sources))
     options = _options(parameters)
     expression = _parsed(sources, parameters)
+    statistics = Statistics()
     try:
-        result = await sources.engine.instant(expression, time_ms, **options)
+        result = await sources.engine.instant(expression, time_ms, statistics=statistics, **options)
     except Exception as error:
         raise _refusal(error) from error
-    return _answer(result, limit, parameters)
+    return _answer(result, limit, parameters, statistics)
 
 
 async def query_range(sources: Sources, parameters: Parameters) -> Response:
@@ -63,11 +66,12 @@ async def query_range(sources: Sources, parameters: Parameters) -> Response:
         )
     options = _options(parameters)
     expression = _parsed(sources, parameters)
+    statistics = Statistics()
     try:
-        result = await sources.engine.range(expression, start_ms, end_ms, step_ms, **options)
+        result = await sources.engine.range(expression, start_ms, end_ms, step_ms, statistics=statistics, **options)
     except Exception as error:
         raise _refusal(error) from error
-    return _answer(result, limit, parameters)
+    return _answer(result, limit, parameters, statistics)
 
 
 def _options(parameters: Parameters) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _options(parameters: Parameters) -> dict[str, Any]:
             raise bad_parameter("lookback_delta", "lookback delta must be positive")
         options["lookback_ms"] = lookback_ms
     if parameters.text("stats") == "all":
-        options["per_step_stats"] = True
+        options["per_step"] = True
     return options
 
 
@@ -91,7 +95,7 @@ def _refusal(error: Exception) -> ApiError:
             return bad_parameter("query", str(error))
         case QueryTimeout():
             return ApiError("timeout", str(error))
-        case QueryCancelled():
+        case QueryCanceled():
             return ApiError("canceled", str(error))
         case EvaluationError() | LimitExceeded():
             return ApiError("execution", str(error))
@@ -101,14 +105,14 @@ def _refusal(error: Exception) -> ApiError:
             raise error
 
 
-def _answer(result: Result, limit: int, parameters: Parameters) -> Response:
+def _answer(result: Result, limit: int, parameters: Parameters, statistics: Statistics) -> Response:
     warnings = list(result.warnings)
     if limit:
         result, cut = _limited(result, limit)
         warnings += ["results truncated due to limit"] if cut else []
     body = "{" + result_json(result)
     if parameters.text("stats"):
-        body += ',"stats":' + orjson.dumps(result.statistics.shown(samples_per_step=parameters.text("stats") == "all")).decode()
+        body += ',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all")).decode()
     return success_text((body + "}").encode(), warnings, result.infos)
 
 

@@ -15,11 +15,12 @@ import numpy as np
 import orjson
 
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.histogram_buckets import Bucket, buckets
+from podium.telemetry.metrics.histogram_arithmetic import Bucket, all_buckets
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.promql.results import Matrix, Point, Result, Scalar, Series, String, Vector
 from podium.telemetry.metrics.samples import Times, Values
 
+_OPEN_LEFT, _OPEN_RIGHT, _CLOSED_BOTH = 0, 1, 3
 _PLAIN_MIN, _PLAIN_MAX = 1e-5, 1e15
 """Magnitudes within which orjson and Go write the same digits, but for the `.0` of whole numbers."""
 
@@ -58,16 +59,17 @@ def time_text(time_ms: int) -> str:
 
 
 def histogram_value(histogram: Histogram) -> dict[str, Any]:
-    """`buckets`: [boundaries, lower, upper, count]; boundaries 0: open left, 1: open right, 2: open both, 3: closed both."""
+    """`buckets`: [boundaries, lower, upper, count]; boundaries 0: open left, 1: open right, 3: closed both."""
     shown: dict[str, Any] = {"count": number_text(histogram.count), "sum": number_text(histogram.sum)}
-    listed = [_bucket(b) for b in buckets(histogram) if b.count]
+    listed = [_bucket(b) for b in all_buckets(histogram) if b.count]
     if listed:
         shown["buckets"] = listed
     return shown
 
 
 def _bucket(bucket: Bucket) -> list[Any]:
-    boundaries = {(False, True): 0, (True, False): 1, (False, False): 2, (True, True): 3}[bucket.lower_inclusive, bucket.upper_inclusive]
+    around_zero = bucket.lower == -bucket.upper
+    boundaries = _CLOSED_BOTH if around_zero else _OPEN_RIGHT if bucket.upper <= 0 else _OPEN_LEFT
     return [boundaries, number_text(bucket.lower), number_text(bucket.upper), number_text(bucket.count)]
 
 

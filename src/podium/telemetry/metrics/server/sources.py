@@ -12,6 +12,7 @@ from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.parser import STABLE
 from podium.telemetry.metrics.promql.token_stream import Features
 from podium.telemetry.metrics.storage import Metadata, Storage
+from podium.world.interface import World
 
 Json = dict[str, Any]
 
@@ -112,6 +113,7 @@ class Sources:
 
     storage: Storage
     engine: Engine
+    world: World
     targets: Targets | None = None
     rules: Rules | None = None
     alertmanagers: Alertmanagers | None = None
