@@ -68,7 +68,9 @@ def test_a_service_monitor_makes_a_job_an_endpoint() -> None:
     assert {"action": "keep", "source_labels": ["__meta_kubernetes_endpoint_port_name"], "regex": "http"} in relabelings
     assert relabelings[-1] == {"source_labels": ["__meta_kubernetes_pod_node_name"], "target_label": "node"}
     assert first["metric_relabel_configs"] == [{"source_labels": ["__name__"], "regex": "go_.*", "action": "drop"}]
-    assert {"action": "keep", "source_labels": ["__meta_kubernetes_pod_container_port_number"], "regex": "8080"} in second["relabel_configs"]
+    assert {"action": "keep", "source_labels": ["__meta_kubernetes_pod_container_port_number"], "regex": "8080"} in second[
+        "relabel_configs"
+    ]
 
 
 def test_a_pod_monitor_names_its_job_after_itself() -> None:

@@ -91,7 +91,8 @@ class Credentials:
         if given.get("keySecret"):
             config["key"] = self.secret(given["keySecret"], f"{field}.keySecret")
         names = (
-            ("serverName", "server_name"), ("insecureSkipVerify", "insecure_skip_verify"), ("minVersion", "min_version"), ("maxVersion", "max_version"),
+            ("serverName", "server_name"), ("insecureSkipVerify", "insecure_skip_verify"),
+            ("minVersion", "min_version"), ("maxVersion", "max_version"),
             ("caFile", "ca_file"), ("certFile", "cert_file"), ("keyFile", "key_file"),
         )  # fmt: skip
         return config | {ours: given[theirs] for theirs, ours in names if given.get(theirs) is not None}

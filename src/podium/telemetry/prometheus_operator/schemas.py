@@ -65,7 +65,10 @@ RELABELINGS = listed(
 SCHEME = one_of("http", "https", "HTTP", "HTTPS")
 LIMITS: dict[str, Schema] = {
     **dict.fromkeys(
-        ("sampleLimit", "targetLimit", "labelLimit", "labelNameLengthLimit", "labelValueLengthLimit", "keepDroppedTargets", "nativeHistogramBucketLimit"),
+        (
+            "sampleLimit", "targetLimit", "labelLimit", "labelNameLengthLimit", "labelValueLengthLimit", "keepDroppedTargets",
+            "nativeHistogramBucketLimit",
+        ),
         INTEGER,
     ),
     "bodySizeLimit": STRING, "scrapeProtocols": STRINGS, "fallbackScrapeProtocol": STRING, "scrapeClassicHistograms": BOOLEAN,
@@ -78,7 +81,8 @@ ENDPOINT: dict[str, Schema] = {
     "bearerTokenSecret": KEY, "bearerTokenFile": STRING, **HTTP,
 }  # fmt: skip
 MONITOR: dict[str, Schema] = {
-    "jobLabel": STRING, "podTargetLabels": STRINGS, "selector": SELECTOR, "namespaceSelector": NAMESPACES, "attachMetadata": record(node=BOOLEAN), **LIMITS,
+    "jobLabel": STRING, "podTargetLabels": STRINGS, "selector": SELECTOR, "namespaceSelector": NAMESPACES,
+    "attachMetadata": record(node=BOOLEAN), **LIMITS,
 }  # fmt: skip
 SERVICE_MONITOR = record(("endpoints", "selector"), targetLabels=STRINGS, endpoints=listed(record(**ENDPOINT)), **MONITOR)
 POD_MONITOR = record(
@@ -156,7 +160,8 @@ PROMETHEUS = record(
 )  # fmt: skip
 FREE: Schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 ALERTMANAGER = record(
-    configSecret=STRING, alertmanagerConfigSelector=SELECTOR, alertmanagerConfigNamespaceSelector=SELECTOR, alertmanagerConfiguration=record(name=STRING),
+    configSecret=STRING, alertmanagerConfigSelector=SELECTOR, alertmanagerConfigNamespaceSelector=SELECTOR,
+    alertmanagerConfiguration=record(name=STRING),
     alertmanagerConfigMatcherStrategy=record(type=one_of("OnNamespace", "None")), retention=DURATION, externalUrl=STRING, paused=BOOLEAN,
     replicas={"type": "integer", "format": "int32"},
 )  # fmt: skip

@@ -231,7 +231,10 @@ def _ingress_address() -> list[Config]:
     ]
 
 
-SCRAPE_CONFIG_DISCOVERY = {"staticConfigs": "static_configs", "httpSDConfigs": "http_sd_configs", "fileSDConfigs": "file_sd_configs", "dnsSDConfigs": "dns_sd_configs", "kubernetesSDConfigs": "kubernetes_sd_configs"}  # fmt: skip
+SCRAPE_CONFIG_DISCOVERY = {
+    "staticConfigs": "static_configs", "httpSDConfigs": "http_sd_configs", "fileSDConfigs": "file_sd_configs",
+    "dnsSDConfigs": "dns_sd_configs", "kubernetesSDConfigs": "kubernetes_sd_configs",
+}  # fmt: skip
 _SCRAPE_CONFIG = {
     "scrapeInterval": "scrape_interval", "scrapeTimeout": "scrape_timeout", "metricsPath": "metrics_path", "params": "params",
     "honorLabels": "honor_labels", "honorTimestamps": "honor_timestamps", "trackTimestampsStaleness": "track_timestamps_staleness",

@@ -47,7 +47,7 @@ def test_a_resolved_alert_is_sent_once_more_and_forgotten_after_the_retention() 
     assert [a.state for a, _ in alerts.to_send(0, 60 * S, 10 * S)] == ["firing"]
     assert alerts.to_send(60 * S, 60 * S, 10 * S) == []
     alerts.advance([found()], 61 * S)
-    [(alert, until)] = alerts.to_send(61 * S, 60 * S, 10 * S)
+    [(_, until)] = alerts.to_send(61 * S, 60 * S, 10 * S)
     assert until == 61 * S + 4 * 60 * S
     alerts.advance([], 70 * S)
     assert [a.resolved_at_ms for a, _ in alerts.to_send(70 * S, 60 * S, 10 * S)] == [70 * S]

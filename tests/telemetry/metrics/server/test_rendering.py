@@ -27,6 +27,8 @@ def test_many_numbers_are_written_as_one_by_one() -> None:
     assert number_texts(values) == [number_text(v) for v in values.tolist()]
 
 
-@pytest.mark.parametrize(("ms", "text"), [(0, "0"), (1000, "1"), (1435781451781, "1435781451.781"), (1500, "1.500"), (-1500, "-1.500"), (5, "0.005")])
+@pytest.mark.parametrize(
+    ("ms", "text"), [(0, "0"), (1000, "1"), (1435781451781, "1435781451.781"), (1500, "1.500"), (-1500, "-1.500"), (5, "0.005")]
+)
 def test_times_are_seconds(ms: int, text: str) -> None:
     assert time_text(ms) == text

@@ -40,7 +40,7 @@ class Queries(Protocol):
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:
-    """Runs a query to its end without letting others run, for templates, which cannot wait. Raises RuleFailed when it would have to wait for its turn."""
+    """Runs a query to its end without letting others run: templates cannot wait. Raises RuleFailed when it would have to wait for its turn."""
     try:
         while True:
             if work.send(None) is not None:

@@ -41,6 +41,7 @@ from podium.world.interface import World
 
 EVALUATIONS_MAX = 1_000_000
 DEFAULT_INTERVAL_MS = Duration(60_000)
+START = Duration(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class ExpectedAlert:
 @dataclass(frozen=True, slots=True)
 class AlertTest:
     GO_TYPE = "main.alertTestCase"
-    eval_time: Duration = Duration(0)
+    eval_time: Duration = START
     alertname: str = ""
     exp_alerts: tuple[ExpectedAlert, ...] = ()
 
@@ -77,7 +78,7 @@ class ExpectedSample:
 class ExpressionTest:
     GO_TYPE = "main.promqlTestCase"
     expr: str = ""
-    eval_time: Duration = Duration(0)
+    eval_time: Duration = START
     exp_samples: tuple[ExpectedSample, ...] = ()
 
 

@@ -12,8 +12,8 @@ from datetime import datetime
 from urllib.parse import parse_qs
 
 from podium.telemetry.metrics.labels import Matcher
-from podium.telemetry.metrics.promql.errors import ParseError
 from podium.telemetry.metrics.promql.durations import parse_duration
+from podium.telemetry.metrics.promql.errors import ParseError
 from podium.telemetry.metrics.promql.parser import parse_selector
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
 from podium.world.http_messages import HttpRequest
