@@ -53,6 +53,8 @@ class QueueOptions:
     max_backoff_ms: int = 5000
     sample_age_limit_ms: int = 0  # 0: none
     version: str = "1"
+    native_histograms: bool = False
+    metadata_interval_ms: int = 60_000  # version 1 only; 0: none
 
 
 @dataclass(slots=True)
@@ -80,11 +82,12 @@ class RemoteWriter:
     def __init__(
         self, name: str, storage: Queryable, world: World, post: Post, options: QueueOptions, *,
         external_labels: Labels = (), relabel: Relabel | None = None, position_file: Path | None = None,
+        close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         self.name, self.options, self.counts = name, options, SendCounts()
         self._storage, self._world, self._post = storage, world, post
         self._external_labels, self._relabel = dict(external_labels), relabel
-        self._position_file = position_file
+        self._position_file, self._close = position_file, close
         self._shards = [_Shard() for _ in range(options.shards)]
         self._pending = 0
         self._known: dict[Labels, tuple[Labels, int] | None] = {}  # as sent, its shard; None: relabeling drops it
@@ -114,6 +117,8 @@ class RemoteWriter:
         oldest_ms = self._now_ms() - self.options.sample_age_limit_ms if self.options.sample_age_limit_ms else None
         for labels, time_ms, value in samples:
             target = self._known[labels] if labels in self._known else self._learn(labels)
+            if not self.options.native_histograms and isinstance(value, Histogram):
+                target = None
             if target is None or (oldest_ms is not None and time_ms < oldest_ms):
                 self.counts.dropped += 1
                 continue
@@ -138,15 +143,31 @@ class RemoteWriter:
         return int(self._world.clock.now().timestamp() * 1000)
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever; closes its connections when it is cancelled."""
         supervisor = Supervisor(f"remote write {self.name}")
         try:
             for number, shard in enumerate(self._shards):
                 supervisor.start(f"shard {number}", self._send_from(shard))
             supervisor.start("gaps", self._fill_gaps())
+            if self.options.metadata_interval_ms and self.options.version == "1":
+                supervisor.start("metadata", self._send_metadata())
             await supervisor.failed()
         finally:
             await supervisor.stop()
+            if self._close is not None:
+                await self._close()
+
+    async def _send_metadata(self) -> None:
+        """Of every family, from time to time; what fails is sent again with the next."""
+        while True:
+            await asyncio.sleep(self.options.metadata_interval_ms / 1000)
+            known = {family: about for families in self._storage.metadata().values() for family, about in families.items()}
+            families = sorted(known.items())
+            for start in range(0, len(families), self.options.max_samples_per_send):
+                try:
+                    await self._post(encode_version_1([], families[start : start + self.options.max_samples_per_send]), "1")
+                except SendFailed as error:
+                    _log.info("sending metadata failed", remote=self.name, reason=str(error))
 
     async def _fill_gaps(self) -> None:
         while True:
@@ -202,7 +223,7 @@ class RemoteWriter:
             by_series.setdefault(labels, []).append(point)
         series: list[Written] = list(by_series.items())
         version = self.options.version
-        body = encode_version_1(series) if version == "1" else encode_version_2(series)
+        body = encode_version_1(series) if version == "1" else encode_version_2(series, self._about())
         backoff_ms = self.options.min_backoff_ms
         while True:
             try:
@@ -219,6 +240,9 @@ class RemoteWriter:
                 self.counts.sent += len(batch)
                 self.counts.highest_sent_ms = max(self.counts.highest_sent_ms, *(p[0] for _, p in batch))
                 return
+
+    def _about(self) -> dict[str, Metadata]:
+        return {family: about for families in self._storage.metadata().values() for family, about in families.items()}
 
     def _position(self) -> int | None:
         """Up to when all was sent, by the file; None: nothing is known, start from now."""
