@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram_arithmetic import noted_reset
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
 from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Selection, Values, is_absent, is_stale
 from podium.telemetry.metrics.storage import Layout, Metadata, Rejected
@@ -47,7 +48,7 @@ class MemorySamples:
             elif kept and sample.time_ms < max(kept):
                 out_of_order += 1
             else:
-                kept[sample.time_ms] = sample.value
+                kept[sample.time_ms] = _noted(sample.value, kept)
         return Rejected(out_of_order=out_of_order, duplicate=duplicate)
 
     def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
@@ -109,6 +110,12 @@ class MemorySamples:
 def _matches(labels: Labels, matchers: Sequence[Matcher]) -> bool:
     values = dict(labels)
     return all(m.matches(values.get(m.name, "")) for m in matchers)
+
+
+def _noted(value: float | Histogram, kept: dict[int, float | Histogram]) -> float | Histogram:
+    """A histogram that follows another knows whether it was reset between."""
+    before = next(reversed(kept.values()), None)
+    return noted_reset(value, before) if isinstance(value, Histogram) and isinstance(before, Histogram) else value
 
 
 def _unless_stale(histogram: Histogram) -> Histogram | None:
