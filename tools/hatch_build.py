@@ -13,7 +13,6 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-
 PROTOCOLS = ("node/runtime/cri.proto", "telemetry/metrics/remote/remote.proto")
 """Each is compiled into generated/NAME.binpb beside it."""
 

@@ -18,7 +18,20 @@ class Command:
     run: str
 
 
-COMMANDS: tuple[Command, ...] = ()
+def _check_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a rule file")
+    parser.add_argument("--lint-fatal", action="store_true", help="fail when two rules record the same series, too")
+
+
+def _test_rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a unit-test file, as promtool's")
+    parser.add_argument("--run", metavar="NAME", help="only tests whose name contains this")
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("check-rules", "check rule files", _check_rules, "podium.cli.metrics_rules:check"),
+    Command("test-rules", "run unit tests of rules", _test_rules, "podium.cli.metrics_rules:test"),
+)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

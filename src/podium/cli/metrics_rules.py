@@ -44,15 +44,15 @@ def _doubled(rules: list[Rule]) -> list[str]:
 
 def test(arguments: Namespace) -> int:
     """0: all tests passed; 1: not."""
+    from podium.telemetry.metrics.memory_samples import MemorySamples
     from podium.telemetry.metrics.rules.unit_tests import run_file
-    from podium.telemetry.metrics.tsdb.tsdb import Tsdb
     from podium.world.real import RealWorld
 
     world = RealWorld()
     failed = 0
     for name in arguments.files:
         print("Unit Testing: ", name)
-        failures, warnings = asyncio.run(run_file(Path(name), world, lambda: Tsdb.open(None, world), name_pattern=arguments.run or ""))
+        failures, warnings = asyncio.run(run_file(Path(name), world, MemorySamples, name_pattern=arguments.run or ""))
         for warning in warnings:
             print(f"  WARNING: {warning}", file=sys.stderr)
         if failures:

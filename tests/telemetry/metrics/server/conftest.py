@@ -24,7 +24,9 @@ START_S = 1_767_225_600
 Ask = Callable[..., Response]
 
 
-def request(method: str, target: str, form: dict[str, Any] | None = None, body: bytes = b"", headers: dict[str, str] | None = None) -> HttpRequest:
+def request(
+    method: str, target: str, form: dict[str, Any] | None = None, body: bytes = b"", headers: dict[str, str] | None = None
+) -> HttpRequest:
     path, _, query = target.partition("?")
     sent = dict(headers or {})
     if form is not None:
@@ -50,7 +52,15 @@ def storage() -> MemorySamples:
 def ask() -> Ask:
     """`ask("GET", target, form=..., switches=..., **sources)` -> Response."""
 
-    def asked(method: str, target: str, form: dict[str, Any] | None = None, *, switches: Switches | None = None, headers: dict[str, str] | None = None, **more: Any) -> Response:
+    def asked(
+        method: str,
+        target: str,
+        form: dict[str, Any] | None = None,
+        *,
+        switches: Switches | None = None,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> Response:
         async def main(world: World) -> Response:
             store = storage()
             sources = Sources(store, Engine(store, world), world, switches=switches or Switches(), **more)

@@ -136,7 +136,9 @@ def test_administration_is_off_unless_asked_for(ask: Ask) -> None:
 def test_browsers_of_allowed_origins_are_answered(ask: Ask) -> None:
     headers = dict(ask("GET", "/api/v1/labels", headers={"origin": "http://a"}).headers)
     assert headers[b"access-control-allow-origin"] == b"*"
-    assert b"access-control-allow-origin" not in dict(ask("GET", "/api/v1/labels", headers={"origin": "http://a"}, cors_origin="http://b").headers)
+    assert b"access-control-allow-origin" not in dict(
+        ask("GET", "/api/v1/labels", headers={"origin": "http://a"}, cors_origin="http://b").headers
+    )
     assert ask("OPTIONS", "/api/v1/query").status == 204
 
 

@@ -11,7 +11,7 @@ import orjson
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
 from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCanceled, QueryTimeout
 from podium.telemetry.metrics.promql.parser import parse
-from podium.telemetry.metrics.promql.printer import format_query as formatted
+from podium.telemetry.metrics.promql.printer import pretty
 from podium.telemetry.metrics.promql.results import Matrix, Result, Vector
 from podium.telemetry.metrics.promql.statistics import Statistics
 from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, children
@@ -147,7 +147,7 @@ def _selectors(expression: Expression) -> list[VectorSelector]:
 
 
 async def format_query(sources: Sources, parameters: Parameters) -> Response:
-    return success(formatted(_parsed(sources, parameters)))
+    return success(pretty(_parsed(sources, parameters)))
 
 
 async def parse_query(sources: Sources, parameters: Parameters) -> Response:
