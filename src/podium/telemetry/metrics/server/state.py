@@ -3,7 +3,6 @@
 Source: Prometheus' HTTP API, "Targets", "Rules", "Alerts", "Alertmanagers", "Status", "TSDB Admin APIs".
 """
 
-from podium import __version__
 from podium.telemetry.metrics.errors import MetricsError
 from podium.telemetry.metrics.server.answers import success
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
@@ -91,8 +90,8 @@ async def alertmanagers(sources: Sources, parameters: Parameters) -> Response:
 
 async def buildinfo(sources: Sources, parameters: Parameters) -> Response:
     shown = {
-        "version": sources.version or SERVED_VERSION,
-        "revision": f"podium-{__version__}",
+        "version": SERVED_VERSION,
+        "revision": f"podium-{sources.version}",
         "branch": "",
         "buildUser": "",
         "buildDate": "",
