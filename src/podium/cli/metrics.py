@@ -28,9 +28,14 @@ def _test_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", metavar="NAME", help="only tests whose name contains this")
 
 
+def _declare_scripts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="scripts of load and eval commands (docs/promql-scripts.md)")
+
+
 COMMANDS: tuple[Command, ...] = (
     Command("check-rules", "check rule files", _check_rules, "podium.cli.metrics_rules:check"),
     Command("test-rules", "run unit tests of rules", _test_rules, "podium.cli.metrics_rules:test"),
+    Command("test-promql", "run scripts that say what PromQL queries must give", _declare_scripts, "podium.cli.promql_scripts:run"),
 )
 
 
