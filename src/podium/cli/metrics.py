@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from podium.cli import metrics_alertmanager
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -18,7 +20,20 @@ class Command:
     run: str
 
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "alertmanager",
+        "an Alertmanager: routes, groups and silences alerts and tells receivers",
+        metrics_alertmanager.declare_serve,
+        "podium.cli.metrics_alertmanager:serve",
+    ),
+    Command(
+        "check-alertmanager-config",
+        "check alertmanager.yml files",
+        metrics_alertmanager.declare_check,
+        "podium.cli.metrics_alertmanager:check",
+    ),
+)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
