@@ -19,7 +19,8 @@ UPSTREAM = {
     "stateful-sets": "statefulset", "daemon-sets": "daemonset", "cron-jobs": "cronjob", "endpoints": "endpoint", "namespaces": "namespace",
     "resource-quotas": "resourcequota_primary", "certificate-signing": "certificate", "node-lifecycle": "node_lifecycle_controller",
     "garbage-collection": "garbage_collector_attempt_to_delete", "taint-eviction": "noexec_taint_pod",
-    "cluster-role-aggregation": "ClusterRoleAggregator",
+    "cluster-role-aggregation": "ClusterRoleAggregator", "endpoint-slices": "endpoint_slice", "service-accounts": "serviceaccount",
+    "root-ca": "root_ca_cert_publisher", "pv-protection": "pvprotection", "pvc-protection": "pvcprotection",
 }  # fmt: skip
 """Our control loops whose queues have other names upstream; the rest differ in the hyphen at most."""
 

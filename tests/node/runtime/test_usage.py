@@ -34,14 +34,14 @@ def test_groups_of_version_1_are_read(tmp_path: Path, monkeypatch: pytest.Monkey
     files = {
         "memory/memory.usage_in_bytes": "1000", "memory/memory.stat": "total_rss 300\ntotal_cache 600\ntotal_inactive_file 1200\n",
         "memory/memory.oom_control": "oom_kill_disable 0\noom_kill 1\n", "cpu/cpu.stat": "nr_periods 1\nthrottled_time 2000000000\n",
-        "cpu/cpuacct.usage": "3000000000", "pids/pids.current": "2",
+        "cpuacct/cpuacct.usage": "3000000000", "pids/pids.current": "2",
     }  # fmt: skip
     monkeypatch.chdir(tmp_path)
     for name, text in files.items():
         path = tmp_path / "sys/fs/cgroup" / name.replace("/", "/podium/", 1)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    places = [f"./sys/fs/cgroup/{controller}/podium" for controller in ("memory", "cpu", "pids")]
+    places = [f"./sys/fs/cgroup/{controller}/podium" for controller in ("memory", "cpu", "cpuacct", "pids")]
     usage = of_cgroups(places)
     assert usage is not None
     assert (usage.cpu_s, usage.memory_bytes, usage.working_set_bytes, usage.rss_bytes) == (3.0, 1000, 0, 300)

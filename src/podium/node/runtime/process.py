@@ -21,7 +21,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -379,9 +379,13 @@ class ProcessRuntime:
             if started is None or record.id not in self._shims:
                 continue
             found = of_cgroups(record.cgroups)
-            if found is None:
+            if found is None or found.cpu_s is None:
                 by_session = sessions() if by_session is None else by_session
-                found = of_processes(by_session.get(started.pid, []))
+                processes = of_processes(by_session.get(started.pid, []))
+                if found is None or processes is None:
+                    found = found or processes
+                else:
+                    found = replace(found, cpu_s=processes.cpu_s, user_s=processes.user_s, system_s=processes.system_s)
             if found is not None:
                 containers[record.id] = found
             sandbox = self._state.sandboxes.get(record.sandbox_id)

@@ -95,7 +95,8 @@ def _of_v1(groups: dict[str, str]) -> ContainerUsage | None:
         _table(f"{memory_path}/memory.stat"),
         _number(f"{memory_path}/memory.usage_in_bytes"),
     )
-    nanos, split = _number(f"{cpu_path}/cpuacct.usage"), _table(f"{cpu_path}/cpuacct.stat")
+    account = groups.get("cpuacct", cpu_path)
+    nanos, split = _number(f"{account}/cpuacct.usage"), _table(f"{account}/cpuacct.stat")
     if used is None and nanos is None:
         return None
     return ContainerUsage(
