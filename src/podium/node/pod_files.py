@@ -16,12 +16,11 @@ from pathlib import Path
 from podium.node import volumes as volume_paths
 from podium.node.atomic_files import BadPath
 from podium.node.environment import CONFIG_ERROR, Surroundings, environment, expand, expanded
-from podium.node.preparation import PreparationFailure
+from podium.node.preparation import PreparationFailure, resources
 from podium.node.refusals import container_refusals, pod_refusals
-from podium.node.runtime.interface import ContainerSpec, Mount, PortMapping, Resources, SandboxSpec, SecurityContext
+from podium.node.runtime.interface import ContainerSpec, Mount, PortMapping, SandboxSpec, SecurityContext
 from podium.node.sources import Sources
 from podium.node.volumes import Volumes
-from podium.objects.quantities import milli, whole
 from podium.objects.status import StatusError
 from podium.objects.values import Object
 
@@ -213,17 +212,6 @@ def hosts_file(pod: Object, address: str, domain: str) -> str:
         lines += ["", "# Entries added by HostAliases."]
         lines += ["\t".join([alias["ip"], *(alias.get("hostnames") or ())]) for alias in aliases]
     return "\n".join(lines) + "\n"
-
-
-def resources(container: Object) -> Resources:
-    given = container.get("resources") or {}
-    limits, requests = given.get("limits") or {}, given.get("requests") or {}
-    return Resources(
-        cpu_request_m=milli(str(requests.get("cpu", limits.get("cpu", 0)))),
-        cpu_limit_m=milli(str(limits.get("cpu", 0))),
-        memory_request_bytes=whole(str(requests.get("memory", limits.get("memory", 0)))),
-        memory_limit_bytes=whole(str(limits.get("memory", 0))),
-    )
 
 
 def security_context(pod: Object, container: Object) -> SecurityContext:

@@ -22,7 +22,18 @@ _METADATA = (
 _SPEC = (
     "nodeName", "restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "hostNetwork", "readinessGates",
 )  # fmt: skip
-_CONTAINER = ("name", "image", "imagePullPolicy", "restartPolicy", "lifecycle", "startupProbe", "livenessProbe", "readinessProbe", "ports")
+_CONTAINER = (
+    "name",
+    "image",
+    "imagePullPolicy",
+    "restartPolicy",
+    "lifecycle",
+    "startupProbe",
+    "livenessProbe",
+    "readinessProbe",
+    "ports",
+    "resources",
+)
 _OURS = "podium.dev/"
 
 
