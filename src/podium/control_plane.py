@@ -12,12 +12,13 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from podium.api import admission, authentication_config
+from podium.api.account_tokens import ISSUER
 from podium.api.aggregated import Aggregation
 from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
@@ -41,7 +42,7 @@ from podium.cli.cluster import Cluster
 from podium.cli.refusal import Refusal
 from podium.client.in_process import InProcessClient
 from podium.objects import values
-from podium.objects.resources import Catalog, builtin, resource
+from podium.objects.resources import Catalog, Resource, builtin, resource
 from podium.store.errors import RevisionMismatch, StoreError
 from podium.store.interface import Store
 from podium.world.http_server import HttpServer
@@ -100,12 +101,15 @@ async def build(
     identities: Sources | None = None,
     client_ca: str = "",
     front_proxy: FrontProxy | None = None,
+    issuer: str = ISSUER,
+    resources: Iterable[Resource] | None = None,
 ) -> ControlPlane:
-    """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
-    core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)
+    """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored. `resources`
+    are the built-in ones that it serves, all unless given."""
+    core = Core(store, world, Catalog(builtin() if resources is None else resources), strategies(service_cidr), disabled_plugins)
     hubs = Hubs(core)
     server = ApiServer(
-        core, hubs, Authenticator(core, signing_key, identities), NodeProxy(core, nodes_tls), Measurements(core, hubs),
+        core, hubs, Authenticator(core, signing_key, identities, issuer), NodeProxy(core, nodes_tls), Measurements(core, hubs),
         Aggregation(core, front_proxy),
     )  # fmt: skip
     services = cast(ServiceStrategy, core.strategies["", "services"])
