@@ -60,7 +60,7 @@ def test_the_same_holds_in_the_templates_of_pods() -> None:
 
 
 def test_what_was_there_before_is_not_spoken_of_again() -> None:
-    old = _pod({"hostPID": True, "priorityClassName": "high"})
+    old = _pod({"hostPID": True, "imagePullSecrets": [{"name": "s"}]})
     new = {**copy(old), "status": {"phase": "Running"}}
     assert support.review(resource("pods"), new, old) == support.Review()
     new["spec"]["containers"][0]["image"] = "j"
@@ -72,8 +72,9 @@ def test_warnings_say_what_happens_instead() -> None:
     found = support.review(resource("services"), {"metadata": {"name": "s"}, "spec": {"type": "LoadBalancer"}})
     assert found.warnings == ["spec.type: there is no load balancer yet: EXTERNAL-IP stays <pending>; cluster and node addresses work"]
     assert not found.causes
-    found = support.review(resource("pods"), _pod({"priorityClassName": "high"}))
+    found = support.review(resource("pods"), _pod({"imagePullSecrets": [{"name": "s"}]}))
     assert len(found.warnings) == 1 and not found.causes
+    assert support.review(resource("pods"), _pod({"priorityClassName": "high"})) == support.Review()
 
 
 def test_kinds_that_nothing_acts_on_are_stored_with_a_warning() -> None:

@@ -36,7 +36,6 @@ from podium.api.reviews import REVIEWS
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
-from podium.instrument.metrics import CONTENT_TYPE as METRICS_TYPE
 from podium.instrument.metrics import Value
 from podium.objects.decoding import decode
 from podium.objects.status import (
@@ -222,7 +221,7 @@ class ApiServer:
         if http.method not in ("GET", "HEAD"):
             raise NotFound("the server could not find the requested resource")
         if http.path == "/metrics":
-            return Response(200, self.measurements.registry.exposition(), ((b"content-type", METRICS_TYPE.encode()),))
+            return self.measurements.registry.respond(http.headers)
         if http.path == JWKS_PATH:
             return Response(200, orjson.dumps(self.authenticator.accounts.jwks()), _JWKS)
         if http.path == DISCOVERY_PATH:

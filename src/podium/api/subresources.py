@@ -62,6 +62,7 @@ async def bind(core: Core, request: Request) -> ObjectResult:
         conditions = [c for c in old.get("status", {}).get("conditions", ()) if c["type"] != "PodScheduled"]
         conditions.append({"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now})
         new["status"] = {**old.get("status", {}), "conditions": conditions}
+        new["status"].pop("nominatedNodeName", None)  # it has come true, or not
         return new
 
     await _replace(core, Request("update", pods, request.user, request.namespace, request.name), assign, dry_run=request.dry_run)

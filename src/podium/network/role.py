@@ -70,6 +70,13 @@ class ServiceLoop:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
+        """Until cancelled; then nothing listens any more."""
+        try:
+            await self._follow()
+        finally:
+            await self._proxy.close()
+
+    async def _follow(self) -> None:
         await self._reach_api()
         await self._services.synced()
         await self._slices.synced()
@@ -119,12 +126,15 @@ def directory(mirrors: Mirrors) -> Directory:
     slices.add_index("dns/address", lambda piece: [ip for entry in piece.get("endpoints") or () for ip in entry.get("addresses") or ()])
 
     def endpoints_at(address: str) -> list[tuple[Object, Object]]:
-        found = []
+        found: dict[tuple[str, str], tuple[Object, Object]] = {}  # several slices may name the same endpoint, for several ports
         for piece in slices.by_index("dns/address", address):
             service = services.get(piece["metadata"]["namespace"], (piece["metadata"].get("labels") or {}).get(SERVICE_LABEL, ""))
-            if service is not None:
-                found += [(service, entry) for entry in piece["endpoints"] if address in (entry.get("addresses") or ())]
-        return found
+            if service is None:
+                continue
+            for entry in piece.get("endpoints") or ():
+                if address in (entry.get("addresses") or ()):
+                    found.setdefault((service["metadata"]["uid"], entry.get("hostname", "")), (service, entry))
+        return list(found.values())
 
     return Directory(
         service=lambda namespace, name: services.get(namespace, name),

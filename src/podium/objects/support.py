@@ -164,7 +164,6 @@ _POD = (
     ("securityContext.supplementalGroupsPolicy", _REFUSED, _is_not("Merge", ""), "supplementalGroupsPolicy Strict yet"),
     ("securityContext.seLinuxChangePolicy", _WARNED, _given, "has no effect: Podium sets no SELinux labels"),
     ("imagePullSecrets", _WARNED, _given, "not used yet: images are pulled without credentials, so private ones must be on the node already"),
-    ("priorityClassName", _WARNED, _given, "no effect on other pods yet: Podium does not evict pods to make room for more important ones"),
     ("workloadRef", _WARNED, _given, "no effect yet: the pods of a group are scheduled one by one"),
     ("schedulingGroup", _WARNED, _given, "no effect yet: the pods of a group are scheduled one by one"),
     *(
@@ -266,7 +265,7 @@ _ACTED_ON = frozenset({
     ("apiregistration.k8s.io", "APIService"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
     ("apiextensions.k8s.io", "CustomResourceDefinition"), ("apps", "Deployment"), ("apps", "ReplicaSet"),
     ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
-    ("policy", "PodDisruptionBudget"), ("batch", "CronJob"), ("batch", "Job"),
+    ("scheduling.k8s.io", "PriorityClass"), ("policy", "PodDisruptionBudget"), ("batch", "CronJob"), ("batch", "Job"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
@@ -286,7 +285,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
     ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
-    ("scheduling.k8s.io", "PriorityClass"): "is stored, but Podium does not evict pods to make room for more important ones yet",
     ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
 }
 

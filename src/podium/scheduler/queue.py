@@ -150,6 +150,12 @@ class SchedulingQueue:
             for entry in list(self._refused.get(name, {}).values()):
                 self._again(entry)
 
+    def retry(self, key: str) -> None:
+        """A refused pod is to be tried again, whatever it was refused for."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.place == "refused":
+            self._again(entry)
+
     async def ready(self) -> None:
         """Waits until `pop` may have something."""
         while True:
