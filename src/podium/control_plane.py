@@ -33,6 +33,7 @@ from podium.api.flow_control import FlowControl
 from podium.api.front_proxy import FrontProxy
 from podium.api.measurements import Measurements
 from podium.api.node_proxy import NodeProxy
+from podium.api.pod_security_config import NO_SETTINGS, PodSecurity
 from podium.api.request import User
 from podium.api.server import ApiServer
 from podium.api.strategies import strategies
@@ -103,10 +104,13 @@ async def build(
     front_proxy: FrontProxy | None = None,
     issuer: str = ISSUER,
     resources: Iterable[Resource] | None = None,
+    pod_security: PodSecurity = NO_SETTINGS,
 ) -> ControlPlane:
     """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored. `resources`
     are the built-in ones that it serves, all unless given."""
-    core = Core(store, world, Catalog(builtin() if resources is None else resources), strategies(service_cidr), disabled_plugins)
+    core = Core(
+        store, world, Catalog(builtin() if resources is None else resources), strategies(service_cidr), disabled_plugins, pod_security
+    )
     hubs = Hubs(core)
     server = ApiServer(
         core, hubs, Authenticator(core, signing_key, identities, issuer), NodeProxy(core, nodes_tls), Measurements(core, hubs),
@@ -258,7 +262,7 @@ async def _run(cluster: Cluster) -> None:
         store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
         front_proxy=FrontProxy.load_or_create(authority),
-        identities=identities, client_ca=authority.ca_pem.decode(),
+        identities=identities, client_ca=authority.ca_pem.decode(), pod_security=_pod_security(cluster),
     )  # fmt: skip
     server = plane.server
     _start_audit(plane, cluster)
@@ -275,6 +279,17 @@ async def _run(cluster: Cluster) -> None:
         await plane.controllers.stop()
         await http.close()
         await plane.stop()
+
+
+def _pod_security(cluster: Cluster) -> PodSecurity:
+    if not cluster.admission_config_file:
+        return NO_SETTINGS
+    from podium.api import admission_config
+
+    try:
+        return admission_config.read(Path(cluster.admission_config_file))
+    except (OSError, ValueError) as error:
+        raise Refusal(f"admission settings {cluster.admission_config_file}: {error}") from error
 
 
 def _start_audit(plane: ControlPlane, cluster: Cluster) -> None:

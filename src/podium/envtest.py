@@ -23,6 +23,7 @@ from podium.envtest_flags import Flags, WrongFlag, check_features, check_modes, 
 
 if TYPE_CHECKING:
     from podium.api.authentication import Sources
+    from podium.api.pod_security_config import PodSecurity
 
 ACTED_ON = {
     "bind-address": "address to listen on",
@@ -41,6 +42,7 @@ ACTED_ON = {
     "authorization-mode": "RBAC or Node,RBAC",
     "disable-admission-plugins": "comma-separated plugins to leave out",
     "enable-admission-plugins": "comma-separated plugins, which must be among those there are: all of them are on",
+    "admission-control-config-file": "settings of PodSecurity: defaults and exemptions",
     "runtime-config": "versions and resources to leave out (GROUP/VERSION=false), or that must be there (=true)",
     "feature-gates": "features, which must be asked for as they are: Podium has no switches for them",
 }
@@ -146,6 +148,7 @@ async def _serve_api(flags: Flags) -> None:
         MemoryStore(), RealWorld(), service_cidr=flags.get("service-cluster-ip-range", "10.0.0.0/24").partition(",")[0],
         signing_key=signing_key, issuer=flags.get("service-account-issuer", ISSUER), resources=served(flags, builtin()),
         api_endpoint=(flags.get("advertise-address", host), port), disabled_plugins=disabled_plugins(flags, known), identities=_tokens(flags),
+        pod_security=_pod_security(flags),
     )  # fmt: skip
     server = plane.server
     http = HttpServer(server.handle, _tls(flags), on_crash=server.crashed, on_too_large=server.too_large)
@@ -166,6 +169,19 @@ def _tokens(flags: Flags) -> "Sources | None":
         return Sources(StaticTokens(Path(path)))
     except (OSError, ValueError) as error:
         raise WrongFlag(f"--token-auth-file: {error}") from error
+
+
+def _pod_security(flags: Flags) -> "PodSecurity":
+    """Raises WrongFlag for a file that cannot be read."""
+    from podium.api import admission_config
+    from podium.api.pod_security_config import PodSecurity
+
+    if not (path := flags.get("admission-control-config-file")):
+        return PodSecurity()
+    try:
+        return admission_config.read(Path(path))
+    except (OSError, ValueError) as error:
+        raise WrongFlag(f"--admission-control-config-file: {error}") from error
 
 
 def _check_key(flags: Flags, signing_key: bytes) -> None:
