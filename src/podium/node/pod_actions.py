@@ -6,6 +6,7 @@ Source: kubelet/kuberuntime startContainer, killContainer; kubelet/images (pull 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -98,7 +99,8 @@ class PodActions:
             self._event(worker, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         try:
             await self._prepare(worker)
-            await self._runtime.run_sandbox(self._preparation.sandbox_spec(worker.pod, action.attempt))
+            handler = await self._preparation.handler(worker.pod)
+            await self._runtime.run_sandbox(replace(self._preparation.sandbox_spec(worker.pod, action.attempt), handler=handler))
         except RuntimeUnavailable:
             raise
         except PreparationFailure as failure:

@@ -62,6 +62,19 @@ class PodFiles:
         directory.chmod(0o750)
         await self.volumes.set_up(pod)
 
+    async def handler(self, pod: Object) -> str:
+        name = pod["spec"].get("runtimeClassName")
+        if not name:
+            return ""
+        try:
+            found = await self._sources.runtime_class(name)
+        except (StatusError, OSError) as error:
+            raise PreparationFailure("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}") from error
+        if found is None:
+            message = f'Failed to create pod sandbox: runtimeclasses.node.k8s.io "{name}" not found'
+            raise PreparationFailure("FailedCreatePodSandBox", message)
+        return str(found["handler"])
+
     async def clean(self, pod: Object) -> None:
         await self.volumes.clean(pod)
         shutil.rmtree(self.pod_directory(pod), ignore_errors=True)
@@ -87,6 +100,7 @@ class PodFiles:
             labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
             sysctls={s["name"]: s.get("value", "") for s in security.get("sysctls") or ()},
+            overhead=resources({"resources": {"requests": spec.get("overhead") or {}, "limits": spec.get("overhead") or {}}}),
         )
 
     def _dns(self, pod: Object) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

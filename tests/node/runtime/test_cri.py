@@ -142,6 +142,13 @@ async def test_a_container_runs_in_its_pod(runtime: CriRuntime, tmp_path: Path) 
     assert (status.sandbox_id, status.pod_uid, status.log_path) == (sandbox.id, "uid-p", str(tmp_path / "log/c/0.log"))
 
 
+async def test_a_handler_must_be_one_of_the_runtimes(runtime: CriRuntime, tmp_path: Path) -> None:
+    sandbox = await runtime.run_sandbox(pod(tmp_path, handler="runc", overhead=Resources(cpu_request_m=250, memory_limit_bytes=1 << 20)))
+    assert sandbox.ready
+    with pytest.raises(RuntimeFailure, match='no runtime for "gvisor" is configured'):
+        await runtime.run_sandbox(pod(tmp_path, "q", handler="gvisor"))
+
+
 async def test_a_later_agent_finds_everything(runtime: CriRuntime, cluster: Cluster, tmp_path: Path) -> None:
     sandbox, container_id = await started(runtime, tmp_path, "sleep 100")
     later = CriRuntime(str(cluster.runtime_socket), cluster.cluster_id, RealWorld())

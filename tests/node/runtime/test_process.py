@@ -56,6 +56,12 @@ def living() -> str:
     return "\n".join(line for line in lines if not line.startswith("Z"))
 
 
+async def test_a_handler_must_be_one_of_the_runtimes(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    assert (await runtime.run_sandbox(pod(tmp_path, handler="process"))).ready
+    with pytest.raises(RuntimeFailure, match='no runtime for "gvisor" is configured'):
+        await runtime.run_sandbox(pod(tmp_path, "q", handler="gvisor"))
+
+
 async def test_output_is_logged_in_cri_format(runtime: ProcessRuntime, tmp_path: Path) -> None:
     container_id = await started(runtime, tmp_path, "echo one; echo two >&2; printf three")
     await ended(runtime, container_id)

@@ -93,7 +93,7 @@ class CriRuntime:
     # Sandboxes
 
     async def run_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
-        request = message("RunPodSandboxRequest")(config=sandbox_config(spec, self._cluster))
+        request = message("RunPodSandboxRequest")(config=sandbox_config(spec, self._cluster), runtime_handler=spec.handler)
         made = await self._client.call("RunPodSandbox", request, timeout_s=SANDBOX_S_MAX)
         return await self._sandbox(made.pod_sandbox_id)
 

@@ -56,6 +56,8 @@ def sandbox_config(spec: SandboxSpec, cluster: str) -> Any:
             config.port_mappings.add(protocol=protocol, container_port=port.container_port, host_port=port.host_port, host_ip=port.host_ip)
     config.linux.cgroup_parent = "/" + cgroup_parent(cluster)
     config.linux.sysctls.update(spec.sysctls)
+    if spec.overhead != Resources():
+        _set_resources(config.linux.overhead, spec.overhead)
     _set_namespaces(config.linux.security_context.namespace_options, spec.host_network)
     return config
 

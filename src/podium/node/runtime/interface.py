@@ -46,8 +46,19 @@ class PortMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """CPU in millicores and memory in bytes; 0 means unset."""
+
+    cpu_request_m: int = 0
+    cpu_limit_m: int = 0
+    memory_request_bytes: int = 0
+    memory_limit_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """`attempt` counts the pod's sandboxes from 0. `dns_*` become /etc/resolv.conf; `hosts_path` is mounted over /etc/hosts when given."""
+    """`attempt` counts the pod's sandboxes from 0. `dns_*` become /etc/resolv.conf. `handler` is how the pod is to be run, by its RuntimeClass,
+    empty for the runtime's usual way; one that the runtime does not have is a RuntimeFailure. `overhead` is what that costs beside containers."""
 
     namespace: str
     name: str
@@ -63,6 +74,8 @@ class SandboxSpec:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
+    handler: str = ""
+    overhead: Resources = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +83,6 @@ class Mount:
     host_path: str
     container_path: str
     read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """CPU in millicores and memory in bytes; 0 means unset."""
-
-    cpu_request_m: int = 0
-    cpu_limit_m: int = 0
-    memory_request_bytes: int = 0
-    memory_limit_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

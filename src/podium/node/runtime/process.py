@@ -46,6 +46,9 @@ from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessStat
 from podium.node.runtime.process_watch import ProcessWatch, on_exit
 from podium.world.interface import World
 
+HANDLERS = ("", "process")
+"""Of RuntimeClasses; containerd has more."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 POLL_S = 0.002
 START_S_MAX = 30.0
@@ -149,6 +152,8 @@ class ProcessRuntime:
 
     async def run_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         await self._open()
+        if spec.handler not in HANDLERS:
+            raise RuntimeFailure(f"no runtime for {spec.handler!r} is configured; the process runtime has only 'process'".replace("'", '"'))
         if spec.sysctls:
             raise RuntimeFailure("the process runtime sets no sysctls; use --runtime cri")
         if not spec.host_network and any(port.host_port for port in spec.ports):
