@@ -135,7 +135,6 @@ _CONTAINER = (
     ("livenessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("readinessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("startupProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
-    ("resizePolicy", _WARNED, _given, "no effect yet: the resources of a running pod cannot be changed"),
     ("env.*.valueFrom.fileKeyRef", _REFUSED, lambda value: True, "variables from files of a volume yet"),
 )
 _POD = (
@@ -147,7 +146,6 @@ _POD = (
     ("hostUsers", _REFUSED, _is(False), "user namespaces for pods yet"),
     ("resources", _REFUSED, _given, "resources of a whole pod yet; set them on its containers"),
     ("resourceClaims", _REFUSED, _given, "dynamic resource claims yet"),
-    ("ephemeralContainers", _REFUSED, _given, "ephemeral containers (kubectl debug) yet"),
     ("os.name", _REFUSED, _is_not("linux", ""), "operating systems other than Linux"),
     ("volumes.*", _REFUSED, _other_than(*_VOLUMES, "csi"), f"this kind of volume yet; these work: {', '.join(_VOLUMES[1:])}"),
     ("volumes.*.csi", _WARNED, _given, "is stored, but Podium runs no CSI drivers yet: the pod waits on its node"),
@@ -164,7 +162,7 @@ _POD = (
     ("schedulingGroup", _WARNED, _given, "no effect yet: the pods of a group are scheduled one by one"),
     *(
         (f"{kind}.*.{path}", refuses, test, text)
-        for kind in ("containers", "initContainers")
+        for kind in ("containers", "initContainers", "ephemeralContainers")
         for path, refuses, test, text in _CONTAINER
     ),
 )  # fmt: skip

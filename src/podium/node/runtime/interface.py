@@ -121,6 +121,8 @@ class ContainerSpec:
     stdin: bool = False
     stdin_once: bool = False
     """Standard input ends with the first client that was attached to it."""
+    target_id: str = ""
+    """The container whose processes it sees, for an ephemeral container that was made to look at one."""
     annotations: dict[str, str] = field(default_factory=dict)
 
 
@@ -205,6 +207,10 @@ class Runtime(Protocol):
     async def start_container(self, container_id: str) -> None: ...
     async def stop_container(self, container_id: str, grace_s: float) -> None:
         """TERM, then KILL after `grace_s`. Returns when it has exited. Idempotent."""
+        ...
+
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        """Brings other amounts into force in a running container. Raises RuntimeFailure when they cannot be."""
         ...
 
     async def remove_container(self, container_id: str) -> None: ...

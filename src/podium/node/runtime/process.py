@@ -34,6 +34,7 @@ from podium.node.runtime.interface import (
     ContainerStatus,
     ExecResult,
     ExecSession,
+    Resources,
     RuntimeFailure,
     RuntimeInfo,
     RuntimeUnavailable,
@@ -329,6 +330,18 @@ class ProcessRuntime:
         os.kill(shim.pid, 9)  # pid is ours or watched by pidfd: it cannot have been reused
         if not await _within(shim.exited, DEATH_S_MAX):
             raise RuntimeFailure("the container does not die; a process of it may hang in the kernel")
+
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        await self._open()
+        record = self._known(container_id)
+        if not record.cgroups:
+            if resources.cpu_limit_m or resources.memory_limit_bytes:
+                raise RuntimeFailure("limits of a running process container are changed by control groups, which this user may not make")
+            return
+        try:
+            process_cgroup.set_limits(record.cgroups, resources.memory_limit_bytes, resources.cpu_limit_m, resources.cpu_request_m)
+        except OSError as error:
+            raise RuntimeFailure(f"the limits of container {record.name!r} cannot be changed: {error.strerror or error}") from error
 
     async def remove_container(self, container_id: str) -> None:
         await self.stop_container(container_id, 0)
