@@ -26,12 +26,12 @@ $(VENV)/.ready: pyproject.toml requirements.lock $(BUILD_TOOLS)
 venv: $(VENV)/.ready
 
 system: $(VENV)/.ready
-	@$(BIN)/python tools/setup_system.py $(if $(NEWEST),--newest)
+	@$(BIN)/python tools/setup_system.py $(if $(FOR_TESTS),--tests)
 
 demo: system
 	@$(BIN)/python examples/shop/demo.py $(if $(filter-out 0,$(CHECK)),--check)
 
-test: NEWEST := 1
+test: FOR_TESTS := 1
 test: system
 	@PATH="$$PATH:$(CURDIR)/.tools" $(BIN)/python -m pytest -q $(ARGS)
 

@@ -25,6 +25,10 @@ ORDER = (
 CLIENTS_ONLY = ("controllers", "scheduler", "autoscaling", "node", "network", "certificates", "delivery")
 """Clients of the API like anyone's: they never import `store` or `api`, nor one another."""
 
+ENGINE = "telemetry/metrics/"
+ENGINE_IMPORTS = ("world", "instrument", "telemetry")
+"""The metrics engine knows nothing of Kubernetes, and so can stand alone: below telemetry it imports only telemetry.metrics."""
+
 MODULES = {
     "time": "the clock is the world's: world.clock.now(), .monotonic(), .timestamp(); to wait, asyncio.sleep",
     "random": "chance is the world's: world.random(name), so that a seed repeats a run (`random.Random` as a type is fine)",
@@ -86,6 +90,9 @@ ALLOWED = (
         "network/",
         ("subprocess", "socket", "asyncio.create_subprocess_exec", "asyncio.to_thread"),
         "sets up the kernel's network: live only",
+    ),
+    Allowed(
+        "telemetry/exporters/node/filesystems.py", ("asyncio.to_thread",), "asks mounts that may never answer; a rehearsal mounts nothing"
     ),
     Allowed("store/writer.py", ("threading",), "the thread that waits for the disk; rehearsals use the memory store"),
     Allowed("store/lock.py", ("subprocess",), "names the process that holds the data directory, where there is no /proc"),
@@ -168,7 +175,7 @@ def _import(line: int, module: str, below: str, *, typing_only: bool) -> Iterato
         return
     target = rest.partition(".")[0]
     own = below.partition("/")[0]
-    why = _why_not(own, target)
+    why = _why_not(own, target) or (_why_not_engine(target, rest) if below.startswith(ENGINE) else "")
     if why:
         yield line, f"imports {module}", target, why
 
@@ -185,6 +192,15 @@ def _why_not(own: str, target: str) -> str:
         return f"{own} and {target} work together through the API only: move what both need to podium.objects or podium.client"
     if ORDER.index(target) > ORDER.index(own):
         return f"{own} comes before {target} in the order of packages: pass what you need as an argument, or move it up"
+    return ""
+
+
+def _why_not_engine(target: str, module: str) -> str:
+    """Why the metrics engine may not import `module` (below podium) of package `target`; empty when it may."""
+    if target and target not in ENGINE_IMPORTS:
+        return f"{ENGINE[:-1]} knows nothing of Kubernetes: what needs {target} stands beside it (telemetry/discovery, telemetry/exporters)"
+    if target == "telemetry" and not module.startswith("telemetry.metrics"):
+        return f"{ENGINE[:-1]} stands alone: pass what you need of {module} as an argument"
     return ""
 
 

@@ -3,7 +3,11 @@
 The schemas come from two pinned build-time packages (see pyproject.toml); nothing generated is ever committed.
 """
 
+import json
+import os
+import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,3 +24,21 @@ class SchemaHook(BuildHookInterface):  # type: ignore[type-arg]
         extract_schemas.extract(root / "src/podium/objects/generated")
         runtime = root / "src/podium/node/runtime"
         compile_cri.compile_descriptors(runtime / "cri.proto", runtime / "generated/cri.binpb")
+        (root / "src/podium/objects/generated/build.json").write_text(json.dumps(build(root)))
+
+
+def build(root: Path) -> dict[str, str]:
+    """What /version tells of the build. Outside a checkout the commit is unknown; SOURCE_DATE_EPOCH makes builds repeatable."""
+    commit, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no")
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    when = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    state = "" if changed is None else "dirty" if changed else "clean"
+    return {"gitCommit": commit or "unknown", "gitTreeState": state or "unknown", "buildDate": when.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -165,7 +165,10 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
 
     start("service-account-controller", ServiceAccountController, "serviceaccount-controller")
     start("root-ca-cert-publisher", RootCaController, ca_pem=ca_pem)
-    start("namespace-controller", NamespaceController, resources=catalog)
+    aggregation = plane.server.aggregation
+    start(
+        "namespace-controller", NamespaceController, resources=lambda: (*catalog, *aggregation.resources()), unknown=aggregation.unknown
+    )  # fmt: skip
     start("replicaset-controller", ReplicaSetController)
     start("replication-controller", ReplicaSetController, kind=REPLICATION_CONTROLLERS)
     start("job-controller", JobController)

@@ -209,6 +209,20 @@ async def test_field_validation_says_what_to_do_with_unknown_fields(live: Live, 
     assert ('unknown field \\"dta\\"' in response.headers.get("warning", "")) is warned
 
 
+@pytest.mark.parametrize(
+    "target", ["/healthz", "/api/v1/namespaces", "/api/v1/pods/nowhere/x", "/apis", "/api/v1/namespaces/n/pods/absent"]
+)
+async def test_every_answer_has_an_audit_id(live: Live, target: str) -> None:
+    own = [(await live.ask("GET", target)).headers["audit-id"] for _ in range(2)]
+    assert len(set(own)) == 2 and all(len(text) == 36 for text in own)
+    assert (await live.ask("GET", target, audit_id="given")).headers["audit-id"] == "given"
+
+
+async def test_a_watch_has_an_audit_id(live: Live) -> None:
+    async with await live.admin._http.stream("GET", "/api/v1/configmaps?watch=1", headers={"audit-id": "given"}) as stream:
+        assert stream.headers["audit-id"] == "given"
+
+
 async def test_too_large_is_said_before_the_body_is_read(live: Live) -> None:
     response = await live.ask("POST", "/api/v1/namespaces/default/configmaps", bytes(3 * 1024 * 1024 + 1))
     assert (response.status, orjson.loads(response.body)["reason"]) == (413, "RequestEntityTooLarge")

@@ -197,6 +197,11 @@ def test_kopf(namespace: str, kubeconfig: str, tmp_path: Path) -> None:
     def handled(text: str) -> Callable[[], bool]:
         return lambda: f"HANDLED {text}" in output.read_text()
 
+    def remembered() -> bool:
+        """What the operator keeps on the object names the update: without it a second start sees a change, not something to resume."""
+        kept = core.read_namespaced_config_map("c", namespace).metadata.annotations
+        return '"k":"2"' in kept.get("kopf.zalando.org/last-handled-configuration", "")
+
     def run() -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "kopf", "run", str(operator), "--standalone", "--namespace", namespace]
         return subprocess.Popen(command, env={**os.environ, "KUBECONFIG": kubeconfig}, stdout=output.open("ab"), stderr=subprocess.STDOUT)
@@ -211,6 +216,7 @@ def test_kopf(namespace: str, kubeconfig: str, tmp_path: Path) -> None:
         eventually(handled("timer c"))
         core.patch_namespaced_config_map("c", namespace, {"data": {"k": "2"}})
         eventually(handled("update c [['data', 'k']]"))
+        eventually(remembered)
     finally:
         stop(first)
     second = run()

@@ -43,6 +43,8 @@ BREACHES = [
     ("client/a.py", "from asyncio import create_task", "imports asyncio.create_task", "Supervisor.start"),
     ("client/a.py", "async def f(loop):\n    loop.create_task(g())", "calls create_task", "Supervisor.start"),
     ("client/a.py", "async def f():\n    async with asyncio.TaskGroup() as group: pass", "calls asyncio.TaskGroup", "order of a set"),
+    ("telemetry/metrics/a.py", "from podium.objects.quantities import whole", "podium.objects.quantities", "nothing of Kubernetes"),
+    ("telemetry/metrics/tsdb/a.py", "from podium.telemetry.discovery.http import x", "telemetry.discovery", "stands alone"),
     ("client/a.py", "async def f(loop):\n    await loop.run_in_executor(None, g)", "calls run_in_executor", "virtual clock"),
 ]
 
@@ -50,6 +52,8 @@ FINE = [
     ("api/a.py", "from podium.store.record import Record\nfrom podium.world.interface import World"),
     ("client/a.py", "from podium.api.server import ApiServer"),
     ("controllers/a.py", "from podium.controllers.other import plan\nfrom podium.client.mirrors import Mirrors"),
+    ("telemetry/metrics/tsdb/a.py", "from podium.telemetry.metrics.labels import Labels\nfrom podium.world.interface import World"),
+    ("telemetry/discovery/a.py", "from podium.client.mirrors import Mirrors"),
     ("wiring.py", "from podium.controllers.x import y\nfrom podium.store.memory import z"),
     ("main.py", "from podium.control_plane import run"),
     ("cli/a.py", "import time, subprocess\nfrom podium import __version__"),

@@ -14,7 +14,7 @@ _LONG_RUNNING = ("WATCH", "CONNECT")
 
 class Measurements:
     def __init__(self, core: Core, hubs: Hubs) -> None:
-        self.registry = registry = Registry()
+        self.registry = registry = Registry(lambda: core.world.clock.now().timestamp())
         self._requests = registry.counter(
             "apiserver_request_total",
             "Counter of apiserver requests broken out for each verb, API resource and HTTP response code.",

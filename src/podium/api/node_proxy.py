@@ -92,7 +92,8 @@ class NodeProxy:
             body = await upstream.read()
             upstream.close()
             return Response(200, body, ((b"content-type", b"text/plain"),))
-        stream = connection.start_stream(200, ((b"content-type", b"text/plain"), (b"cache-control", b"no-cache, private")))
+        audit = (b"audit-id", http.headers.get("audit-id", "").encode("latin-1"))
+        stream = connection.start_stream(200, ((b"content-type", b"text/plain"), (b"cache-control", b"no-cache, private"), audit))
         try:
             async for data in upstream:
                 stream.write(data)

@@ -58,6 +58,7 @@ class Request:
     audit: "AuditEvent | None" = None
     refusal: StatusError | None = None
     user_agent: str = ""
+    audit_id: str = ""
 
     def annotate(self, key: str, text: str) -> None:
         """Something that the audit log tells of this request; the first word stays."""

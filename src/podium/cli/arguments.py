@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from podium import __version__
+from podium.cli import metrics as metrics_command
 from podium.cli.refusal import Refusal
 
 RUNTIMES = ("auto", "cri", "process", "simulated")
@@ -48,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     envtest.add_argument("directory", metavar="DIR", help="what KUBEBUILDER_ASSETS is to name")
     rotate = commands.add_parser("rotate-encryption-key", help="a new key for Secrets on disk, from the next start on")
     _add_data_dir(rotate)
+    if metrics_command.COMMANDS:
+        metrics_command.declare(commands.add_parser("metrics", help="the metrics engine by itself"))
     commands.add_parser("version", help="print versions")
     _add_run(commands)
     return top
@@ -154,6 +157,8 @@ def _command(arguments: argparse.Namespace) -> int:
             from podium.cli.envtest import write_programs
 
             return write_programs(arguments)
+        case "metrics":
+            return metrics_command.metrics(arguments)
         case "rotate-encryption-key":
             return _rotate_encryption_key(arguments)
         case _:

@@ -1,0 +1,34 @@
+"""`podium metrics COMMAND`: the metrics engine's own commands, each in a module that is imported when it is called.
+
+A command is a line of COMMANDS: its name, what it does, how its arguments are declared, and the function that runs it, as `module:function`
+(it takes the parsed arguments and returns the exit code).
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    name: str
+    help: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: str
+
+
+COMMANDS: tuple[Command, ...] = ()
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="metrics_command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.declare(commands.add_parser(command.name, help=command.help, description=f"{command.help[0].upper()}{command.help[1:]}."))
+
+
+def metrics(arguments: argparse.Namespace) -> int:
+    command = next(c for c in COMMANDS if c.name == arguments.metrics_command)
+    module, _, function = command.run.partition(":")
+    code: int = getattr(import_module(module), function)(arguments)
+    return code

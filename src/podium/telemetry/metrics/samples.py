@@ -1,0 +1,89 @@
+"""Samples: values over time, of many series that share their timestamps.
+
+The series of one target are scraped together, so their samples are one matrix: a row a series, a column a scrape. `Columns` is such a
+matrix; a `Selection` is the answer to a query: labels by column, and each series' samples in exactly one `Columns` (and its histograms,
+if it has any, in `histograms`).
+
+Two NaNs have a meaning by their bits. `STALE` says that a series ended here (Prometheus' staleness marker, on the wire and on disk).
+`ABSENT` says that there is no sample at this time (ours, in memory only: never on the wire). Any other NaN is a value.
+Arithmetic may lose the bits: test with `is_absent` and `is_stale` before computing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.labels import LabelColumns, Labels
+
+Times = npt.NDArray[np.int64]
+"""Milliseconds since 1970, UTC."""
+Values = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.int32]
+
+STALE_BITS = np.uint64(0x7FF0000000000002)
+ABSENT_BITS = np.uint64(0x7FF8000000A85E47)
+STALE: float = STALE_BITS.view(np.float64).item()
+ABSENT: float = ABSENT_BITS.view(np.float64).item()
+
+
+def is_stale(values: Values) -> Flags:
+    """Elementwise. The array must be contiguous in its last axis."""
+    return values.view(np.uint64) == STALE_BITS
+
+
+def is_absent(values: Values) -> Flags:
+    """Elementwise. The array must be contiguous in its last axis."""
+    return values.view(np.uint64) == ABSENT_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Samples of S series at T times they share. Arrays are read-only: they may be the store's own."""
+
+    rows: Rows  # (S,) which series of the selection, ascending
+    times: Times  # (T,) strictly ascending
+    values: Values  # (S, T), C order; ABSENT where a series has no sample, STALE where it ended
+    dense: bool = False
+    """True: no value is ABSENT or STALE (known without looking). False: unknown."""
+    monotonic: bool = False
+    """True: no value is smaller than the one before it in its row (a counter without resets), and dense. False: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSeries:
+    """The native histograms of one series, with the stale markers among them as None."""
+
+    row: int
+    times: Times  # (T,) strictly ascending
+    histograms: Sequence[Histogram | None]  # T of them; None: stale
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a selector chose: labels of N series and their samples within the time range asked for. Series without a sample in it are left out."""
+
+    labels: LabelColumns
+    columns: Sequence[Columns]  # a series is in at most one
+    histograms: Sequence[HistogramSeries] = ()  # ascending by row, a row at most once
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample of one series; `value` is a float or a native histogram."""
+
+    labels: Labels
+    time_ms: int
+    value: float | Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A trace, say, that stands for what a series counted. Source: OpenMetrics 1.0, Exemplars."""
+
+    labels: Labels
+    value: float
+    time_ms: int

@@ -1,0 +1,102 @@
+"""What a store of samples does for those who write (scrapes, rules, remote write) and those who read (queries, federation, remote read).
+
+Writing is by layout: whoever appends the same series again and again registers them once (`layout`), then hands over one array of values a
+time. A layout is cheap to keep and to drop. Reading gives whole matrices (`Selection`).
+
+Own store: telemetry/metrics/tsdb. A test's: tests/fakes/memory_samples.py.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from podium.telemetry.metrics.labels import Labels, Matcher
+from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """How many samples of an append were not taken, and why. Upstream counts the same three."""
+
+    out_of_order: int = 0
+    too_old: int = 0  # outside of the out-of-order window
+    duplicate: int = 0  # another value at a time that has one; an equal value is taken in silence
+
+    def __bool__(self) -> bool:
+        return bool(self.out_of_order or self.too_old or self.duplicate)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Of a metric family: its type as in OpenMetrics (counter, gauge, histogram, gaugehistogram, summary, info, stateset, unknown)."""
+
+    type: str
+    help: str = ""
+    unit: str = ""
+
+
+class Layout(Protocol):
+    """Series that are appended together, in an order of the writer's."""
+
+    @property
+    def size(self) -> int: ...
+
+
+class Appendable(Protocol):
+    """All synchronous and in memory; what was appended survives a crash once `await synced()` returned."""
+
+    def layout(self, series: Sequence[Labels]) -> Layout:
+        """Registers the series (those that are new appear in the index with their first sample). Raises LimitExceeded."""
+        ...
+
+    def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
+        """One value for each series of the layout, at one time; ABSENT for those that have none."""
+        ...
+
+    def append_samples(self, samples: Sequence[Sample]) -> Rejected:
+        """Samples of any series at any times (within the out-of-order window), histograms among them."""
+        ...
+
+    def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
+        """(series, exemplar). Bounded: the oldest make room."""
+        ...
+
+    def set_metadata(self, target: Labels, metadata: dict[str, Metadata]) -> None:
+        """Metric families that the target (its labels) exposes, by family name: all of them, those of before are forgotten."""
+        ...
+
+    async def synced(self) -> None:
+        """Returns when all that was appended before is on disk. Raises StorageFailed."""
+        ...
+
+
+class Queryable(Protocol):
+    """Reads see a consistent state: all appends before the call, none after."""
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
+        """Series that match all, with their samples in [start_ms, end_ms], both inclusive. No matchers: all series. Raises StorageFailed."""
+        ...
+
+    def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
+        """Labels of the series that match all matchers of one set at least (no set: all) and may have samples in the range; sorted. limit 0: none."""
+        ...
+
+    def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        """Sorted."""
+        ...
+
+    def label_values(self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        """Sorted."""
+        ...
+
+    def exemplars(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[tuple[Labels, list[Exemplar]]]:
+        """By series, sorted; exemplars ascending by time."""
+        ...
+
+    def metadata(self) -> dict[Labels, dict[str, Metadata]]:
+        """By target."""
+        ...
+
+
+class Storage(Appendable, Queryable, Protocol):
+    """Both."""
