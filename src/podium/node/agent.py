@@ -125,7 +125,7 @@ class NodeAgent:
             preparation = self._files = PodFiles(around, sources, volumes)
             target = RealTarget(self._runtime)
         facts = NodeFacts(config.address, info.name)
-        parts = NodeParts(config.name, facts, self._runtime, preparation, target)
+        parts = NodeParts(config.name, facts, self._runtime, preparation, target, allocatable=description.allocatable)
         return PodWorkers(parts, Shared(self._world, self._supervisor, self._events, self._probes, self._writer.publish))
 
     async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:

@@ -98,8 +98,9 @@ class Fleet:
         name = config.node_name(number)
         runtime = SimulatedRuntime(world, name, pool or cidr, delays=config.delays, on_change=lambda uid: workers.poke(uid))
         parts = NodeParts(
-            name, NodeFacts(config.address, NAME), runtime, NoFiles(), self._target, status_patience_s=None, quiet=config.quiet
-        )
+            name, NodeFacts(config.address, NAME), runtime, NoFiles(), self._target, status_patience_s=None, quiet=config.quiet,
+            allocatable=config.capacity,
+        )  # fmt: skip
         workers = PodWorkers(parts, shared)
         registration = NodeRegistration(client, world, self._describe(number, name, cidr))
         return SimulatedNode(name, registration, NodeLease(client, world, name), workers)

@@ -24,7 +24,13 @@ class Preparation(Protocol):
         """Makes directories and volumes; safe to repeat. Raises PreparationFailure (FailedMount, FailedCreatePodSandBox)."""
         ...
 
-    def sandbox_spec(self, pod: Object, attempt: int) -> SandboxSpec: ...
+    async def handler(self, pod: Object) -> str:
+        """The runtime handler of the pod's RuntimeClass, empty without one. Raises PreparationFailure (FailedCreatePodSandBox)."""
+        ...
+
+    def sandbox_spec(self, pod: Object, attempt: int) -> SandboxSpec:
+        """Without the handler."""
+        ...
 
     async def container_spec(self, pod: Object, container: Object, attempt: int, address: str) -> ContainerSpec:
         """Raises PreparationFailure (CreateContainerConfigError)."""
@@ -42,6 +48,10 @@ class NoFiles:
 
     async def prepare(self, pod: Object) -> None:
         return
+
+    async def handler(self, pod: Object) -> str:
+        """Any will do."""
+        return pod["spec"].get("runtimeClassName") or ""
 
     def sandbox_spec(self, pod: Object, attempt: int) -> SandboxSpec:
         metadata, spec = pod["metadata"], pod["spec"]

@@ -29,7 +29,7 @@ from podium.scheduler import messages
 from podium.scheduler.binding import Binder
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Decider, Refusal
-from podium.scheduler.demand import Demands
+from podium.scheduler.demand import Demands, held, is_infeasible
 from podium.scheduler.evictions import Evictions, priority_of
 from podium.scheduler.measurements import ERROR, SCHEDULED, UNSCHEDULABLE, Measurements
 from podium.scheduler.queue import SchedulingQueue, Waiting
@@ -229,8 +229,12 @@ class Scheduler:
             self.queue.happened("pod gone")  # what it was promised is free
         if old is not None and assumed is None and _same_placement(old, pod):
             return
-        self.cluster.pods.place(key, node, self.demands.of(pod), is_deleting(pod), priority_of(pod))
+        before = self.cluster.pods.pods.get(key)
+        demand = self.demands.of(held(pod))
+        self.cluster.pods.place(key, node, demand, is_deleting(pod), priority_of(pod))
         self.queue.happened("pod placed")
+        if before is not None and any(demand.requests.get(name, 0) < amount for name, amount in before.demand.requests.items()):
+            self.queue.happened("pod gone")  # it has become smaller
 
     def _offer(self, pod: Object, old: Object | None) -> None:
         """A pending pod: into the queue if it is ours to decide."""
@@ -280,11 +284,19 @@ def _is_finished(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
+def _granted(pod: Object) -> list[object]:
+    """What of its status says what a pod holds of its node."""
+    status = pod.get("status") or {}
+    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return [is_infeasible(pod), *((entry.get("allocatedResources"), entry.get("resources")) for entry in entries if "resources" in entry)]
+
+
 def _same_placement(old: Object, new: Object) -> bool:
     """Most changes of a placed pod are to its status and change nothing here."""
     return (
         old["spec"] == new["spec"]
         and old["metadata"].get("labels") == new["metadata"].get("labels")
         and is_deleting(old) == is_deleting(new)
+        and _granted(old) == _granted(new)
         and (old.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     )

@@ -34,6 +34,7 @@ from podium.node.runtime.interface import (
     ContainerStatus,
     ExecResult,
     ExecSession,
+    Resources,
     RuntimeFailure,
     RuntimeInfo,
     RuntimeUnavailable,
@@ -46,6 +47,9 @@ from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessStat
 from podium.node.runtime.process_watch import ProcessWatch, on_exit
 from podium.node.runtime.usage import ContainerUsage, InterfaceUsage, RuntimeUsage, interfaces_of, of_cgroups, of_processes, sessions
 from podium.world.interface import World
+
+HANDLERS = ("", "process")
+"""Of RuntimeClasses; containerd has more."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 POLL_S = 0.002
@@ -150,6 +154,8 @@ class ProcessRuntime:
 
     async def run_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         await self._open()
+        if spec.handler not in HANDLERS:
+            raise RuntimeFailure(f"no runtime for {spec.handler!r} is configured; the process runtime has only 'process'".replace("'", '"'))
         if spec.sysctls:
             raise RuntimeFailure("the process runtime sets no sysctls; use --runtime cri")
         if not spec.host_network and any(port.host_port for port in spec.ports):
@@ -325,6 +331,18 @@ class ProcessRuntime:
         os.kill(shim.pid, 9)  # pid is ours or watched by pidfd: it cannot have been reused
         if not await _within(shim.exited, DEATH_S_MAX):
             raise RuntimeFailure("the container does not die; a process of it may hang in the kernel")
+
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        await self._open()
+        record = self._known(container_id)
+        if not record.cgroups:
+            if resources.cpu_limit_m or resources.memory_limit_bytes:
+                raise RuntimeFailure("limits of a running process container are changed by control groups, which this user may not make")
+            return
+        try:
+            process_cgroup.set_limits(record.cgroups, resources.memory_limit_bytes, resources.cpu_limit_m, resources.cpu_request_m)
+        except OSError as error:
+            raise RuntimeFailure(f"the limits of container {record.name!r} cannot be changed: {error.strerror or error}") from error
 
     async def remove_container(self, container_id: str) -> None:
         await self.stop_container(container_id, 0)

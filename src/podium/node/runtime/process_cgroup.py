@@ -70,12 +70,18 @@ def create(parent_paths: list[str], name: str, memory_bytes: int, cpu_limit_m: i
     try:
         for path in paths:
             os.makedirs(path, exist_ok=True)
-            for file, value in _limits(path, memory_bytes, cpu_limit_m, cpu_request_m):
-                _write(f"{path}/{file}", value)
+        set_limits(paths, memory_bytes, cpu_limit_m, cpu_request_m)
     except OSError:
         remove(paths)
         raise
     return paths
+
+
+def set_limits(paths: list[str], memory_bytes: int, cpu_limit_m: int, cpu_request_m: int) -> None:
+    """Raises OSError when one cannot be set; those before it are."""
+    for path in paths:
+        for file, value in _limits(path, memory_bytes, cpu_limit_m, cpu_request_m):
+            _write(f"{path}/{file}", value)
 
 
 def _limits(path: str, memory_bytes: int, cpu_limit_m: int, cpu_request_m: int) -> list[tuple[str, str]]:

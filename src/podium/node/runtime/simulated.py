@@ -29,6 +29,7 @@ from podium.node.runtime.interface import (
     ContainerStatus,
     ExecResult,
     ExecSession,
+    Resources,
     RuntimeFailure,
     RuntimeInfo,
     SandboxSpec,
@@ -254,6 +255,12 @@ class SimulatedRuntime:
         else:
             self._exit(container, 0, "Completed")
 
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        """Nothing is used, so nothing is bounded: a running container takes any amounts."""
+        container = self._require(container_id)
+        if container.state is not ContainerState.RUNNING:
+            raise RuntimeFailure(f"container {container.name} is {container.state}")
+
     async def remove_container(self, container_id: str) -> None:
         container = self._containers.pop(container_id, None)
         if container is not None and container.timer is not None:
@@ -411,7 +418,8 @@ def _nanoseconds(timestamp: str) -> int:
 
 
 def _statuses(status: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    kinds = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    return [entry for kind in kinds for entry in status.get(kind) or ()]
 
 
 def _told(entry: dict[str, Any]) -> dict[str, Any] | None:
