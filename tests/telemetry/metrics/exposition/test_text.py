@@ -246,13 +246,13 @@ def test_a_changed_layout_reuses_heads_and_reads_the_same() -> None:
     first = parse_text(before.encode(), PROMETHEUS)
     again = parse_text(after.encode(), PROMETHEUS, _text(first))
     assert shown(again) == shown(parse_text(after.encode(), PROMETHEUS))
-    kept = set(first.layout.keys()) & set(again.layout.keys())
+    kept = set(first.layout.row_keys()) & set(again.layout.row_keys())
     assert len(kept) == 6
-    assert len(set(again.layout.keys()) - kept) == 3
+    assert len(set(again.layout.row_keys()) - kept) == 3
 
 
 def test_the_type_of_a_family_is_part_of_the_key_of_a_bucket() -> None:
     gauge = parse_text(b'# TYPE h gauge\nh{le="1"} 1\n', PROMETHEUS)
     histogram = parse_text(b'# TYPE h histogram\nh{le="1"} 1\n', PROMETHEUS, _text(gauge))
-    assert set(gauge.layout.keys()).isdisjoint(histogram.layout.keys())
+    assert set(gauge.layout.row_keys()).isdisjoint(histogram.layout.row_keys())
     assert shown(histogram) == 'h{le="1.0"} = 1'

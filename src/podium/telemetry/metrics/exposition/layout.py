@@ -63,7 +63,7 @@ class TextLayout:
                 return number
         raise IndexError(row)
 
-    def keys(self) -> Sequence[Hashable]:
+    def row_keys(self) -> Sequence[Hashable]:
         """Heads, with the type of the family where it says how labels are written."""
         keys: list[Hashable] = [*self.sample_heads()]
         for number, (first, kind) in enumerate(self._kinds):

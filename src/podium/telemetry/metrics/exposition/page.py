@@ -28,7 +28,7 @@ class PageLayout(Protocol):
         """By family name, as the page gives it."""
         ...
 
-    def keys(self) -> Sequence[Hashable]:
+    def row_keys(self) -> Sequence[Hashable]:
         """Of each row: rows with equal keys, in this layout or another one of the same format, are the same series."""
         ...
 

@@ -37,7 +37,7 @@ class ProtobufLayout:
         self.metadata = metadata
         self.size = len(rows)
 
-    def keys(self) -> Sequence[Hashable]:
+    def row_keys(self) -> Sequence[Hashable]:
         return self.rows
 
     def labels_at(self, rows: Sequence[int]) -> list[Labels]:
