@@ -92,7 +92,9 @@ class MetricsServer:
         section = configuration.global_config
         external = labels_of(section.external_labels)
         if configuration.remote_read:
-            raise ConfigurationError("reading from other servers is not supported: federate from them, or have them write here", "remote_read")
+            raise ConfigurationError(
+                "reading from other servers is not supported: federate from them, or have them write here", "remote_read"
+            )
         self._apply_writers(configuration, external)
         self.configuration = configuration
         alerting = configuration.alerting
@@ -153,4 +155,3 @@ class MetricsServer:
         await self.rules.stop()
         self.engine.close()
         await self._supervisor.stop()
-

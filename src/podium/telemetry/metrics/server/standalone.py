@@ -162,5 +162,3 @@ def run(settings: Settings) -> None:
         await standalone.serve()
 
     uvloop.run(main())
-
-
