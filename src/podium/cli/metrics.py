@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from podium.cli import metrics_alertmanager
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -57,12 +59,27 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         "--max-concurrency", "--query.max-concurrency", type=int, metavar="N", default=20, help="queries at a time (default: %(default)s)"
     )
     parser.add_argument("--enable-feature", metavar="NAMES", help="promql-experimental-functions")
+def _declare_scripts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="scripts of load and eval commands (docs/promql-scripts.md)")
 
 
 COMMANDS: tuple[Command, ...] = (
     Command("serve", "run a Prometheus-compatible server", _serve, "podium.cli.metrics_serve:serve"),
     Command("check-rules", "check rule files", _check_rules, "podium.cli.metrics_rules:check"),
     Command("test-rules", "run unit tests of rules", _test_rules, "podium.cli.metrics_rules:test"),
+    Command("test-promql", "run scripts that say what PromQL queries must give", _declare_scripts, "podium.cli.promql_scripts:run"),
+    Command(
+        "alertmanager",
+        "an Alertmanager: routes, groups and silences alerts and tells receivers",
+        metrics_alertmanager.declare_serve,
+        "podium.cli.metrics_alertmanager:serve",
+    ),
+    Command(
+        "check-alertmanager-config",
+        "check alertmanager.yml files",
+        metrics_alertmanager.declare_check,
+        "podium.cli.metrics_alertmanager:check",
+    ),
 )
 
 
