@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py)
+BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py) $(wildcard src/podium/node/runtime/*.proto src/podium/telemetry/metrics/*/*.proto)
 
 .PHONY: help venv system demo test test-go check chaos fuzz bench conformance format lock
 help:
@@ -26,12 +26,12 @@ $(VENV)/.ready: pyproject.toml requirements.lock $(BUILD_TOOLS)
 venv: $(VENV)/.ready
 
 system: $(VENV)/.ready
-	@$(BIN)/python tools/setup_system.py $(if $(NEWEST),--newest)
+	@$(BIN)/python tools/setup_system.py $(if $(FOR_TESTS),--tests)
 
 demo: system
 	@$(BIN)/python examples/shop/demo.py $(if $(filter-out 0,$(CHECK)),--check)
 
-test: NEWEST := 1
+test: FOR_TESTS := 1
 test: system
 	@PATH="$$PATH:$(CURDIR)/.tools" $(BIN)/python -m pytest -q $(ARGS)
 

@@ -9,8 +9,9 @@ import random
 import time
 
 from podium.scheduler.cluster import Cluster
-from podium.scheduler.decision import Decider
+from podium.scheduler.decision import Decider, Refusal
 from podium.scheduler.demand import Demands
+from podium.scheduler.preemption import Preemptor, Victims, plan_preemption
 
 Value = dict
 
@@ -77,6 +78,35 @@ def measure(nodes: int, pods: int, templates: int, spec: Value | None = None) ->
     return {"pods_per_cpu_s": round(pods / spent), "us_per_pod": round(spent / pods * 1e6, 1)}
 
 
+def measure_preemption(nodes: int, pods: int) -> Value:
+    """Nodes full of unimportant pods, ten on each; `pods` more important ones each make room for themselves, and get it."""
+    cluster, demands, draw = Cluster(), Demands(), random.Random(1)
+    for number in range(nodes):
+        cluster.pods.set_node(node(number))
+        for which in range(10):
+            demand = demands.of(_sized(f"low-{number}-{which}", "3"))
+            cluster.pods.place(f"bench/low-{number}-{which}", f"node-{number:05}", demand, priority=which % 3)
+    decider = Decider(cluster, random.Random(1))
+    demand = demands.of(_sized("high", "5"))
+    started = time.process_time()
+    for number in range(pods):
+        key = f"bench/high-{number}"
+        refusal = decider.decide(demand, 10, key)
+        assert isinstance(refusal, Refusal), refusal
+        plan = plan_preemption(cluster, Preemptor(key, demand, 10), refusal, [], lambda _: "", draw)
+        assert isinstance(plan, Victims), plan
+        for victim in plan.keys:
+            cluster.pods.remove(victim)
+        cluster.pods.place(key, plan.node, demand, priority=10)
+    spent = time.process_time() - started
+    return {"pods_per_cpu_s": round(pods / spent), "us_per_pod": round(spent / pods * 1e6, 1)}
+
+
+def _sized(name: str, cpu: str) -> Value:
+    containers = [{"name": "main", "resources": {"requests": {"cpu": cpu}}}]
+    return {"metadata": {"name": name, "namespace": "bench", "labels": {"app": "sized"}}, "spec": {"containers": containers}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", default="1000,5000")
@@ -84,6 +114,8 @@ def main() -> None:
     options = parser.parse_args()
     sizes = [int(size) for size in options.nodes.split(",")]
     result = {f"{nodes} nodes": {name: measure(nodes, options.pods, **w) for name, w in WORKLOADS.items()} for nodes in sizes}
+    for size in sizes:
+        result[f"{size} nodes"]["preemption"] = measure_preemption(size, min(500, size))
     print(json.dumps({"scheduler": result}, indent=1))
 
 

@@ -1,11 +1,12 @@
 """Sets up what a machine needs beyond Python: Debian packages (when root) and the stock kubectl. Skips what it cannot, and says so.
 
     python3 tools/setup_system.py              packages; kubectl into .tools/ when none is on PATH
-    python3 tools/setup_system.py --newest     also the newest kubectl that Debian has, into .tools/kubectl-newest, for the tests
+    python3 tools/setup_system.py --tests      also what the tests drive, into .tools/: the newest kubectl that Debian has (kubectl-newest),
+                                               and the servers and tools of Prometheus, Alertmanager and others that are not on PATH
 
-kubectl is Debian's own package. Its suite is read through the machine's own package sources, copied into a private directory with the
-suite's name replaced; the machine's sources, package lists and packages stay as they are. Standard library only: this runs before any
-environment exists. Exit code 0 also when something was skipped.
+These are Debian's own packages, unpacked and not installed: no service is started. Their suite is read through the machine's own package sources,
+copied into a private directory with the suite's name replaced; the machine's sources, package lists and packages stay as they are. Standard
+library only: this runs before any environment exists. Exit code 0 also when something was skipped.
 """
 
 import os
@@ -27,6 +28,14 @@ SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 KUBECTL_SUITE = "trixie"
 NEWEST_SUITES = ("sid", "forky")
+PEERS = {
+    "prometheus": ("prometheus", "promtool"),
+    "prometheus-alertmanager": ("prometheus-alertmanager", "amtool"),
+    "prometheus-node-exporter": ("prometheus-node-exporter",),
+    "victoria-metrics": ("victoria-metrics",),
+}
+"""Package -> the programs in it that tests drive. They are Go programs, which need nothing else of their packages."""
+
 PATIENCE_S = 300
 
 
@@ -97,17 +106,17 @@ def codename() -> str:
     return found.group(1) if found and "ID=debian" in text.splitlines() else ""
 
 
-def fetch_kubectl(suite: str, target: Path) -> str | None:
-    """Debian's kubectl of that suite as the file `target`; None when it worked, else why not."""
+def fetch(suite: str, wanted: dict[str, dict[str, Path]]) -> dict[str, str]:
+    """Debian's programs of that suite: `wanted` is package -> program -> file to make of it. Returns package -> why it could not be had."""
     release = codename()
     if not release or not shutil.which("apt-get") or not shutil.which("dpkg"):
-        return "not a Debian machine"
+        return dict.fromkeys(wanted, "not a Debian machine")
     stanzas, lines = sources_for(suite, release)
     if not stanzas.strip() and not lines.strip():
-        return f"no package source for {release} to derive one for {suite} from"
+        return dict.fromkeys(wanted, f"no package source for {release} to derive one for {suite} from")
     with tempfile.TemporaryDirectory(prefix="podium-apt-") as name:
         work = Path(name)
-        for directory in ("sources", "state/lists/partial", "cache/archives/partial", "unpacked"):
+        for directory in ("sources", "state/lists/partial", "cache/archives/partial"):
             (work / directory).mkdir(parents=True)
         (work / "sources" / "suite.sources").write_text(stanzas)
         (work / "sources" / "suite.list").write_text(lines)
@@ -117,41 +126,62 @@ def fetch_kubectl(suite: str, target: Path) -> str | None:
             "-o", f"APT::Sandbox::User={'root' if os.geteuid() == 0 else ''}", "-o", "Acquire::Languages=none",
             "-o", "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false",
         ]  # fmt: skip
-        problem = run(["apt-get", *options, "update"]) or run(["apt-get", *options, "download", f"kubectl/{suite}"], cwd=work)
+        problem = run(["apt-get", *options, "update"])
         if problem is not None:
-            return problem
-        package = next(work.glob("kubectl_*.deb"))
-        problem = run(["dpkg", "-x", str(package), str(work / "unpacked")])
-        program = work / "unpacked" / "usr" / "bin" / "kubectl"
-        if problem is not None or not program.exists():
-            return problem or "the package holds no kubectl"
+            return dict.fromkeys(wanted, problem)
+        problems = {p: unpack(work, ["apt-get", *options, "download", f"{p}/{suite}"], p, programs) for p, programs in wanted.items()}
+    return {package: why for package, why in problems.items() if why is not None}
+
+
+def unpack(work: Path, download: list[str], package: str, programs: dict[str, Path]) -> str | None:
+    """One package's programs; None when it worked, else why not."""
+    unpacked = work / f"unpacked-{package}"
+    problem = run(download, cwd=work)
+    if problem is None:
+        problem = run(["dpkg", "-x", str(next(work.glob(f"{package}_*.deb"))), str(unpacked)])
+    for program, target in programs.items() if problem is None else ():
+        found = unpacked / "usr" / "bin" / program
+        if not found.exists():
+            return f"the package holds no {program}"
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_suffix(".new")
-        shutil.copyfile(program, fresh)
+        shutil.copyfile(found, fresh)
         fresh.chmod(0o755)
         fresh.rename(target)
-    return None
+    return problem
 
 
 def install_kubectl(*, newest: bool) -> None:
     here = TOOLS / "kubectl"
     if not shutil.which("kubectl") and not here.exists():
-        problem = fetch_kubectl(KUBECTL_SUITE, here)
+        problem = fetch(KUBECTL_SUITE, {"kubectl": {"kubectl": here}}).get("kubectl")
         skipped("kubectl", problem) if problem else print(f"installed: {here.relative_to(ROOT)}")
     target = TOOLS / "kubectl-newest"
     if newest and not target.exists():
         problem = None
         for suite in (*NEWEST_SUITES, KUBECTL_SUITE):
-            problem = fetch_kubectl(suite, target)
+            problem = fetch(suite, {"kubectl": {"kubectl": target}}).get("kubectl")
             if problem is None:
                 print(f"installed: {target.relative_to(ROOT)} (from {suite})")
                 return
         skipped("the newest kubectl", problem or "none found")
 
 
+def install_peers() -> None:
+    def there(program: str) -> bool:
+        return bool(shutil.which(program, path=SEARCHED)) or (TOOLS / program).exists()
+
+    wanted = {package: {p: TOOLS / p for p in programs} for package, programs in PEERS.items() if not all(map(there, programs))}
+    problems = fetch(codename(), wanted) if wanted else {}
+    for package in wanted:
+        skipped(package, problems[package]) if package in problems else print(f"installed: {package} into {TOOLS.relative_to(ROOT)}")
+
+
 def main(arguments: list[str]) -> int:
     install_packages()
-    install_kubectl(newest="--newest" in arguments)
+    install_kubectl(newest="--tests" in arguments)
+    if "--tests" in arguments:
+        install_peers()
     return 0
 
 

@@ -177,6 +177,25 @@ async def test_others_are_refused_here_and_not_there(aggregated: Aggregated) -> 
     assert 'cannot list resource "flunders" in API group "wardle.example.com" in the namespace "default"' in message
 
 
+async def test_requests_are_counted_and_take_a_seat(aggregated: Aggregated) -> None:
+    await aggregated.register()
+    await aggregated.condition("Passed")
+    answer = await aggregated.ask("GET", f"{ROOT}/namespaces/default/flunders")
+    assert answer.headers["x-kubernetes-pf-flowschema-uid"] and answer.headers["x-kubernetes-pf-prioritylevel-uid"]
+    counted = (await aggregated.ask("GET", "/metrics")).body.decode()
+    labels = 'verb="LIST",group="wardle.example.com",version="v1alpha1",resource="flunders",subresource="",scope="namespace",code="200"'
+    assert f"apiserver_request_total{{{labels}}} 1" in counted
+    assert aggregated.plane.server.flows is not None
+    assert not any(lane.running for lane in aggregated.plane.server.flows._lanes.values()), "a seat was not given back"
+
+
+async def test_both_servers_know_a_request_by_one_audit_id(aggregated: Aggregated) -> None:
+    await aggregated.register()
+    await aggregated.condition("Passed")
+    answer = await aggregated.ask("GET", f"{ROOT}/namespaces/default/flunders", audit_id="mine")
+    assert answer.headers["audit-id"] == "mine" == aggregated.extension.asked[-1].headers["audit-id"]
+
+
 async def test_watches_are_passed_on_as_they_come(aggregated: Aggregated) -> None:
     await aggregated.register()
     await aggregated.condition("Passed")

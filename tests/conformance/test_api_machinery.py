@@ -53,6 +53,16 @@ async def test_aggregated_discovery_has_every_resource_at_once(api: Api, accept:
     assert found >= BUILT_IN
 
 
+@shows("[sig-api-machinery] AdmissionWebhook [Privileged:ClusterAdmin] should include webhook resources in discovery documents")
+async def test_webhook_configurations_are_in_every_document(api: Api) -> None:
+    name, version = "admissionregistration.k8s.io", {"groupVersion": "admissionregistration.k8s.io/v1", "version": "v1"}
+    group = next(g for g in (await api.get("/apis"))["groups"] if g["name"] == name)
+    assert version in group["versions"] and version in (await api.get(f"/apis/{name}"))["versions"]
+    found = {r["name"]: r["kind"] for r in (await api.get(f"/apis/{name}/v1"))["resources"]}
+    assert found["mutatingwebhookconfigurations"] == "MutatingWebhookConfiguration"
+    assert found["validatingwebhookconfigurations"] == "ValidatingWebhookConfiguration"
+
+
 async def test_plain_discovery_is_what_others_get(api: Api) -> None:
     assert (await api.get("/apis"))["kind"] == "APIGroupList" and (await api.get("/api"))["kind"] == "APIVersions"
 

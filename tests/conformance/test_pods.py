@@ -246,6 +246,27 @@ def test_a_pod_is_not_ready_before_its_probe_allows() -> None:
     run(scenario, nodes=1)
 
 
+@shows("[sig-node] Probing container with readiness probe that fails should never be ready and never restart [NodeConformance]")
+def test_a_pod_whose_readiness_probe_fails_is_never_ready_and_never_restarts() -> None:
+    async def scenario(api: Api) -> None:
+        probe = {"exec": {"command": ["/bin/false"]}, "initialDelaySeconds": 5, "periodSeconds": 5}
+        failing = {"podium.dev/simulated-unhealthy-after": "0s"}
+        async with api.watch(PODS, labels="app=web") as watch:
+            await api.post(PODS, pod(annotations=failing, containers=[container(readinessProbe=probe)]))
+            await api.settled(f"{PODS}/a", lambda p: p["status"]["phase"] == "Running")
+            await asyncio.sleep(180)
+            seen = []
+            while not watch.quiet:
+                seen.append((await watch.next())["object"])
+        assert len(seen) > 2 and not any(_ready(value) for value in seen)
+        status = (await api.get(f"{PODS}/a"))["status"]["containerStatuses"][0]
+        assert status["restartCount"] == 0 and not status["ready"] and "running" in status["state"]
+        said = (await api.get("/api/v1/namespaces/default/events?fieldSelector=reason%3DUnhealthy"))["items"]
+        assert said and "Readiness probe failed" in said[0]["message"]
+
+    run(scenario, nodes=1)
+
+
 @shows("[sig-node] NoExecuteTaintManager Single Pod [Serial] removing taint cancels eviction [Disruptive]")
 @shows("[sig-node] NoExecuteTaintManager Multiple Pods [Serial] evicts pods with minTolerationSeconds [Disruptive]")
 def test_a_taint_evicts_after_the_tolerated_time_unless_it_goes() -> None:

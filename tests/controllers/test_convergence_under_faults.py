@@ -78,7 +78,7 @@ def test_namespaces_are_furnished_and_emptied(seed):
     async def scenario(c):
         c.start(ServiceAccountController)
         c.start(RootCaController, "PEM")
-        c.start(NamespaceController, builtin())
+        c.start(NamespaceController, builtin)
         for name in ("stays", "goes"):
             await c.client.create(NAMESPACES, {"metadata": {"name": name}})
         for number in range(40):

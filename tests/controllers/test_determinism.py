@@ -34,7 +34,7 @@ def fingerprint(seed):
             ServiceAccountController,
         ):
             c.start(controller)
-        c.start(NamespaceController, builtin())
+        c.start(NamespaceController, builtin)
         await c.client.create(NAMESPACES, {"metadata": {"name": "default"}})
         c.client.put(
             {

@@ -26,7 +26,7 @@ async def make(c, name="shop"):
 
 def emptied(scenario):
     async def main(c):
-        c.start(NamespaceController, builtin())
+        c.start(NamespaceController, builtin)
         await make(c)
         await scenario(c)
 
@@ -170,7 +170,7 @@ def test_terminating_namespace_gets_nothing_back():
     async def scenario(c):
         c.start(ServiceAccountController)
         c.start(RootCaController, "PEM")
-        c.start(NamespaceController, builtin())
+        c.start(NamespaceController, builtin)
         await make(c)
         await asyncio.sleep(1)
         await c.client.delete(NAMESPACES, "shop")

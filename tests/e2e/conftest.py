@@ -39,7 +39,7 @@ def programs() -> dict[str, Path]:
 
 
 KUBECTL_PROGRAMS = programs()
-without_kubectl = pytest.mark.skipif(not KUBECTL_PROGRAMS, reason="no kubectl here: python3 tools/setup_system.py --newest fetches it")
+without_kubectl = pytest.mark.skipif(not KUBECTL_PROGRAMS, reason="no kubectl here: python3 tools/setup_system.py --tests fetches it")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.slow,
     pytest.mark.timeout(240),
-    pytest.mark.skipif(not KUBECTL_PROGRAMS, reason="no kubectl here: python3 tools/setup_system.py --newest fetches it"),
+    pytest.mark.skipif(not KUBECTL_PROGRAMS, reason="no kubectl here: python3 tools/setup_system.py --tests fetches it"),
 ]
 
 

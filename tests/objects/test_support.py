@@ -18,7 +18,6 @@ REFUSED = """
 - [{containers: [{name: a, livenessProbe: {grpc: {port: 1}}}]}, 'spec.containers[0].livenessProbe.grpc', gRPC probes]
 - [{initContainers: [{name: a, volumeDevices: [{name: b}]}]}, 'spec.initContainers[0].volumeDevices', block devices]
 - [{initContainers: [{name: a, restartPolicy: Never}]}, 'spec.initContainers[0].restartPolicy', restart policies of init containers]
-- [{runtimeClassName: gvisor}, spec.runtimeClassName, runtime classes]
 - [{hostUsers: false}, spec.hostUsers, user namespaces]
 - [{securityContext: {seccompProfile: {type: Localhost, localhostProfile: x}}}, spec.securityContext.seccompProfile, seccomp]
 - [{containers: [{name: a, volumeMounts: [{name: v, mountPath: /v, mountPropagation: Bidirectional}]}]}, 'spec.containers[0].volumeMounts[0].mountPropagation', mount propagation]
@@ -26,12 +25,13 @@ REFUSED = """
 FINE = """
 - {hostPID: false}
 - {hostUsers: true}
+- {runtimeClassName: gvisor, overhead: {cpu: 250m}}
 - {initContainers: [{name: a, restartPolicy: Always}]}
 - {os: {name: linux}}
 - {volumes: [{name: v, hostPath: {path: /x}}, {name: w, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}
 - {containers: [{name: a, readinessProbe: {httpGet: {port: 80}}, lifecycle: {preStop: {sleep: {seconds: 1}}}, securityContext: {procMount: Default, seccompProfile: {type: RuntimeDefault}}}]}
 - {readinessGates: [{conditionType: x/y}]}
-- {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2}]}
+- {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2, labelSelector: {}}]}
 """  # noqa: E501
 
 
@@ -60,7 +60,7 @@ def test_the_same_holds_in_the_templates_of_pods() -> None:
 
 
 def test_what_was_there_before_is_not_spoken_of_again() -> None:
-    old = _pod({"hostPID": True, "priorityClassName": "high"})
+    old = _pod({"hostPID": True, "imagePullSecrets": [{"name": "s"}]})
     new = {**copy(old), "status": {"phase": "Running"}}
     assert support.review(resource("pods"), new, old) == support.Review()
     new["spec"]["containers"][0]["image"] = "j"
@@ -72,8 +72,9 @@ def test_warnings_say_what_happens_instead() -> None:
     found = support.review(resource("services"), {"metadata": {"name": "s"}, "spec": {"type": "LoadBalancer"}})
     assert found.warnings == ["spec.type: there is no load balancer yet: EXTERNAL-IP stays <pending>; cluster and node addresses work"]
     assert not found.causes
-    found = support.review(resource("pods"), _pod({"priorityClassName": "high"}))
+    found = support.review(resource("pods"), _pod({"imagePullSecrets": [{"name": "s"}]}))
     assert len(found.warnings) == 1 and not found.causes
+    assert support.review(resource("pods"), _pod({"priorityClassName": "high"})) == support.Review()
 
 
 def test_kinds_that_nothing_acts_on_are_stored_with_a_warning() -> None:

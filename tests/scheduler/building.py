@@ -47,7 +47,9 @@ def cluster_of(nodes: list[Object], pods: list[Object] = ()) -> Cluster:  # type
 def place(cluster: Cluster, value: Object, node: str = "") -> None:
     metadata = value["metadata"]
     terminating = "deletionTimestamp" in metadata
-    cluster.pods.place(f"{metadata['namespace']}/{metadata['name']}", node or value["spec"]["nodeName"], DEMANDS.of(value), terminating)
+    priority = value["spec"].get("priority", 0)
+    key = f"{metadata['namespace']}/{metadata['name']}"
+    cluster.pods.place(key, node or value["spec"]["nodeName"], DEMANDS.of(value), terminating, priority)
 
 
 def _taint(text: str) -> Object:

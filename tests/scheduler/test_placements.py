@@ -31,12 +31,12 @@ nodes = st.builds(
     st.sampled_from(NODE_NAMES), st.integers(1, 4), st.sampled_from(ZONES), st.sampled_from(TAINTS), st.booleans(),
 )  # fmt: skip
 pods = st.builds(
-    lambda name, cpu, app, special, where: pod(
-        name, f"{cpu}00m" if cpu else "", labels={"app": app}, node=where,
+    lambda name, cpu, app, special, where, priority: pod(
+        name, f"{cpu}00m" if cpu else "", labels={"app": app}, node=where, priority=priority,
         **({"affinity": apart()} if special == 1 else {}), **({"ports": [{"hostPort": 80}]} if special == 2 else {}),
     ),
     st.sampled_from([f"p{i}" for i in range(30)]), st.integers(0, 20), st.sampled_from(["web", "db"]),
-    st.integers(0, 3), st.sampled_from(NODE_NAMES),
+    st.integers(0, 3), st.sampled_from(NODE_NAMES), st.integers(0, 3),
 )  # fmt: skip
 steps = st.lists(
     st.one_of(
@@ -52,6 +52,7 @@ def facts(cluster: Cluster) -> dict[str, Any]:
     """Everything the columns say, by node name."""
     columns, placements = cluster.nodes, cluster.pods
     tally = placements.tally("ns", SELECTOR, str(SELECTOR)).counts
+    below = placements.below(2)
     zone, hosts = columns.label("topology.kubernetes.io/zone"), columns.label("kubernetes.io/hostname")
     found: dict[str, Any] = {}
     for name, slot in columns.slots.items():
@@ -66,6 +67,7 @@ def facts(cluster: Cluster) -> dict[str, Any]:
             "requested": columns.requested[:, slot].tolist(),
             "scored": columns.scored[:, slot].tolist(),
             "web": int(tally[slot]),
+            "unimportant": (int(below.pods[slot]), {name: int(c[slot]) for name, c in sorted(below.requested.items()) if c[slot]}),
             "objections": {key: int(use.weights[slot]) for key, use in sorted(placements.objections.items()) if use.weights[slot]},
             "ports": {
                 k: {a: int(c[slot]) for a, c in v.items() if c[slot]} for k, v in columns._ports.items() if any(c[slot] for c in v.values())

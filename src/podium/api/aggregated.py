@@ -4,15 +4,17 @@
 """
 
 from podium.api.aggregation import Backend, Backends
+from podium.api.aggregation_calls import CALLS, ask
 from podium.api.aggregation_checks import Checks
 from podium.api.aggregation_documents import Joined
 from podium.api.aggregation_local import LocalServices
 from podium.api.aggregation_proxy import BackendClients, pass_on
 from podium.api.attributes import attributes_of_path
-from podium.api.core import Core
+from podium.api.core import Core, Object
 from podium.api.front_proxy import FrontProxy, publish
 from podium.api.request import Request, User
 from podium.objects.resources import Resource
+from podium.objects.status import MethodNotAllowed, ServiceUnavailable
 from podium.world.http_server import Connection, HttpRequest, Response
 from podium.world.supervisor import Supervisor
 
@@ -43,6 +45,27 @@ class Aggregation:
     def _changed(self, name: str) -> None:
         self.checks.soon(name)
 
+    async def call(self, backend: Backend, request: Request) -> Object:
+        """The answer to a request that a component in this process makes, and that is authorized. Raises StatusError."""
+        if request.verb not in CALLS:
+            raise MethodNotAllowed(f"an aggregated API cannot be asked to {request.verb} from within this process")
+        if not self.backends.available(backend):
+            raise ServiceUnavailable("service unavailable")
+        return await ask(await self.clients.of(backend), request)
+
+    def resources(self) -> list[Resource]:
+        """What the backends that are available serve, in the order of their names: as discovery tells it, without subresources."""
+        found = []
+        for backend in self.backends.all():
+            if self.backends.available(backend) and (published := self.checks.published.get(backend.name)) is not None:
+                found += [_resource(backend, row) for row in published.resources if "/" not in row["name"]]
+        return found
+
+    def unknown(self) -> list[str]:
+        """Why discovery is incomplete, for each backend that does not answer."""
+        versions = [f"{b.group}/{b.version}" for b in self.backends.all() if not self.backends.available(b)]
+        return [f"{version}: stale GroupVersion discovery: {version}" for version in versions]
+
     async def aclose(self) -> None:
         self._unsubscribe()
         self.backends.stop()
@@ -52,6 +75,11 @@ class Aggregation:
         """Raises Forbidden."""
         self._core.authorizer.require(attributes_of_path(user, http.method, http.path, watch=_watches(http)))
         return await pass_on(self.backends, self.clients, backend, http, connection, user)
+
+
+def _resource(backend: Backend, row: Object) -> Resource:
+    verbs = tuple(v for v in row.get("verbs") or () if isinstance(v, str))
+    return Resource(backend.group, backend.version, row["name"], str(row.get("kind", "")), bool(row.get("namespaced")), verbs)
 
 
 def attributes(backend: Backend, http: HttpRequest, user: User) -> Request | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podium.api.core import Core, Object
-from podium.objects.resources import resource
+from podium.objects.resources import Resource, resource
 from podium.store.record import Event
 
 APISERVICES = resource("apiservices", "apiregistration.k8s.io")
@@ -105,6 +105,10 @@ class Backends:
         if len(parts) < 4 or parts[1] != "apis":
             return None
         return self._by_version.get((parts[2], parts[3]))
+
+    def of(self, resource: Resource) -> Backend | None:
+        """Whose the resource is; None when it is our own."""
+        return self._by_version.get((resource.group, resource.version)) if self._by_version else None
 
     def by_name(self, name: str) -> Backend | None:
         return self._by_name.get(name)

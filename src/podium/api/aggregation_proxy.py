@@ -32,6 +32,8 @@ _NOT_PASSED_ON = frozenset(
     }
 )  # fmt: skip
 _OF_OURS = ("x-remote-", "impersonate-")
+_NOT_PASSED_BACK = _NOT_PASSED_ON | {"audit-id"}
+"""Both servers name the same one: once is enough."""
 
 log = logger("api.aggregation")
 
@@ -112,7 +114,7 @@ def _unavailable(text: str) -> Response:
 
 
 def _headers_back(headers: Mapping[str, str]) -> Headers:
-    return tuple((k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items() if k not in _NOT_PASSED_ON)
+    return tuple((k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items() if k not in _NOT_PASSED_BACK)
 
 
 async def _answer(upstream: ResponseStream, http: HttpRequest, connection: Connection) -> Response | None:
@@ -121,7 +123,8 @@ async def _answer(upstream: ResponseStream, http: HttpRequest, connection: Conne
     try:
         if "transfer-encoding" not in upstream.headers or http.method == "HEAD":
             return Response(upstream.status, await upstream.read() if http.method != "HEAD" else b"", headers)
-        stream = connection.start_stream(upstream.status, headers)
+        audit = (b"audit-id", http.headers.get("audit-id", "").encode("latin-1"))
+        stream = connection.start_stream(upstream.status, (*headers, audit))
         try:
             async for data in upstream:
                 stream.write(data)

@@ -55,12 +55,13 @@ class AuditLog:
         impersonator: User | None = None,
         source: str = "",
         user_agent: str = "",
+        audit_id: str = "",
     ) -> "AuditEvent | None":
         """None when the policy wants nothing of this request. `user` is whom it is served as."""
         verdict = self._policy.decide(user, verb, request, uri.partition("?")[0])
         if not verdict.level:
             return None
-        event = AuditEvent(self, verdict, user, verb, uri, request, impersonator, source, user_agent)
+        event = AuditEvent(self, verdict, user, verb, uri, request, impersonator, source, user_agent, audit_id)
         event.emit("RequestReceived")
         return event
 
@@ -116,7 +117,7 @@ class AuditEvent:
 
     def __init__(
         self, audit: AuditLog, verdict: Verdict, user: User, verb: str, uri: str, request: Request | None, impersonator: User | None,
-        source: str, user_agent: str,
+        source: str, user_agent: str, audit_id: str,
     ) -> None:  # fmt: skip
         self._audit = audit
         self._verdict = verdict
@@ -124,8 +125,8 @@ class AuditEvent:
         self._received = audit.now()
         self._result: Result | None = None
         self._fields: Object = {
-            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": LEVELS[verdict.level], "auditID": audit.uid(), "stage": "",
-            "requestURI": uri, "verb": verb, "user": _user(impersonator or user),
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": LEVELS[verdict.level], "auditID": audit_id or audit.uid(),
+            "stage": "", "requestURI": uri, "verb": verb, "user": _user(impersonator or user),
         }  # fmt: skip
         if impersonator is not None:
             self._fields["impersonatedUser"] = _user(user)

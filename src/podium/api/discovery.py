@@ -13,6 +13,8 @@ import hashlib
 import platform
 import re
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources as package_files
 from typing import Any
 
 import orjson
@@ -244,6 +246,14 @@ def _resources(catalog: Catalog, group: str, version: str) -> list[Resource]:
 _ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
 
+@cache
+def _build() -> dict[str, str]:
+    """Of which commit this is, as far as the build knew (tools/hatch_build.py)."""
+    written = package_files.files("podium.objects") / "generated" / "build.json"
+    unknown = {"gitCommit": "unknown", "gitTreeState": "unknown", "buildDate": "1970-01-01T00:00:00Z"}
+    return unknown | (orjson.loads(written.read_bytes()) if written.is_file() else {})
+
+
 def version_info() -> dict[str, str]:
     """What `/version` says: the Kubernetes version whose API this is, and that it is Podium's."""
     major, minor, _ = KUBERNETES_VERSION.split(".")
@@ -256,9 +266,7 @@ def version_info() -> dict[str, str]:
         "minCompatibilityMajor": major,
         "minCompatibilityMinor": str(int(minor) - 1),
         "gitVersion": f"v{KUBERNETES_VERSION}+podium",
-        "gitCommit": "",
-        "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z",
+        **_build(),
         "goVersion": f"python{platform.python_version()}",
         "compiler": platform.python_implementation(),
         "platform": f"{platform.system().lower()}/{_ARCHITECTURES.get(machine, machine)}",

@@ -92,7 +92,8 @@ class NodeProxy:
             body = await upstream.read()
             upstream.close()
             return Response(200, body, ((b"content-type", b"text/plain"),))
-        stream = connection.start_stream(200, ((b"content-type", b"text/plain"), (b"cache-control", b"no-cache, private")))
+        audit = (b"audit-id", http.headers.get("audit-id", "").encode("latin-1"))
+        stream = connection.start_stream(200, ((b"content-type", b"text/plain"), (b"cache-control", b"no-cache, private"), audit))
         try:
             async for data in upstream:
                 stream.write(data)
@@ -176,7 +177,7 @@ def _container(pod: Object, asked: str) -> str:
     containers = [c["name"] for c in spec.get("containers", ())]
     initial = [c["name"] for c in spec.get("initContainers", ())]
     if asked:
-        if asked not in containers and asked not in initial:
+        if asked not in containers and asked not in initial and asked not in [c["name"] for c in spec.get("ephemeralContainers", ())]:
             raise BadRequest(f"container {asked} is not valid for pod {name}")
         return asked
     if len(containers) == 1:

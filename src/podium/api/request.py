@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 
+OWN_PARTS = ("approval", "ephemeralcontainers", "resize")
+"""Subresources that are a part of the object, beside its status: `Strategy.prepare_part` is their door."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Who asks. `groups` includes system:authenticated for everyone but anonymous."""
@@ -54,6 +58,7 @@ class Request:
     audit: "AuditEvent | None" = None
     refusal: StatusError | None = None
     user_agent: str = ""
+    audit_id: str = ""
 
     def annotate(self, key: str, text: str) -> None:
         """Something that the audit log tells of this request; the first word stays."""

@@ -8,7 +8,7 @@ serves the in-process transport, which skips the bytes and keeps everything else
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -31,12 +31,11 @@ from podium.api.measurements import Measurements, labels_of
 from podium.api.negotiation import Form, negotiate
 from podium.api.node_proxy import NodeProxy
 from podium.api.rendering import list_response, object_response, value_response
-from podium.api.request import ANONYMOUS, ListResult, Request, Result, User
+from podium.api.request import ANONYMOUS, ListResult, ObjectResult, Request, Result, User
 from podium.api.reviews import REVIEWS
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
-from podium.instrument.metrics import CONTENT_TYPE as METRICS_TYPE
 from podium.instrument.metrics import Value
 from podium.objects.decoding import decode
 from podium.objects.status import (
@@ -55,6 +54,7 @@ from podium.world.http_server import Connection, HttpRequest, Response
 
 log = logger("api")
 
+_Serve = Callable[[HttpRequest, Connection, Request], Awaitable[Response | None]]
 _PATCH_TYPES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
@@ -112,6 +112,8 @@ class ApiServer:
         return result
 
     async def _dispatch(self, request: Request) -> Result:
+        if (backend := self.aggregation.backends.of(request.resource)) is not None:
+            return ObjectResult(value=await self.aggregation.call(backend, request))
         try:
             return await dispatch(self.core, request, self.authenticator)
         except StoreError as error:
@@ -124,13 +126,18 @@ class ApiServer:
         return self._serve(http, connection)
 
     async def _serve(self, http: HttpRequest, connection: Connection) -> Response | None:
+        audit_id = http.headers.get("audit-id")
+        if not audit_id:
+            audit_id = http.headers["audit-id"] = self.core.world.uid()  # all stages, and an aggregated API behind us, know it by this
         try:
             response = await self._answer(http, connection)
         except StatusError as error:
-            return error_response(error)
-        if response is not None and compression.wanted(http, response):
-            return await compression.compressed(response)
-        return response
+            response = error_response(error)
+        if response is None:
+            return None
+        if compression.wanted(http, response):
+            response = await compression.compressed(response)
+        return Response(response.status, response.body, (*response.headers, (b"audit-id", audit_id.encode("latin-1"))))
 
     async def _answer(self, http: HttpRequest, connection: Connection) -> Response | None:
         if http.path.startswith(_PUBLIC):
@@ -159,14 +166,22 @@ class ApiServer:
         verb = request.verb if request is not None else http.method.lower()
         return self.audit.begin(
             user, verb, http.target, request, impersonator=original if original is not user else None, source=connection.remote_address,
-            user_agent=http.headers.get("user-agent", ""),
+            user_agent=http.headers.get("user-agent", ""), audit_id=http.headers["audit-id"],
         )  # fmt: skip
 
     async def _serve_aggregated(
         self, http: HttpRequest, connection: Connection, backend: Backend, original: User, user: User
     ) -> Response | None:
-        """Passes the request on. Raises Forbidden."""
-        event = self._audited(http, connection, original, user, attributes(backend, http, user))
+        """Passes the request on, counted and in turn as those for our own resources. Raises Forbidden for the backend's documents."""
+        request = attributes(backend, http, user)
+        if request is not None:
+            request.audit = self._audited(http, connection, original, user, request)
+
+            async def pass_on(http: HttpRequest, connection: Connection, request: Request) -> Response | None:
+                return await self.aggregation.serve(backend, http, connection, user)
+
+            return await self._measured(http, connection, request, pass_on)
+        event = self._audited(http, connection, original, user, None)
         code, failure = 500, None
         try:
             response = await self.aggregation.serve(backend, http, connection, user)
@@ -206,7 +221,9 @@ class ApiServer:
         if http.method not in ("GET", "HEAD"):
             raise NotFound("the server could not find the requested resource")
         if http.path == "/metrics":
-            return Response(200, self.measurements.registry.exposition(), ((b"content-type", METRICS_TYPE.encode()),))
+            return self.measurements.registry.respond(http.headers)
+        if (component := self.measurements.components.get(http.path.removeprefix("/metrics/"))) is not None:
+            return component.respond(http.headers)
         if http.path == JWKS_PATH:
             return Response(200, orjson.dumps(self.authenticator.accounts.jwks()), _JWKS)
         if http.path == DISCOVERY_PATH:
@@ -223,14 +240,14 @@ class ApiServer:
         if not verb:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         request = Request(verb, target.resource, user, target.namespace, target.name, target.subresource, options=options)
-        request.user_agent = http.headers.get("user-agent", "")
+        request.user_agent, request.audit_id = http.headers.get("user-agent", ""), http.headers["audit-id"]
         request.audit = self._audited(http, connection, original, user, request)
         custom = target.resource.custom
         if deprecation := custom.deprecation if custom is not None else _DEPRECATED.get((target.resource.group, target.resource.plural)):
             request.warn(deprecation)
-        return await self._measured(http, connection, request)
+        return await self._measured(http, connection, request, self._serve_request)
 
-    async def _measured(self, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
+    async def _measured(self, http: HttpRequest, connection: Connection, request: Request, serve: _Serve) -> Response | None:
         """Serves one request, counts it, and turns a refusal into a response (with the warnings given so far)."""
         labels = labels_of(request)
         running = self.measurements.started(labels)
@@ -238,10 +255,10 @@ class ApiServer:
         began_s, code = clock.monotonic(), 500
         failure: StatusError | None = None
         try:
-            if self.flows is None or request.verb == "watch" or request.subresource in _CONNECT:
-                response = await self._serve_request(http, connection, request)
+            if self.flows is None or request.verb == "watch" or request.subresource in _CONNECT or "upgrade" in http.headers:
+                response = await serve(http, connection, request)
             else:
-                response = await self._serve_in_turn(self.flows, http, connection, request)
+                response = await self._serve_in_turn(self.flows, http, connection, request, serve)
             code, failure = response.status if response is not None else 200, request.refusal
             return response
         except StatusError as error:
@@ -264,14 +281,16 @@ class ApiServer:
             audit.complete(code, failure)
         self.measurements.finished(labels, code, self.core.world.clock.monotonic() - began_s)
 
-    async def _serve_in_turn(self, flows: FlowControl, http: HttpRequest, connection: Connection, request: Request) -> Response | None:
+    async def _serve_in_turn(
+        self, flows: FlowControl, http: HttpRequest, connection: Connection, request: Request, serve: _Serve
+    ) -> Response | None:
         """With a seat of the request's priority level. Raises TooManyRequests when there is none for long."""
         found = flows.classify(request)
         if found is None:
-            return await self._serve_request(http, connection, request)
+            return await serve(http, connection, request)
         await flows.acquire(found)
         try:
-            response = await self._serve_request(http, connection, request)
+            response = await serve(http, connection, request)
         except StatusError as error:
             response = error_response(error, request.warnings)
             request.refusal = error

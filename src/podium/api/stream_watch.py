@@ -92,7 +92,7 @@ async def serve_watch(core: Core, hubs: Hubs, request: Request, form: Form, conn
     upstream does."""
     todo = await plan(core, request)
     hub = hubs.of(request.resource)
-    stream = connection.start_stream(200, _HEADERS)
+    stream = connection.start_stream(200, (*_HEADERS, (b"audit-id", request.audit_id.encode("latin-1"))))
     watcher = StreamWatcher(stream, request, form, core.world.clock.now, todo.bookmarks)
     await _send_initial(watcher, todo.initial, stream)
     if todo.end_bookmark and watcher.bookmarks:

@@ -85,9 +85,20 @@ class EventRecorder:
         self._backoff = Backoff(world.random(f"events/{component}/{host}"), first_s=0.2, max_s=10.0)
         self.dropped = 0
 
-    def event(self, regarding: Object, type: EventType, reason: str, message: str, *, field_path: str = "", host: str = "") -> None:
+    def event(
+        self,
+        regarding: Object,
+        type: EventType,
+        reason: str,
+        message: str,
+        *,
+        field_path: str = "",
+        host: str = "",
+        related: Object | None = None,
+    ) -> None:
         """Notes that `reason` happened to `regarding` (an object with apiVersion and kind). `field_path` points inside it
-        (`spec.containers{web}`); `host` overrides the recorder's, for one recorder of many simulated nodes. Never blocks, never raises."""
+        (`spec.containers{web}`); `host` overrides the recorder's, for one recorder of many simulated nodes; `related` is a second object
+        that it is about. Never blocks, never raises."""
         host = host or self._host
         about = _reference(regarding, field_path)
         identity = (about["kind"], about.get("namespace", ""), about["name"], about["uid"], field_path, host)
@@ -105,6 +116,8 @@ class EventRecorder:
             note.value["message"] = message
         else:
             note = _Note(self._value(about, type, reason, message, host, now))
+            if related is not None:
+                note.value["related"] = _reference(related, "")
             self._notes.put(key, note)
         note.last = now
         self._enqueue(note)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
-from podium.api.request import ListResult, ObjectResult, Request, User
+from podium.api.request import ObjectResult, Request, User
 from podium.api.server import ApiServer
 from podium.api.watching import QUEUED_EVENTS_MAX, Batch, plan
 from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
@@ -39,7 +39,8 @@ class InProcessClient:
         if limit:
             options["limit"] = str(limit)
         result = await self._server.execute(self._request("list", resource, namespace, _given(options)))
-        assert isinstance(result, ListResult)
+        if isinstance(result, ObjectResult):
+            return _page(result.to_value())
         return ListPage([r.value for r in result.records], str(result.revision), result.continue_token, result.remaining)
 
     async def create(
@@ -114,6 +115,14 @@ class InProcessClient:
         result = await self._server.execute(request)
         assert isinstance(result, ObjectResult)
         return result.to_value()
+
+
+def _page(value: Object) -> ListPage:
+    """A list as an aggregated API answers it."""
+    kind, metadata = str(value.get("kind", "")).removesuffix("List"), value.get("metadata") or {}
+    items = [{"apiVersion": value.get("apiVersion", ""), "kind": kind, **item} for item in value.get("items") or ()]
+    revision, token = str(metadata.get("resourceVersion", "")), metadata.get("continue") or ""
+    return ListPage(items, revision, token, metadata.get("remainingItemCount"))
 
 
 def _given(options: dict[str, str]) -> dict[str, str]:

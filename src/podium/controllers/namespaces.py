@@ -9,7 +9,7 @@ Source: k8s.io/kubernetes pkg/controller/namespace (deletion/namespaced_resource
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from podium.client.control_loop import ControlLoop, Unfinished
@@ -62,12 +62,17 @@ class Remains:
 
 
 class NamespaceController:
-    """`resources` are those the server serves; iterated anew for each namespace, so it may grow."""
+    """`resources` are those the server serves; asked anew for each namespace. `unknown` says what of them cannot be told at the moment, and
+    why: nobody knows what a namespace has there, so it stays."""
 
-    def __init__(self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, resources: Iterable[Resource]) -> None:
+    def __init__(
+        self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, resources: Callable[[], Iterable[Resource]],
+        unknown: Callable[[], Sequence[str]] = tuple,
+    ) -> None:  # fmt: skip
         self._client = client
         self._clock = world.clock
         self._resources = resources
+        self._unknown = unknown
         self._namespace = resource("namespaces")
         self._namespaces = mirrors.of(self._namespace)
         self._pods = mirrors.of(resource("pods"))
@@ -110,7 +115,9 @@ class NamespaceController:
     async def _empty(self, namespace: str) -> Remains:
         """One pass: pods, then, when none is left, everything else."""
         remains = Remains()
-        kinds = deletable(self._resources)
+        if unknown := self._unknown():
+            remains.discovery_errors.append("unable to retrieve the complete list of server APIs: " + ", ".join(unknown))
+        kinds = deletable(self._resources())
         for pods in (True, False):
             for kind in kinds:
                 if (kind.plural == "pods" and not kind.group) == pods:

@@ -10,15 +10,16 @@ So the cost per pod is a few vector operations over the nodes, and the reasons a
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.scheduler import filters
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.columns import Integers, Mask, Rows
 from podium.scheduler.demand import Demand
-from podium.scheduler.filters import FILTERS
+from podium.scheduler.filters import FILTERS, Verdict
 from podium.scheduler.scores import OWN_SCORES, RELATIVE_SCORES
 
 CACHED_DEMANDS_MAX = 128
@@ -40,6 +41,8 @@ class Refusal:
     hopeless: int
     filters: tuple[str, ...]
     everywhere: str = ""
+    helpable: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp), compare=False)
+    """The slots of nodes that might take it if other pods left."""
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class _Remembered:
     fitting: Mask
     points: Integers
     refusal: Refusal | None = None
-    refused_at: tuple[int, int, int] = (-1, -1, -1)
+    refused_at: tuple[int, int, int, int, int] = (-1, -1, -1, -1, 0)
 
 
 class Decider:
@@ -60,19 +63,26 @@ class Decider:
         self._draw = draw
         self._remembered: dict[Demand, _Remembered] = {}
 
-    def decide(self, demand: Demand) -> str | Refusal:
-        """The name of the best node, ties broken by the random source."""
+    def decide(self, demand: Demand, priority: int = 0, key: str = "") -> str | Refusal:
+        """The name of the best node, ties broken by the random source. A node that the pod `key` is nominated to is the best if it can take
+        it; what is promised to others of at least its priority is not given away."""
         nodes = self._cluster.nodes
         if demand.refusal or not nodes.count:
             return Refusal(nodes.count, {}, nodes.count, (), demand.refusal)
         remembered = self._refresh(demand)
-        now = (nodes.static_version, nodes.version, self._cluster.pods.terms_version)
-        if remembered.refusal is not None and remembered.refused_at == now:
+        nominations = self._cluster.nominations
+        nominated = nominations.of(key)
+        now = (nodes.static_version, nodes.version, self._cluster.pods.terms_version, nominations.version, priority if nominations else 0)
+        if remembered.refusal is not None and remembered.refused_at == now and not nominated:
             return remembered.refusal
-        feasible, points = self.feasible(demand)
+        feasible, points = self.feasible(demand, priority, key)
         if not feasible.any():
-            remembered.refusal, remembered.refused_at = self.explain(demand), now
-            return remembered.refusal
+            refusal = self.explain(demand, priority, key)
+            if not nominated:
+                remembered.refusal, remembered.refused_at = refusal, now
+            return refusal
+        if nominated and (slot := nodes.slots.get(nominated)) is not None and feasible[slot]:
+            return nominated
         for score in RELATIVE_SCORES:
             relative = score.run(self._cluster, demand, feasible)
             if relative is not None:
@@ -82,7 +92,7 @@ class Decider:
         chosen = best[0] if len(best) == 1 else best[self._draw.randrange(len(best))]
         return nodes.names[chosen]
 
-    def feasible(self, demand: Demand) -> tuple[Mask, Integers]:
+    def feasible(self, demand: Demand, priority: int = 0, key: str = "") -> tuple[Mask, Integers]:
         """The nodes that can take the pod, and the own scores of all nodes; do not change the latter."""
         nodes = self._cluster.nodes
         remembered = self._refresh(demand)
@@ -91,9 +101,24 @@ class Decider:
         for each in _CLUSTER_FILTERS:
             for verdict in each.run(self._cluster, demand, slice(0, size)):
                 feasible &= ~verdict.failing
+        for verdict in self._promised(demand, priority, key):
+            feasible &= ~verdict.failing
         return feasible, remembered.points[:size]
 
-    def explain(self, demand: Demand) -> Refusal:
+    def _promised(self, demand: Demand, priority: int, key: str) -> list[Verdict]:
+        """The verdicts over what nominated pods leave."""
+        nominations = self._cluster.nominations
+        reserved = nominations.reserved(priority, key) if nominations else None
+        if reserved is None:
+            return []
+        verdicts = filters.fit_verdicts(self._cluster.nodes, demand, slice(0, self._cluster.nodes.size), reserved)
+        if taken := nominations.ports_promised(demand, priority, key):
+            failing = np.zeros(self._cluster.nodes.size, np.bool_)
+            failing[taken] = True
+            verdicts.append(Verdict(failing, filters.PORTS_TAKEN, False))
+        return verdicts
+
+    def explain(self, demand: Demand, priority: int = 0, key: str = "") -> Refusal:
         """Why nodes reject the pod: for each node, the reasons of the first filter that does."""
         nodes = self._cluster.nodes
         rows = slice(0, nodes.size)
@@ -101,21 +126,25 @@ class Decider:
         reasons: dict[str, int] = {}
         names: list[str] = []
         hopeless = 0
-        for each in FILTERS:
+        helpable = np.zeros(nodes.size, np.bool_)
+        judged = [(each.name, each.run(self._cluster, demand, rows)) for each in FILTERS]
+        for name, verdicts in (*judged, ("NodeResourcesFit", self._promised(demand, priority, key))):
             rejected = np.zeros(nodes.size, np.bool_)
             unhelpable = np.zeros(nodes.size, np.bool_)
-            for verdict in each.run(self._cluster, demand, rows):
-                failing = verdict.failing & undecided & ~rejected if each.name in _ONE_REASON else verdict.failing & undecided
+            for verdict in verdicts:
+                failing = verdict.failing & undecided & ~rejected if name in _ONE_REASON else verdict.failing & undecided
                 count = int(np.count_nonzero(failing))
                 if count:
                     reasons[verdict.reason] = reasons.get(verdict.reason, 0) + count
                     rejected |= failing
                     unhelpable |= failing & verdict.hopeless
             if rejected.any():
-                names.append(each.name)
+                if name not in names:
+                    names.append(name)
                 hopeless += int(np.count_nonzero(unhelpable))
+                helpable |= rejected & ~unhelpable
                 undecided &= ~rejected
-        return Refusal(nodes.count, reasons, hopeless, tuple(names))
+        return Refusal(nodes.count, reasons, hopeless, tuple(names), helpable=np.flatnonzero(helpable))
 
     def _refresh(self, demand: Demand) -> _Remembered:
         nodes = self._cluster.nodes

@@ -23,13 +23,15 @@ import numpy as np
 from podium.objects.tolerations import tolerates
 from podium.scheduler import node_terms
 from podium.scheduler.cluster import Cluster
-from podium.scheduler.columns import Mask, Rows
+from podium.scheduler.columns import Columns, Mask, Rows
 from podium.scheduler.demand import PODS, Demand, PodTerm, Spread
+from podium.scheduler.priorities import Sums
 from podium.scheduler.topology import Domains
 
 Depends = Literal["node", "usage", "cluster"]
 
 HARD_EFFECTS = ("NoSchedule", "NoExecute")
+PORTS_TAKEN = "node(s) didn't have free ports for the requested pod ports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +74,26 @@ def node_ports(cluster: Cluster, demand: Demand, rows: Rows) -> list[Verdict]:
     for port in demand.ports:
         taken = cluster.nodes.port_taken(port, rows)
         if taken is not None:
-            verdicts.append(Verdict(taken, "node(s) didn't have free ports for the requested pod ports", False))
+            verdicts.append(Verdict(taken, PORTS_TAKEN, False))
     return verdicts[:1] if len(verdicts) < 2 else [Verdict(np.logical_or.reduce([v.failing for v in verdicts]), verdicts[0].reason, False)]
 
 
 def node_resources_fit(cluster: Cluster, demand: Demand, rows: Rows) -> list[Verdict]:
-    nodes = cluster.nodes
+    return fit_verdicts(cluster.nodes, demand, rows)
+
+
+def fit_verdicts(nodes: Columns, demand: Demand, rows: Rows, promised: Sums | None = None, leaving: Sums | None = None) -> list[Verdict]:
+    """`promised` is taken, too; what is `leaving` is free."""
     verdicts = []
     for name, amount in demand.requests.items():
         row = nodes.resource(name)
         allocatable = nodes.allocatable[row][rows]
-        failing = allocatable - nodes.requested[row][rows] < amount
+        free = allocatable - nodes.requested[row][rows]
+        if promised is not None and name in promised.requested:
+            free = free - promised.requested[name][rows]
+        if leaving is not None and name in leaving.requested:
+            free = free + leaving.requested[name][rows]
+        failing = free < amount
         if name == PODS:
             verdicts.append(Verdict(failing, "Too many pods", False))
         else:

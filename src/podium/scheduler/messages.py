@@ -10,6 +10,9 @@ SCHEDULED = "PodScheduled"
 UNSCHEDULABLE = "Unschedulable"
 GATED = "SchedulingGated"
 ERROR = "SchedulerError"
+NOT_HELPFUL = "Preemption is not helpful for scheduling"
+NEVER_PREEMPTS = "not eligible due to preemptionPolicy=Never."
+WAITS_FOR_VICTIMS = "not eligible due to a terminating pod on the nominated node."
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
 
 
@@ -17,14 +20,13 @@ def assigned(pod: Object, node: str) -> str:
     return f"Successfully assigned {key_of(pod)} to {node}"
 
 
-def refused(refusal: Refusal, preempts: bool = True) -> str:
-    """`preempts`: whether the pod's preemptionPolicy would let it evict others. Podium does not preempt yet, which reads the same as
-    finding nobody to evict."""
-    if refusal.everywhere:
-        return f"0/{refusal.nodes} nodes are available: {refusal.everywhere}. {_preemption(refusal, preempts)}"
-    if not refusal.nodes:
+def refused(refusal: Refusal, preemption: str) -> str:
+    """`preemption` is what preempting came to: `fruitless(...)`, NEVER_PREEMPTS, WAITS_FOR_VICTIMS, or empty when room is being made."""
+    if not refusal.everywhere and not refusal.nodes:
         return "no nodes available to schedule pods"
-    return f"0/{refusal.nodes} nodes are available: {_histogram(refusal.reasons)}. {_preemption(refusal, preempts)}"
+    why = refusal.everywhere or _histogram(refusal.reasons)
+    text = f"0/{refusal.nodes} nodes are available: {why}."
+    return f"{text} preemption: {preemption}" if preemption else text
 
 
 def condition(pod: Object, reason: str, message: str, now: str) -> Object | None:
@@ -38,14 +40,9 @@ def condition(pod: Object, reason: str, message: str, now: str) -> Object | None
     return {"type": SCHEDULED, "status": "False", "reason": reason, "message": message, "lastProbeTime": None, "lastTransitionTime": since}
 
 
-def _preemption(refusal: Refusal, preempts: bool) -> str:
-    if not preempts:
-        return "preemption: not eligible due to preemptionPolicy=Never."
-    counts = {
-        "No preemption victims found for incoming pod": refusal.nodes - refusal.hopeless,
-        "Preemption is not helpful for scheduling": refusal.hopeless,
-    }
-    return f"preemption: 0/{refusal.nodes} nodes are available: {_histogram({k: v for k, v in counts.items() if v})}."
+def fruitless(nodes: int, reasons: dict[str, int]) -> str:
+    """Preempting helps on none of the nodes."""
+    return f"0/{nodes} nodes are available: {_histogram(reasons)}."
 
 
 def _histogram(reasons: dict[str, int]) -> str:

@@ -13,7 +13,8 @@ Invariants: every sum equals one made anew from `pods`; a pod counts once, on it
 pods remembered and gets them when it appears.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,7 @@ from podium.objects.selectors import LabelSelector
 from podium.objects.values import Object
 from podium.scheduler.columns import Columns, Integers
 from podium.scheduler.demand import Demand, PodTerm
+from podium.scheduler.priorities import Entry, PriorityUsage, Sums
 
 TALLIES_MAX = 2_048
 """Past it the tally used longest ago is dropped, and counted again when asked for again."""
@@ -69,6 +71,7 @@ class Placed:
     node: str
     demand: Demand
     kin_key: tuple[bytes, bool]
+    priority: int
 
 
 class Placements:
@@ -88,6 +91,7 @@ class Placements:
         self._kin: dict[tuple[bytes, bool], Kin] = {}
         self._tallies: dict[str, Tally] = {}
         self._meant: dict[tuple[bytes, bool], tuple[int, list[TermUse]]] = {}
+        self._below = PriorityUsage(columns, lambda priority, threshold: priority < threshold, self._entries)
 
     # Nodes
 
@@ -103,6 +107,7 @@ class Placements:
         if fresh:
             for key in self._by_node.get(name, ()):
                 self._count(self.pods[key], columns.slots[name], 1)
+                self._below.add(columns.slots[name], self.pods[key].demand, self.pods[key].priority, 1)
         return changes
 
     def remove_node(self, name: str) -> None:
@@ -114,18 +119,19 @@ class Placements:
             tally.counts[slot] = 0
         for use in (*self.objections.values(), *self.wishes.values()):
             use.weights[slot] = 0
+        self._below.clear_slot(slot)
 
     # Pods
 
-    def place(self, key: str, node: str, demand: Demand, terminating: bool = False) -> None:
+    def place(self, key: str, node: str, demand: Demand, terminating: bool = False, priority: int = 0) -> None:
         """The pod is (assumed to be) there now, wherever it was before."""
         kin_key = (demand.key, terminating)
         before = self.pods.get(key)
         if before is not None:
-            if before.node == node and before.kin_key == kin_key:
+            if before.node == node and before.kin_key == kin_key and before.priority == priority:
                 return
             self.remove(key)
-        placed = self.pods[key] = Placed(node, demand, kin_key)
+        placed = self.pods[key] = Placed(node, demand, kin_key, priority)
         self._by_node.setdefault(node, {})[key] = None
         kin = self._kin_of(placed)
         kin.nodes[node] = kin.nodes.get(node, 0) + 1
@@ -133,6 +139,7 @@ class Placements:
         slot = self.columns.slots.get(node)
         if slot is not None:
             self._count(placed, slot, 1)
+            self._below.add(slot, demand, priority, 1)
 
     def remove(self, key: str) -> Placed | None:
         """What was known of it."""
@@ -146,6 +153,7 @@ class Placements:
         slot = self.columns.slots.get(placed.node)
         if slot is not None:
             self._count(placed, slot, -1)
+            self._below.add(slot, placed.demand, placed.priority, -1)
         self._use_terms(placed.demand, -1)
         kin = self._kin[placed.kin_key]
         kin.nodes[placed.node] -= 1
@@ -156,6 +164,27 @@ class Placements:
         return placed
 
     # Questions
+
+    def below(self, priority: int) -> Sums:
+        """What the pods of less than this priority are and take, per slot."""
+        return self._below.at(priority)
+
+    def on(self, node: str) -> list[tuple[str, Placed]]:
+        """The pods of a node, by key."""
+        return [(key, self.pods[key]) for key in sorted(self._by_node.get(node, ()))]
+
+    @contextmanager
+    def without(self, keys: Iterable[str]) -> Iterator[None]:
+        """As if these pods were not there, until the block ends; inside it they may be placed and removed again, and nothing may await."""
+        away = [(key, placed) for key in keys if (placed := self.remove(key)) is not None]
+        try:
+            yield
+        finally:
+            for key, placed in away:
+                self.place_back(key, placed)
+
+    def place_back(self, key: str, placed: Placed) -> None:
+        self.place(key, placed.node, placed.demand, placed.kin_key[1], placed.priority)
 
     def tally(self, namespace: str, selector: LabelSelector, selector_key: str) -> Tally:
         """Pods of one namespace that a selector means; those being deleted do not count."""
@@ -221,6 +250,12 @@ class Placements:
             self.objections[term.key].weights[slot] += sign
         for term, weight in _wishes(demand):
             self.wishes[term.key].weights[slot] += sign * weight
+
+    def _entries(self) -> Iterator[Entry]:
+        slots = self.columns.slots
+        for placed in self.pods.values():
+            if (slot := slots.get(placed.node)) is not None:
+                yield slot, placed.demand, placed.priority
 
     def _use_terms(self, demand: Demand, sign: int) -> None:
         for term in demand.anti_affinity:

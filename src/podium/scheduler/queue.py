@@ -82,6 +82,13 @@ class SchedulingQueue:
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
+    def places(self) -> dict[str, int]:
+        """How many pods are in each place."""
+        counts: dict[str, int] = {}
+        for entry in self._entries.values():
+            counts[entry.place] = counts.get(entry.place, 0) + 1
+        return counts
+
     def place(self, key: str) -> str:
         """ "active", "backoff", "refused", "deciding", or "" for a pod that does not wait."""
         entry = self._entries.get(key)
@@ -149,6 +156,12 @@ class SchedulingQueue:
         for name in (ANY,) if helped is None else helped:
             for entry in list(self._refused.get(name, {}).values()):
                 self._again(entry)
+
+    def retry(self, key: str) -> None:
+        """A refused pod is to be tried again, whatever it was refused for."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.place == "refused":
+            self._again(entry)
 
     async def ready(self) -> None:
         """Waits until `pop` may have something."""

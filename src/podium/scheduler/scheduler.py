@@ -19,7 +19,9 @@ from podium.client.events import EventRecorder
 from podium.client.interface import Client
 from podium.client.mirror import Change, Handler, Mirror
 from podium.client.mirrors import Mirrors
+from podium.instrument import component
 from podium.instrument.log import logger
+from podium.instrument.metrics import Registry
 from podium.objects.resources import resource
 from podium.objects.status import Conflict, NotFound
 from podium.objects.values import Object, is_deleting, key_of, name_of
@@ -27,7 +29,9 @@ from podium.scheduler import messages
 from podium.scheduler.binding import Binder
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Decider, Refusal
-from podium.scheduler.demand import Demands
+from podium.scheduler.demand import Demands, held, is_infeasible
+from podium.scheduler.evictions import Evictions, priority_of
+from podium.scheduler.measurements import ERROR, SCHEDULED, UNSCHEDULABLE, Measurements
 from podium.scheduler.queue import SchedulingQueue, Waiting
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
@@ -55,8 +59,9 @@ class Scheduler:
         self.cluster = Cluster()
         self.demands = Demands()
         self.queue = SchedulingQueue(world.clock)
+        self._measurements = Measurements(component.current() or Registry(), self.queue, name)
         self._decider = Decider(self.cluster, world.random("scheduler"))
-        self._binder = Binder(client, self._bound, self._not_bound)
+        self._binder = Binder(client, world.clock, self._bound, self._not_bound)
         self._events = events
         self._world = world
         self._pods = mirrors.of(resource("pods"))
@@ -65,6 +70,10 @@ class Scheduler:
         self._namespaces = mirrors.of(resource("namespaces"))
         self._controllers = [(kind, mirrors.of(resource(plural, group))) for kind, plural, group in CONTROLLERS]
         self._assumed: dict[str, tuple[Object, Waiting]] = {}
+        self._budgets = mirrors.of(resource("poddisruptionbudgets", "policy"))
+        self._evictions = Evictions(
+            self.cluster, self._binder, events, self._pods, self._budgets, world.random("scheduler/preemption"), self.queue.retry
+        )
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -84,7 +93,7 @@ class Scheduler:
             await supervisor.stop()
 
     def _mirrors(self) -> list[Mirror]:
-        return [self._nodes, self._pods, self._services, self._namespaces, *(mirror for _, mirror in self._controllers)]
+        return [self._nodes, self._pods, self._services, self._namespaces, self._budgets, *(mirror for _, mirror in self._controllers)]
 
     def _subscribe(self) -> list[Callable[[], None]]:
         cancellations: list[Callable[[], None]] = [
@@ -116,34 +125,52 @@ class Scheduler:
         if pod is None:
             self.queue.remove(entry.key)
             return
+        began_s = self._world.clock.monotonic()
         try:
             demand = self.demands.of(pod)
-            decision = self._decider.decide(demand)
+            decision = self._decider.decide(demand, priority_of(pod), entry.key)
         except Exception as error:  # one pod that we stumble over must not stop the others
             log.error("decision failed", pod=entry.key, error=error)
+            self._measurements.attempted(ERROR, self._world.clock.monotonic() - began_s)
             self.queue.failed(entry)
             await self._say_waiting(pod, messages.ERROR, repr(error))
             return
+        spent_s = self._world.clock.monotonic() - began_s
+        self._measurements.attempted(UNSCHEDULABLE if isinstance(decision, Refusal) else SCHEDULED, spent_s)
         if isinstance(decision, Refusal):
-            self.queue.refused(entry, decision.filters)
-            preempts = (pod["spec"].get("preemptionPolicy") or "PreemptLowerPriority") != "Never"
-            await self._say_waiting(pod, messages.UNSCHEDULABLE, messages.refused(decision, preempts))
+            await self._refused(entry, pod, decision)
             return
-        self.cluster.pods.place(entry.key, decision, demand)
+        self.cluster.pods.place(entry.key, decision, demand, priority=priority_of(pod))
+        self.cluster.nominations.remove(entry.key)
         self._assumed[entry.key] = (pod, entry)
         await self._binder.bind(pod, decision)
 
-    async def _say_waiting(self, pod: Object, reason: str, message: str) -> None:
+    async def _refused(self, entry: Waiting, pod: Object, refusal: Refusal) -> None:
+        self.queue.refused(entry, refusal.filters)
+        outcome = self._evictions.attempt(pod, self.demands.of(pod), refusal)
+        if outcome.freed:
+            self.queue.happened("pod gone")
+        await self._evictions.carry_out(pod, outcome)
+        await self._say_waiting(pod, messages.UNSCHEDULABLE, messages.refused(refusal, outcome.message), outcome.nominated)
+        if outcome.victims:
+            await asyncio.sleep(0)  # such a plan takes as long as many decisions
+
+    async def _say_waiting(self, pod: Object, reason: str, message: str, nominated: str | None = None) -> None:
+        """`nominated` is the node that its status is to name, empty for none; None leaves that as it is."""
         self._events.event(pod, "Warning", "FailedScheduling", message)
         condition = messages.condition(pod, reason, message, self._world.clock.timestamp())
-        if condition is not None:
-            await self._binder.report(pod, condition)
+        status: Object = {} if condition is None else {"conditions": [condition]}
+        if nominated is not None and nominated != ((pod.get("status") or {}).get("nominatedNodeName") or ""):
+            status["nominatedNodeName"] = nominated or None
+        if status:
+            await self._binder.report(pod, status)
 
     def _bound(self, pod: Object, node: str) -> None:
         self._events.event(pod, "Normal", "Scheduled", messages.assigned(pod, node))
         key = key_of(pod)
         assumed = self._assumed.get(key)
         if assumed is not None and assumed[0]["metadata"]["uid"] == pod["metadata"]["uid"]:
+            self._measurements.scheduled(assumed[1].attempts)
             self.queue.remove(key)
 
     def _not_bound(self, pod: Object, node: str, error: Exception) -> None:
@@ -154,6 +181,7 @@ class Scheduler:
             return
         del self._assumed[key]
         self.cluster.pods.remove(key)
+        self._nominate_as_told(pod)
         self.queue.happened("pod gone")
         self.queue.failed(assumed[1])
         if not isinstance(error, NotFound | Conflict):
@@ -185,18 +213,28 @@ class Scheduler:
 
     def _pod_gone(self, key: str) -> None:
         self._assumed.pop(key, None)
+        self._evictions.gone(key)
         self.queue.remove(key)
-        if self.cluster.pods.remove(key) is not None:
+        promised = self.cluster.nominations.remove(key)
+        if self.cluster.pods.remove(key) is not None or promised:
             self.queue.happened("pod gone")
 
     def _pod_placed(self, key: str, pod: Object, old: Object | None) -> None:
         assumed = self._assumed.pop(key, None)
         self.queue.remove(key)
         node = pod["spec"]["nodeName"]
+        if is_deleting(pod):
+            self._evictions.gone(key)
+        if self.cluster.nominations.remove(key) not in ("", node):
+            self.queue.happened("pod gone")  # what it was promised is free
         if old is not None and assumed is None and _same_placement(old, pod):
             return
-        self.cluster.pods.place(key, node, self.demands.of(pod), is_deleting(pod))
+        before = self.cluster.pods.pods.get(key)
+        demand = self.demands.of(held(pod))
+        self.cluster.pods.place(key, node, demand, is_deleting(pod), priority_of(pod))
         self.queue.happened("pod placed")
+        if before is not None and any(demand.requests.get(name, 0) < amount for name, amount in before.demand.requests.items()):
+            self.queue.happened("pod gone")  # it has become smaller
 
     def _offer(self, pod: Object, old: Object | None) -> None:
         """A pending pod: into the queue if it is ours to decide."""
@@ -207,14 +245,21 @@ class Scheduler:
         if spec.get("schedulingGates"):
             self.queue.remove(key)
             condition = messages.condition(pod, messages.GATED, messages.GATED_MESSAGE, self._world.clock.timestamp())
-            if condition is not None and not self._binder.report_soon(pod, condition):
+            if condition is not None and not self._binder.report_soon(pod, {"conditions": [condition]}):
                 self.queue.overflowed = True  # said at the next rescan
             return
-        priority = spec.get("priority") or 0
+        priority = priority_of(pod)
+        if old is None:
+            self._nominate_as_told(pod)
         if old is not None and key in self.queue and self.demands.of(old) is not self.demands.of(pod):
             self.queue.changed(key, priority)
         else:
             self.queue.add(key, priority)
+
+    def _nominate_as_told(self, pod: Object) -> None:
+        """What a scheduler before this one, or an earlier decision, promised to the pod."""
+        if node := (pod.get("status") or {}).get("nominatedNodeName"):
+            self.cluster.nominations.set(key_of(pod), node, self.demands.of(pod), priority_of(pod))
 
     def _on_node(self, change: Change) -> None:
         if change.new is None:
@@ -239,11 +284,19 @@ def _is_finished(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
+def _granted(pod: Object) -> list[object]:
+    """What of its status says what a pod holds of its node."""
+    status = pod.get("status") or {}
+    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return [is_infeasible(pod), *((entry.get("allocatedResources"), entry.get("resources")) for entry in entries if "resources" in entry)]
+
+
 def _same_placement(old: Object, new: Object) -> bool:
     """Most changes of a placed pod are to its status and change nothing here."""
     return (
         old["spec"] == new["spec"]
         and old["metadata"].get("labels") == new["metadata"].get("labels")
         and is_deleting(old) == is_deleting(new)
+        and _granted(old) == _granted(new)
         and (old.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     )

@@ -64,6 +64,7 @@ class DurationExpression(Node):
 
     operator: str
     operands: tuple["DurationExpression | NumberLiteral", ...] = ()
+    parenthesised: bool = False  # printed so again; (5m) is +(5m)
 
 
 Duration = int | DurationExpression

@@ -1,0 +1,233 @@
+"""What a scrape is answered with: families of samples as text, in the format and encoding that the scraper asked for.
+
+A `Family` is one metric name with its kind, its meaning and its samples; a `Page` collects the families of one answer, for those who read their
+numbers anew each time (exporters); a `Registry` (metrics.py) makes families of what it counted.
+
+Invariants: families are sorted by name and samples stay in the order of their arrival; a label set occurs once in a family (the last value
+counts); names are of the classic character set. What OpenMetrics demands beyond the text format is done here alone: a counter's family
+is named without `_total`, a counter without that suffix is `unknown`, bounds are written as floats, `_created` and exemplars are shown.
+
+Source: Prometheus text format 0.0.4, OpenMetrics 1.0.0; negotiation as prometheus/common expfmt.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+
+from podium.world.http_messages import Response
+
+Pairs = tuple[tuple[str, str], ...]
+"""Label names with their values, in the order in which they are written."""
+
+COMPRESS_BYTES_MIN = 1024
+COMPRESS_LEVEL = 1
+"""Text like this shrinks to a tenth even so; a higher level costs more than the bytes it saves."""
+
+EXEMPLAR_CHARS_MAX = 128
+"""Of an exemplar's labels, names and values together: the limit of OpenMetrics. A longer one is left out."""
+
+
+class Format(Enum):
+    """The value is the content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    OPENMETRICS_0 = "application/openmetrics-text; version=0.0.1; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """`timestamp_s` is seconds since the epoch, 0 when unknown."""
+
+    labels: Pairs
+    value: float
+    timestamp_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Family:
+    """`kind` is counter, gauge, histogram, summary or untyped. A sample's suffix (`_bucket`, `_sum`, `_count`) is empty for most.
+    `created_s` has the creation times of counters' and histograms' label sets, seconds since the epoch."""
+
+    name: str
+    kind: str
+    text: str
+    samples: dict[tuple[str, Pairs], float] = field(default_factory=dict)
+    exemplars: dict[tuple[str, Pairs], Exemplar] = field(default_factory=dict)
+    created_s: dict[Pairs, float] = field(default_factory=dict)
+    timestamps_ms: dict[tuple[str, Pairs], int] = field(default_factory=dict)
+
+
+class Page:
+    """The families of one answer. Adding to a name that is there keeps its first kind and meaning."""
+
+    __slots__ = ("families",)
+
+    def __init__(self) -> None:
+        self.families: dict[str, Family] = {}
+
+    def family(self, name: str, kind: str, text: str) -> Family:
+        found = self.families.get(name)
+        if found is None:
+            found = self.families[name] = Family(name, kind, text)
+        return found
+
+    def gauge(self, name: str, text: str, value: float, labels: Pairs = ()) -> None:
+        self.family(name, "gauge", text).samples["", labels] = value
+
+    def counter(self, name: str, text: str, value: float, labels: Pairs = ()) -> None:
+        self.family(name, "counter", text).samples["", labels] = value
+
+    def untyped(self, name: str, text: str, value: float, labels: Pairs = ()) -> None:
+        self.family(name, "untyped", text).samples["", labels] = value
+
+    def add(self, families: Iterable[Family]) -> None:
+        """Takes whole families; one whose name is there already is dropped."""
+        for family in families:
+            self.families.setdefault(family.name, family)
+
+
+def render(families: Iterable[Family], format: Format = Format.TEXT) -> bytes:
+    """The families in that format, sorted by name. A family without samples is left out."""
+    lines: list[str] = []
+    openmetrics = format is not Format.TEXT
+    write = _openmetrics_lines if openmetrics else _text_lines
+    for family in sorted((f for f in families if f.samples), key=lambda f: f.name):
+        write(family, lines)
+    if openmetrics:
+        lines.append("# EOF")
+    return ("\n".join(lines) + "\n").encode() if lines else b""
+
+
+def respond(families: Iterable[Family], headers: Mapping[str, str]) -> Response:
+    """The answer to a scrape with these request headers (names in lower case)."""
+    format = negotiate(headers.get("accept", ""))
+    return answer(render(families, format), format, headers)
+
+
+def answer(body: bytes, format: Format, headers: Mapping[str, str]) -> Response:
+    """`body` is a whole exposition in `format`; it is compressed for those who take that."""
+    kind = (b"content-type", format.value.encode())
+    if len(body) < COMPRESS_BYTES_MIN or not accepts_gzip(headers.get("accept-encoding", "")):
+        return Response(200, body, (kind,))
+    packer = zlib.compressobj(COMPRESS_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    return Response(200, packer.compress(body) + packer.flush(), (kind, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")))
+
+
+@lru_cache(maxsize=256)
+def accepts_gzip(accept_encoding: str) -> bool:
+    for part in accept_encoding.split(","):
+        name, _, parameters = part.strip().lower().partition(";")
+        if name.strip() in ("gzip", "*"):
+            return _quality(parameters.split(";")) > 0
+    return False
+
+
+@lru_cache(maxsize=256)
+def negotiate(accept: str) -> Format:
+    """The acceptable format of the highest quality, the earlier of equals; text when none is."""
+    best, best_quality = Format.TEXT, 0.0
+    for part in accept.split(","):
+        name, *parameters = [p.strip().lower() for p in part.split(";")]
+        format = _format_of(name, {key.strip(): value.strip() for key, _, value in (p.partition("=") for p in parameters)})
+        quality = _quality(parameters)
+        if format is not None and quality > best_quality:
+            best, best_quality = format, quality
+    return best
+
+
+def _format_of(media_type: str, parameters: dict[str, str]) -> Format | None:
+    version = parameters.get("version", "")
+    if media_type == "application/openmetrics-text":
+        return {"": Format.OPENMETRICS_0, "0.0.1": Format.OPENMETRICS_0, "1.0.0": Format.OPENMETRICS}.get(version)
+    if media_type in ("text/plain", "text/*", "*/*") and version in ("", "0.0.4"):
+        return Format.TEXT
+    return None
+
+
+def _quality(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        key, _, value = parameter.partition("=")
+        if key.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def number(value: float) -> str:
+    """As short as it can be without loss; infinities and NaN in the format's spelling."""
+    try:
+        whole = int(value)
+    except (OverflowError, ValueError):
+        return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
+    return str(whole) if whole == value and -1e15 < value < 1e15 else repr(float(value))
+
+
+def escaped(text: str) -> str:
+    """A label's value as it stands between the quotes."""
+    if "\\" in text or '"' in text or "\n" in text:
+        return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return text
+
+
+def braced(labels: Pairs) -> str:
+    return "{" + ",".join([f'{name}="{escaped(value)}"' for name, value in labels]) + "}" if labels else ""
+
+
+def _text_lines(family: Family, lines: list[str]) -> None:
+    name = family.name
+    lines.append(f"# HELP {name} {family.text.replace(chr(92), chr(92) * 2).replace(chr(10), chr(92) + 'n')}")
+    lines.append(f"# TYPE {name} {family.kind}")
+    stamps = family.timestamps_ms
+    for key, value in family.samples.items():
+        suffix, labels = key
+        line = f"{name}{suffix}{braced(labels)} {number(value)}"
+        lines.append(f"{line} {stamps[key]}" if key in stamps else line)
+
+
+def _openmetrics_lines(family: Family, lines: list[str]) -> None:
+    name, kind = family.name, family.kind
+    if kind == "counter":
+        name, kind = (name[:-6], kind) if name.endswith("_total") else (name, "unknown")
+    elif kind == "untyped":
+        kind = "unknown"
+    lines.append(f"# HELP {name} {escaped(family.text)}")
+    lines.append(f"# TYPE {name} {kind}")
+    ending = "_total" if kind == "counter" else ""
+    created = dict(family.created_s) if kind in ("counter", "histogram", "summary") else {}
+    ended: Pairs | None = None
+    for key, value in family.samples.items():
+        suffix, labels = key
+        plain = tuple(p for p in labels if p[0] not in ("le", "quantile")) if created and suffix in ("_bucket", "") else labels
+        if ended is not None and plain != ended:
+            _created_line(name, ended, created, lines)
+        ended = plain
+        if kind in ("histogram", "summary"):
+            labels = tuple((n, _float_text(v)) if n in ("le", "quantile") else (n, v) for n, v in labels)
+        line = f"{name}{suffix or ending}{braced(labels)} {number(value)}"
+        if key in family.timestamps_ms:
+            line += f" {number(family.timestamps_ms[key] / 1000)}"
+        lines.append(line + _exemplar_text(family.exemplars.get(key)))
+    if ended is not None:
+        _created_line(name, ended, created, lines)
+
+
+def _created_line(name: str, labels: Pairs, created: dict[Pairs, float], lines: list[str]) -> None:
+    if (when := created.pop(labels, None)) is not None:
+        lines.append(f"{name}_created{braced(labels)} {number(when)}")
+
+
+def _exemplar_text(exemplar: Exemplar | None) -> str:
+    if exemplar is None or sum(len(n) + len(v) for n, v in exemplar.labels) > EXEMPLAR_CHARS_MAX:
+        return ""
+    stamp = f" {number(exemplar.timestamp_s)}" if exemplar.timestamp_s else ""
+    return f" # {braced(exemplar.labels) or '{}'} {number(exemplar.value)}{stamp}"
+
+
+def _float_text(text: str) -> str:
+    """A bound as OpenMetrics writes it: with a point or an exponent."""
+    return text if any(c in text for c in ".eIN") else text + ".0"
