@@ -10,7 +10,7 @@ Source: the Prometheus operator's design: what a Prometheus object means.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Protocol
 
 from podium.client.events import EventRecorder
@@ -84,16 +84,16 @@ class PrometheusOperator:
         objects = [*self._mirrors["prometheuses"].all(), *self._mirrors["prometheusagents"].all()]
         present = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in objects}
         for key in [key for key in self._running if key not in present]:
-            await self._guarded(lambda key=key: self._servers.end_server(*key))
+            await self._guarded(self._servers.end_server(*key))
             del self._running[key]
         for found in objects:
             if not found["spec"].get("paused"):
-                await self._guarded(lambda found=found: self._one(found))
+                await self._guarded(self._one(found))
 
-    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _guarded(self, work: Awaitable[None]) -> None:
         """What fails for one harms no other."""
         try:
-            await work()
+            await work
         except (StatusError, OSError) as error:
             _log.warning("reconciling failed; it is tried again with the next change", reason=str(error))
             self._changed.set()

@@ -286,7 +286,8 @@ class Tee:
     def layout(self, series: Sequence[Labels]) -> "TeeLayout":
         return TeeLayout(self.storage.layout(series), tuple(series))
 
-    def append(self, layout: "TeeLayout", time_ms: int, values: Values) -> Rejected:
+    def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
+        assert isinstance(layout, TeeLayout)
         rejected = self.storage.append(layout.inner, time_ms, values)
         if self.writers:
             there = np.flatnonzero(~is_absent(values)).tolist()

@@ -61,7 +61,8 @@ class AlertmanagerTargets:
         section = self._sections.get(name)
         if section is None:
             return
-        relabeling, found = Relabeling(section.relabel_configs), {}
+        relabeling = Relabeling(section.relabel_configs)
+        found: dict[str, None] = {}
         for group in groups.values():
             for own in group.targets:
                 labels = {SCHEME: section.scheme, PATH: f"{section.path_prefix.rstrip('/')}/api/v2/alerts", **group.labels, **own}

@@ -3,39 +3,17 @@
 Source: the metrics of Prometheus 3, as its own alerts and dashboards use them.
 """
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from podium.instrument.exposition import Family, Page
+from podium.instrument.metrics import Registry
+from podium.instrument.process_metrics import register_process
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.remote.sending import RemoteWriter
 from podium.telemetry.metrics.rules.notifier import QUEUE_MAX, Notifier
 from podium.telemetry.metrics.rules.schedule import RuleSchedule
 from podium.telemetry.metrics.scrape.engine import ScrapeEngine
-from podium.world.interface import World
-
-Rows = Iterable[tuple[Mapping[str, str], float]]
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-
-
-class Page:
-    """Text format, family by family."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def add(self, name: str, type: str, help: str, rows: Rows | float) -> None:
-        self._lines.append(f"# HELP {name} {help}\n# TYPE {name} {type}")
-        for labels, value in [({}, rows)] if isinstance(rows, int | float) else rows:
-            shown = ",".join(f'{n}="{_escaped(v)}"' for n, v in labels.items())
-            self._lines.append(f"{name}{{{shown}}} {value:.17g}" if shown else f"{name} {value:.17g}")
-
-    def text(self) -> bytes:
-        return ("\n".join(self._lines) + "\n").encode()
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 @dataclass(slots=True)
@@ -46,129 +24,68 @@ class Reloads:
     at_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
 class SelfMetrics:
-    world: World
-    engine: Engine
-    scrapes: ScrapeEngine
-    rules: RuleSchedule
-    notifier: Notifier
-    reloads: Reloads
-    started_s: float
-    version: str
+    def __init__(
+        self, engine: Engine, scrapes: ScrapeEngine, rules: RuleSchedule, notifier: Notifier, reloads: Reloads, version: str
+    ) -> None:
+        self._engine, self._scrapes, self._rules, self._notifier = engine, scrapes, rules, notifier
+        self._reloads, self._version = reloads, version
+        self._process = Registry()
+        register_process(self._process)
 
-    def page(self, writers: Iterable[RemoteWriter], store: Iterable[tuple[str, str, str, float]]) -> bytes:
-        """`store`: (name, type, help, value) of the store's own."""
-        page = Page()
-        page.add(
-            "prometheus_build_info", "gauge", "The version of this server.", [({"version": self.version, "branch": "", "goversion": ""}, 1)]
+    def families(self, writers: Iterable[RemoteWriter], store: Iterable[Family]) -> list[Family]:
+        """`store`: the store's own."""
+        page, engine = Page(), self._engine
+        page.gauge(
+            "prometheus_build_info", "The version of this server.", 1, (("version", self._version), ("branch", ""), ("goversion", ""))
         )
-        _process(page, self.started_s)
-        for name, type, help, value in store:
-            page.add(name, type, help, value)
-        page.add(
-            "prometheus_config_last_reload_successful",
-            "gauge",
-            "Whether the last configuration could be loaded.",
-            float(self.reloads.successful),
+        page.gauge(
+            "prometheus_config_last_reload_successful", "Whether the last configuration was loaded.", float(self._reloads.successful)
         )
-        page.add(
-            "prometheus_config_last_reload_success_timestamp_seconds", "gauge", "When a configuration was loaded last.", self.reloads.at_s
-        )
-        page.add(
-            "prometheus_engine_queries", "gauge", "Queries that run or wait.", self.engine.queries_running + self.engine.queries_waiting
-        )
-        page.add("prometheus_engine_queries_concurrent_max", "gauge", "Queries that may run at a time.", self.engine.options.concurrency)
-        self._rules(page)
-        self._notifications(page)
-        self._remote(page, list(writers))
-        pools = self.scrapes.targets()
-        page.add(
-            "prometheus_target_scrape_pool_targets", "gauge", "Targets by pool.", [({"scrape_job": p.job}, len(p.active)) for p in pools]
-        )
-        return page.text()
+        page.gauge("prometheus_config_last_reload_success_timestamp_seconds", "When one was loaded last.", self._reloads.at_s)
+        page.gauge("prometheus_engine_queries", "Queries that run or wait.", engine.queries_running + engine.queries_waiting)
+        page.gauge("prometheus_engine_queries_concurrent_max", "Queries that may run at a time.", engine.options.concurrency)
+        for pool in self._scrapes.targets():
+            page.gauge("prometheus_target_scrape_pool_targets", "Targets by pool.", len(pool.active), (("scrape_job", pool.job),))
+        self._add_rules(page)
+        self._add_notifications(page)
+        for writer in writers:
+            _add_remote(page, writer)
+        page.add(store)
+        page.add(self._process.collected())
+        return list(page.families.values())
 
-    def _rules(self, page: Page) -> None:
-        groups = [({"rule_group": key}, state) for key, state in sorted(self.rules.groups.items())]
-        server = self.rules.server
-        page.add("prometheus_rule_evaluations_total", "counter", "Evaluations of rules.", [(k, s.evaluations) for k, s in groups])
-        page.add("prometheus_rule_evaluation_failures_total", "counter", "Evaluations that failed.", [(k, s.failures) for k, s in groups])
-        page.add(
-            "prometheus_rule_group_iterations_missed_total",
-            "counter",
-            "Rounds left out as the one before took too long.",
-            [(k, s.missed) for k, s in groups],
-        )
-        page.add(
-            "prometheus_rule_group_last_duration_seconds", "gauge", "How long the last round took.", [(k, s.duration_s) for k, s in groups]
-        )
-        page.add(
-            "prometheus_rule_group_last_evaluation_timestamp_seconds",
-            "gauge",
-            "When the last round was.",
-            [(k, s.evaluated_at_ms / 1000) for k, s in groups],
-        )
-        page.add(
-            "prometheus_rule_group_last_evaluation_samples", "gauge", "Samples of the last round.", [(k, s.samples) for k, s in groups]
-        )
-        page.add(
-            "prometheus_rule_group_interval_seconds",
-            "gauge",
-            "Interval of a group.",
-            [(k, s.interval_ms(server) / 1000) for k, s in groups],
-        )
-        page.add("prometheus_rule_group_rules", "gauge", "Rules of a group.", [(k, len(s.rules)) for k, s in groups])
+    def _add_rules(self, page: Page) -> None:
+        for key, state in sorted(self._rules.groups.items()):
+            group = (("rule_group", key),)
+            page.counter("prometheus_rule_evaluations_total", "Evaluations of rules.", state.evaluations, group)
+            page.counter("prometheus_rule_evaluation_failures_total", "Evaluations that failed.", state.failures, group)
+            page.counter("prometheus_rule_group_iterations_missed_total", "Rounds left out: the one before took long.", state.missed, group)
+            page.gauge("prometheus_rule_group_last_duration_seconds", "How long the last round took.", state.duration_s, group)
+            page.gauge("prometheus_rule_group_last_evaluation_samples", "Samples of the last round.", state.samples, group)
+            at_s = state.evaluated_at_ms / 1000
+            page.gauge("prometheus_rule_group_last_evaluation_timestamp_seconds", "When the last round was.", at_s, group)
+            interval_s = state.interval_ms(self._rules.server) / 1000
+            page.gauge("prometheus_rule_group_interval_seconds", "Interval of a group.", interval_s, group)
+            page.gauge("prometheus_rule_group_rules", "Rules of a group.", len(state.rules), group)
 
-    def _notifications(self, page: Page) -> None:
-        counts = self.notifier.counts
-        page.add(
-            "prometheus_notifications_alertmanagers_discovered", "gauge", "Alertmanagers that alerts go to.", len(self.notifier.active())
-        )
-        page.add(
-            "prometheus_notifications_sent_total",
-            "counter",
-            "Alerts sent.",
-            [({"alertmanager": u}, n) for u, n in sorted(counts.sent.items())],
-        )
-        page.add(
-            "prometheus_notifications_errors_total",
-            "counter",
-            "Alerts that could not be sent.",
-            [({"alertmanager": u}, n) for u, n in sorted(counts.errors.items())],
-        )
-        page.add("prometheus_notifications_dropped_total", "counter", "Alerts dropped.", counts.dropped)
-        page.add("prometheus_notifications_queue_length", "gauge", "Alerts that wait.", self.notifier.queued)
-        page.add("prometheus_notifications_queue_capacity", "gauge", "Alerts that may wait.", QUEUE_MAX)
-
-    def _remote(self, page: Page, writers: list[RemoteWriter]) -> None:
-        def rows(value: str) -> Rows:
-            return [({"remote_name": w.name}, float(getattr(w.counts, value))) for w in writers]
-
-        page.add("prometheus_remote_storage_samples_total", "counter", "Samples sent.", rows("sent"))
-        page.add("prometheus_remote_storage_samples_failed_total", "counter", "Samples the other end refused.", rows("failed"))
-        page.add("prometheus_remote_storage_samples_retried_total", "counter", "Samples sent again.", rows("retried"))
-        page.add("prometheus_remote_storage_samples_dropped_total", "counter", "Samples left out by relabeling or age.", rows("dropped"))
-        page.add(
-            "prometheus_remote_storage_samples_pending",
-            "gauge",
-            "Samples that wait.",
-            [({"remote_name": w.name}, w.pending) for w in writers],
-        )
-        sent = [({"remote_name": w.name}, w.counts.highest_sent_ms / 1000) for w in writers]
-        page.add("prometheus_remote_storage_queue_highest_sent_timestamp_seconds", "gauge", "Time of the newest sample sent.", sent)
+    def _add_notifications(self, page: Page) -> None:
+        notifier, counts = self._notifier, self._notifier.counts
+        page.gauge("prometheus_notifications_alertmanagers_discovered", "Alertmanagers that alerts go to.", len(notifier.active()))
+        page.counter("prometheus_notifications_dropped_total", "Alerts dropped.", counts.dropped)
+        page.gauge("prometheus_notifications_queue_length", "Alerts that wait.", notifier.queued)
+        page.gauge("prometheus_notifications_queue_capacity", "Alerts that may wait.", QUEUE_MAX)
+        for url in sorted({**counts.sent, **counts.errors}):
+            labels = (("alertmanager", url),)
+            page.counter("prometheus_notifications_sent_total", "Alerts sent.", counts.sent.get(url, 0), labels)
+            page.counter("prometheus_notifications_errors_total", "Alerts that could not be sent.", counts.errors.get(url, 0), labels)
 
 
-def _process(page: Page, started_s: float) -> None:
-    """As process collectors tell of a process, where /proc does."""
-    times = os.times()
-    page.add("process_cpu_seconds_total", "counter", "Processor time, user and system.", times.user + times.system)
-    page.add("process_start_time_seconds", "gauge", "When the process started.", started_s)
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            fields = file.read().split()
-        descriptors = len(os.listdir("/proc/self/fd"))
-    except OSError:
-        return
-    page.add("process_virtual_memory_bytes", "gauge", "Virtual memory.", int(fields[0]) * _PAGE_BYTES)
-    page.add("process_resident_memory_bytes", "gauge", "Resident memory.", int(fields[1]) * _PAGE_BYTES)
-    page.add("process_open_fds", "gauge", "Open file descriptors.", descriptors)
+def _add_remote(page: Page, writer: RemoteWriter) -> None:
+    labels, counts, name = (("remote_name", writer.name),), writer.counts, "prometheus_remote_storage_"
+    page.counter(f"{name}samples_total", "Samples sent.", counts.sent, labels)
+    page.counter(f"{name}samples_failed_total", "Samples that the other end refused.", counts.failed, labels)
+    page.counter(f"{name}samples_retried_total", "Samples sent again.", counts.retried, labels)
+    page.counter(f"{name}samples_dropped_total", "Samples left out by relabeling or age.", counts.dropped, labels)
+    page.gauge(f"{name}samples_pending", "Samples that wait.", writer.pending, labels)
+    page.gauge(f"{name}queue_highest_sent_timestamp_seconds", "Time of the newest sample sent.", counts.highest_sent_ms / 1000, labels)

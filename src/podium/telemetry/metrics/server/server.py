@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from podium.instrument.exposition import Family
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.configuration import Configuration
 from podium.telemetry.metrics.configuration.remote import RemoteWriteConfig
@@ -31,8 +32,7 @@ from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.rules.schedule import RuleSchedule
 from podium.telemetry.metrics.rules.views import RuleViews
 from podium.telemetry.metrics.scrape.engine import RequesterMaker, ScrapeEngine
-from podium.telemetry.metrics.server import remote_endpoints
-from podium.telemetry.metrics.server.administration import StoreAdministration
+from podium.telemetry.metrics.server import remote_endpoints, store_metrics
 from podium.telemetry.metrics.server.alertmanager_targets import AlertmanagerTargets, relabel_of
 from podium.telemetry.metrics.server.application import Application
 from podium.telemetry.metrics.server.self_metrics import Reloads, SelfMetrics
@@ -81,6 +81,7 @@ class MetricsServer:
             restoring=options.restoring,
         )
         self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor)
+        self._measured = SelfMetrics(self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version)
         self._writers: dict[RemoteWriteConfig, tuple[RemoteWriter, asyncio.Task[Any]]] = {}
 
     def start(self) -> None:
@@ -124,7 +125,7 @@ class MetricsServer:
     def sources(self, control: Control | None = None) -> Sources:
         return Sources(
             storage=self.store, engine=self.engine, world=self.world, targets=TargetViews(self.scrapes, self.store), rules=RuleViews(self.rules),
-            alertmanagers=self.notifier, administration=StoreAdministration(self.store), control=control, switches=self.options.switches,
+            alertmanagers=self.notifier, administration=self.store, control=control, switches=self.options.switches,
             external_labels=labels_of(self.configuration.global_config.external_labels), version=self.options.version,
             cors_origin=self.options.cors_origin,
         )  # fmt: skip
@@ -137,11 +138,9 @@ class MetricsServer:
             return Application(sources, {**writers, "/api/v1/write": WriteReceiver(self.tee)})
         return Application(sources, dict(writers))
 
-    def self_metrics(self) -> bytes:
-        measured = SelfMetrics(
-            self.world, self.engine, self.scrapes, self.rules, self.notifier, self.reloads, self.reloads.at_s, self.options.version
-        )
-        return measured.page((w for w, _ in self._writers.values()), StoreAdministration(self.store).measurements())
+    def self_metrics(self) -> list[Family]:
+        """For /metrics."""
+        return self._measured.families((writer for writer, _ in self._writers.values()), store_metrics.families(self.store))
 
     async def failed(self) -> None:
         """Raises the first crash of what it runs; returns never otherwise."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from podium.instrument.exposition import Family
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.parser import STABLE
@@ -58,7 +59,7 @@ class Alertmanagers(Protocol):
 class Administration(Protocol):
     """What an operator may ask of the store. Raise MetricsError when it cannot be."""
 
-    async def delete_series(self, selectors: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> None: ...
+    def delete_series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> None: ...
 
     async def clean_tombstones(self) -> None: ...
 
@@ -92,8 +93,8 @@ class Control(Protocol):
         """As `data` of /api/v1/status/runtimeinfo."""
         ...
 
-    def self_metrics(self) -> bytes:
-        """The text for /metrics."""
+    def self_metrics(self) -> list[Family]:
+        """For /metrics."""
         ...
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from podium.instrument.exposition import Family
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.configuration import Configuration, load_file
 from podium.telemetry.metrics.errors import ConfigurationError
@@ -105,7 +106,7 @@ class Standalone:
             "storageRetention": self.settings.flags.get("storage.tsdb.retention.time", ""),
         }
 
-    def self_metrics(self) -> bytes:
+    def self_metrics(self) -> list[Family]:
         return self.server.self_metrics()
 
     async def serve(self) -> None:

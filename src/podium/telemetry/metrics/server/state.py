@@ -147,7 +147,9 @@ async def delete_series(sources: Sources, parameters: Parameters) -> Response:
         raise ApiError("bad_data", "no match[] parameter provided")
     start_ms, end_ms = parameters.time_ms("start", TIME_MS_MIN), parameters.time_ms("end", TIME_MS_MAX)
     try:
-        await store.delete_series(parameters.selectors(), start_ms, end_ms)
+        for matchers in parameters.selectors():
+            store.delete_series(matchers, start_ms, end_ms)
+        await sources.storage.synced()
     except MetricsError as error:
         raise ApiError("internal", str(error)) from error
     return Response(204, b"", ())
