@@ -59,6 +59,8 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         "--max-concurrency", "--query.max-concurrency", type=int, metavar="N", default=20, help="queries at a time (default: %(default)s)"
     )
     parser.add_argument("--enable-feature", metavar="NAMES", help="promql-experimental-functions")
+
+
 def _declare_scripts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="scripts of load and eval commands (docs/promql-scripts.md)")
 
