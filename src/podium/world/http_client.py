@@ -65,6 +65,8 @@ class _Exchange(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
+        if error is None and self._is_delimited_by_close():
+            self.complete = True
         self._can_write.set()
         if self.websocket is not None:
             self.websocket.connection_lost()
@@ -73,6 +75,11 @@ class _Exchange(asyncio.Protocol):
         if self._head is not None and not self._head.done():
             self._head.set_exception(ConnectionResetError(f"the server closed the connection: {error or 'end of stream'}"))
         self._arrived.set()
+
+    def _is_delimited_by_close(self) -> bool:
+        """RFC 9112, section 6.3: a body without a length, as HTTP/1.0 servers send it."""
+        has_head = self._head is not None and self._head.done() and not self._head.cancelled() and self._head.exception() is None
+        return has_head and self.status >= 200 and "content-length" not in self.headers and "transfer-encoding" not in self.headers
 
     def data_received(self, data: bytes) -> None:
         if (taken_over := self.raw or self.websocket) is not None:
