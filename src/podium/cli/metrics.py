@@ -65,8 +65,16 @@ def _declare_scripts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="scripts of load and eval commands (docs/promql-scripts.md)")
 
 
+def _declare_check_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="a configuration file, as Prometheus'")
+    parser.add_argument("--syntax-only", action="store_true", help="do not look at the files that it names")
+
+
 COMMANDS: tuple[Command, ...] = (
     Command("serve", "run a Prometheus-compatible server", _serve, "podium.cli.metrics_serve:serve"),
+    Command(
+        "check-config", "check prometheus.yml files, and the files that they name", _declare_check_config, "podium.cli.metrics_config:check"
+    ),
     Command("check-rules", "check rule files", _check_rules, "podium.cli.metrics_rules:check"),
     Command("test-rules", "run unit tests of rules", _test_rules, "podium.cli.metrics_rules:test"),
     Command("test-promql", "run scripts that say what PromQL queries must give", _declare_scripts, "podium.cli.promql_scripts:run"),
