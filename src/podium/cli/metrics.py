@@ -18,7 +18,13 @@ class Command:
     run: str
 
 
-COMMANDS: tuple[Command, ...] = ()
+def _declare_scripts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="scripts of load and eval commands (docs/promql-scripts.md)")
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("test-promql", "run scripts that say what PromQL queries must give", _declare_scripts, "podium.cli.promql_scripts:run"),
+)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from podium.telemetry.metrics.errors import MetricsError
-from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.promql.parser import parse
 from podium.telemetry.metrics.promql.printer import print_query
@@ -222,7 +222,7 @@ clear
     assert report == Report(0, [])
     kept = {labels: dict(values) for labels, values in stores[0].values.items()}  # type: ignore[attr-defined]
     assert list(kept[(("__name__", "x"), ("a", "1"))]) == [0, 60_000, 90_000]
-    assert kept[(("__name__", "h"),)][60_000] == Histogram(-53, 4, 6, positive={0: 2, 1: 2}, custom_bounds=(1.0,))
+    assert kept[(("__name__", "h"),)][60_000] == Histogram(-53, 4, 6, positive={0: 2, 1: 2}, custom_bounds=(1.0,), reset_hint=ResetHint.NO)
     assert stores[1].values == {}  # type: ignore[attr-defined]
 
 

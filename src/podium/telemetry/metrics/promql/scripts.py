@@ -95,7 +95,9 @@ async def run_script(text: str, file: str, engine_of: Callable[[Storage], Evalua
 
 
 def _load(store: Storage, load: Load, file: str) -> None:
-    samples = [s for series in load.series for s in series_samples(series, load.step_ms)]
+    """Of a series that is written down twice, the last counts."""
+    last = {series.labels: series for series in load.series}
+    samples = [s for series in last.values() for s in series_samples(series, load.step_ms)]
     if load.custom_buckets:
         try:
             samples += _as_custom_buckets(samples)

@@ -90,9 +90,12 @@ class _Values:
     def repeat(self, value: Callable[[int], Noted], times: str | None, start: int = 0) -> None:
         """`times` counts the values after the first; of blanks (`start` 1) all."""
         count = 1 if times is None else int(times) + 1 - start
-        if len(self.found) + count > VALUES_MAX:
-            raise self.error(0, f"a series has at most {VALUES_MAX} values")
+        self.limit(len(self.found) + count)
         self.found.extend(value(n) for n in range(count))
+
+    def limit(self, count: int) -> None:
+        if count > VALUES_MAX:
+            raise self.error(0, f"a series has at most {VALUES_MAX} values")
 
     def floats(self, match: re.Match[str]) -> None:
         if match["first"].lower() == "stale":
@@ -121,7 +124,8 @@ class _Values:
         steps = [first]
         if change and times:
             by, sign = self.histogram(change), -1 if change["sign"] == "-" else 1
-            for _ in range(min(int(times["times"]), VALUES_MAX)):
+            self.limit(len(self.found) + int(times["times"]))
+            for _ in range(int(times["times"])):
                 steps.append(self.added(steps[-1], by, sign, times.end()))
         self.repeat(lambda n: steps[min(n, len(steps) - 1)], times["times"] if times else None)
         return times.end() if times else position
