@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from podium.telemetry.metrics.errors import LimitExceeded, MetricsError
-from podium.telemetry.metrics.promql import conversion
+from podium.telemetry.metrics.promql import conversion, extended
 from podium.telemetry.metrics.promql.context import Context, Settings
 from podium.telemetry.metrics.promql.errors import EvaluationError, QueryCanceled, QueryTimeout
 from podium.telemetry.metrics.promql.evaluator import Evaluator, read_times
@@ -201,12 +201,14 @@ class Engine:
 
     async def _value(self, tree: Expression, context: Context, request: Request, plan: Plan | None) -> Value:
         steps = _steps(request)
-        evaluator = Evaluator(context, plan)
+        evaluator = Evaluator(context, tree, plan)
         ranged = unwrapped(tree)
         if isinstance(ranged, MatrixSelector | Subquery):
             vector = await evaluator.range_vector(ranged, steps)
             assert isinstance(ranged.range_ms, int)
             end = int(read_times(ranged.selector if isinstance(ranged, MatrixSelector) else ranged, steps)[0])
+            if isinstance(ranged, MatrixSelector) and ranged.selector.extension:
+                return extended.samples(vector, end - ranged.range_ms, end, ranged.selector.extension)
             return conversion.range_matrix(vector, end - ranged.range_ms, end)
         value = await evaluator.evaluate(tree, steps)
         before = self._clock.monotonic()
