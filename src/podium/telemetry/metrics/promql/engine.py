@@ -77,7 +77,7 @@ class Request:
     end_ms: int
     interval_ms: int = 0  # 0: an instant query
     lookback_ms: int | None = None
-    timeout_s: float | None = None
+    timeout_s: float | None = None  # never longer than the engine's
     per_step: bool = False  # count samples by step
     source: str = ""  # what a tree was parsed from: annotations then say where in it they are
     origin: dict[str, Any] = field(default_factory=dict)  # for the query log: httpRequest, ruleGroup
@@ -133,7 +133,7 @@ class Engine:
         started = self._clock.monotonic()
         slot = -1
         error: BaseException | None = None
-        deadline = started + (request.timeout_s or self.options.timeout_s)
+        deadline = started + min(request.timeout_s or self.options.timeout_s, self.options.timeout_s)
         await self._wait_for_turn(deadline)
         try:
             statistics.queue_s = self._clock.monotonic() - started
