@@ -9,7 +9,6 @@ import yaml
 
 from podium.client.kubeconfig import BadKubeconfig, endpoint
 
-
 SERVER = {"server": "https://192.0.2.1:6443", "certificate-authority": "ca.crt"}
 
 
