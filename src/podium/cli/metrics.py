@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from podium.cli import metrics_alertmanager
+from podium.cli import metrics_alertmanager, metrics_exporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,9 @@ COMMANDS: tuple[Command, ...] = (
         "check alertmanager.yml files",
         metrics_alertmanager.declare_check,
         "podium.cli.metrics_alertmanager:check",
+    ),
+    Command(
+        "exporter", "an exporter: node, kube-state, blackbox or pushgateway", metrics_exporter.declare, "podium.cli.metrics_exporter:run"
     ),
 )
 
