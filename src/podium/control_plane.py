@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from podium import __version__
 from podium.api import admission, authentication_config
 from podium.api.account_tokens import ISSUER
 from podium.api.aggregated import Aggregation
@@ -42,6 +43,9 @@ from podium.api.watching import Hubs
 from podium.cli.cluster import Cluster
 from podium.cli.refusal import Refusal
 from podium.client.in_process import InProcessClient
+from podium.instrument import component as component_of_tasks
+from podium.instrument.metrics import Registry
+from podium.instrument.process_metrics import register_process
 from podium.objects import values
 from podium.objects.resources import Catalog, Resource, builtin, resource
 from podium.store.errors import RevisionMismatch, StoreError
@@ -162,6 +166,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.volume_protection import ClaimProtection, VolumeProtection
 
     world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
+    registry = _component(plane, "kube-controller-manager")
     mirrors = Mirrors(plane.client(CONTROLLER_MANAGER), world, owner)
 
     def start(identity: str, make: Callable[..., Any], component: str = "", user: User | None = None, **more: Any) -> None:
@@ -169,7 +174,8 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         client = plane.client(user or controller(identity), "kube-controller-manager")
         events = EventRecorder(client, world, component or identity)
         owner.start(f"events/{identity}", events.run())
-        owner.start(identity, make(client, mirrors, events, world, **more).run())
+        with component_of_tasks.counting_in(registry):
+            owner.start(identity, make(client, mirrors, events, world, **more).run())
 
     start("service-account-controller", ServiceAccountController, "serviceaccount-controller")
     start("root-ca-cert-publisher", RootCaController, ca_pem=ca_pem)
@@ -213,7 +219,17 @@ def _start_scheduler(plane: ControlPlane) -> None:
     client, world, owner = plane.client(SCHEDULER), plane.world, plane.controllers
     events = EventRecorder(client, world, "default-scheduler")
     owner.start("events/default-scheduler", events.run())
-    owner.start("scheduler", Scheduler(client, Mirrors(client, world, owner), events, world).run())
+    with component_of_tasks.counting_in(_component(plane, "kube-scheduler")):
+        owner.start("scheduler", Scheduler(client, Mirrors(client, world, owner), events, world).run())
+
+
+def _component(plane: ControlPlane, name: str) -> Registry:
+    """The registry of a component of this process, served at /metrics/NAME."""
+    world = plane.world
+    registry = plane.server.measurements.components[name] = Registry(lambda: world.clock.now().timestamp())
+    register_process(registry)
+    registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
+    return registry
 
 
 def run(cluster: Cluster) -> None:

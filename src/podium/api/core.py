@@ -64,9 +64,9 @@ class Strategy:
     def prepare_delete(self, core: "Core", new: Object) -> None:
         """The first delete of an object, before it is known who holds it back."""
 
-    def prepare_approval(self, core: "Core", new: Object, old: Object) -> None:
-        """A write to the approval subresource: only certificate requests have one."""
-        raise AssertionError("this kind has no approval")
+    def prepare_part(self, core: "Core", new: Object, old: Object, part: str) -> None:
+        """A write to another subresource that is a part of the object: what it may not change is as it was."""
+        raise AssertionError(f"this kind has no {part}")
 
     def reserve(self, core: "Core", new: Object, old: Object | None) -> "Reservation | None":
         return None

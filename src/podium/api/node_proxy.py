@@ -177,7 +177,7 @@ def _container(pod: Object, asked: str) -> str:
     containers = [c["name"] for c in spec.get("containers", ())]
     initial = [c["name"] for c in spec.get("initContainers", ())]
     if asked:
-        if asked not in containers and asked not in initial:
+        if asked not in containers and asked not in initial and asked not in [c["name"] for c in spec.get("ephemeralContainers", ())]:
             raise BadRequest(f"container {asked} is not valid for pod {name}")
         return asked
     if len(containers) == 1:

@@ -14,7 +14,7 @@ from podium.api import field_management
 from podium.api.admission import admit, approve
 from podium.api.core import Core, Object, Reservation, Strategy
 from podium.api.escalation import check_grant
-from podium.api.request import ObjectResult, Request
+from podium.api.request import OWN_PARTS, ObjectResult, Request
 from podium.objects import conversion, patches, values
 from podium.objects.cause import Cause, invalid_error
 from podium.objects.kinds import kind_of
@@ -281,8 +281,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if request.subresource == "status":
         strategy.prepare_status(core, new, old)
-    elif request.subresource == "approval":
-        strategy.prepare_approval(core, new, old)
+    elif request.subresource in OWN_PARTS:
+        strategy.prepare_part(core, new, old, request.subresource)
     else:
         strategy.prepare_update(core, new, old)
     kind.default(new)

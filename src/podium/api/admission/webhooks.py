@@ -20,7 +20,7 @@ from podium.api.admission.policies import BoundPolicy
 from podium.api.admission.review import Answer, BadAnswer
 from podium.api.admission_matching import Criteria, compile_criteria, equivalents
 from podium.api.live_objects import LiveObjects
-from podium.api.request import Request
+from podium.api.request import OWN_PARTS, Request
 from podium.api.webhook_client import CallFailed, Place, compile_place
 from podium.instrument.log import logger
 from podium.objects import conversion, patches
@@ -235,8 +235,8 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
         strategy.prepare_create(core, new)
     elif request.subresource == "status":
         strategy.prepare_status(core, new, old)
-    elif request.subresource == "approval":
-        strategy.prepare_approval(core, new, old)
+    elif request.subresource in OWN_PARTS:
+        strategy.prepare_part(core, new, old, request.subresource)
     else:
         strategy.prepare_update(core, new, old)
     kind_of(stored).default(new)

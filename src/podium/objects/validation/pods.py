@@ -26,7 +26,7 @@ _DIFFERENCES_SHOWN_MAX = 20
 
 def check_create(faults: Faults, pod: Object) -> None:
     spec = pod.get("spec") or {}
-    _check_spec(faults, spec)
+    check_spec(faults, spec)
     if spec.get("ephemeralContainers"):
         faults.forbidden("spec.ephemeralContainers", "cannot be set on create")
     if spec.get("nodeName") and spec.get("schedulingGates"):
@@ -37,7 +37,7 @@ def check_update(faults: Faults, new: Object, old: Object) -> None:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     if spec == before:
         return
-    _check_spec(faults, spec)
+    check_spec(faults, spec)
     for kind in ("containers", "initContainers"):
         if len(spec.get(kind) or ()) != len(before.get(kind) or ()):
             faults.forbidden(f"spec.{kind}", "pod updates may not add or remove containers")
@@ -77,7 +77,7 @@ def check_status_update(faults: Faults, new: Object, old: Object) -> None:
 def check_ephemeral_update(faults: Faults, new: Object, old: Object) -> None:
     """`new` differs from `old` in its ephemeral containers only."""
     spec, path = new.get("spec") or {}, "spec.ephemeralContainers"
-    _check_spec(faults, spec)
+    check_spec(faults, spec)
     by_name = {c.get("name"): c for c in spec.get("ephemeralContainers") or ()}
     for container in (old.get("spec") or {}).get("ephemeralContainers") or ():
         name = container.get("name", "")
@@ -100,7 +100,7 @@ def check_pod_template(faults: Faults, value: Object) -> None:
     check_template(faults, value.get("template") or {}, "template")
 
 
-def _check_spec(faults: Faults, spec: Object) -> None:
+def check_spec(faults: Faults, spec: Object) -> None:
     check_pod_spec(faults, spec, "spec", pod=True)
     check_image_blanks(faults, spec, "spec")
     if not spec.get("serviceAccountName"):
