@@ -17,6 +17,7 @@ Source: kubernetes pkg/scheduler/framework/preemption (SelectCandidate, DryRunPr
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -36,6 +37,7 @@ NO_VICTIMS = "No preemption victims found for incoming pod"
 _NOT_STARTED = "~"
 """Sorts after every timestamp: a pod that has not started is the youngest."""
 _PRIORITY_OFFSET = 2**31
+_RANK = attrgetter("rank")
 _CLUSTER_FILTERS = tuple(f for f in FILTERS if f.depends == "cluster")
 
 
@@ -72,16 +74,14 @@ class Fruitless:
     reasons: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Pod:
+    """`rank` sorts the more important pod first: by priority, then by age."""
+
     key: str
     placed: Placed
     started: str
-
-    @property
-    def rank(self) -> tuple[int, str, str]:
-        """The more important pod sorts first: by priority, then by age."""
-        return -self.placed.priority, self.started, self.key
+    rank: tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,7 @@ class _NodePlan:
         self._budgets = budgets
         self._started = started
         demand = preemptor.demand
+        self._wanted = list(demand.requests.items())
         hard = any(spread.hard for spread in demand.spreads)
         self._neighbourly = bool(hard or demand.affinity or demand.anti_affinity or cluster.pods.objecting(demand))
         self._promised_ports = set(cluster.nominations.ports_promised(demand, preemptor.priority, preemptor.key))
@@ -180,14 +181,15 @@ class _NodePlan:
         """The victims there; or why even all of them would not help."""
         name = self._cluster.nodes.names[slot]
         here = self._cluster.pods.on(name)
-        below = [_Pod(key, p, self._started(key) or _NOT_STARTED) for key, p in here if p.priority < self._preemptor.priority]
+        priority, demand = self._preemptor.priority, self._preemptor.demand
+        below = [self._pod(key, placed) for key, placed in here if placed.priority < priority]
         if not below:
             return NO_VICTIMS
-        below.sort(key=lambda pod: pod.rank)
-        staying = [p for _, p in here if p.priority >= self._preemptor.priority]
-        demand = self._preemptor.demand
-        if slot in self._promised_ports or any(ports_conflict(demand, p.demand) for p in staying):
-            return PORTS_TAKEN
+        below.sort(key=_RANK)
+        if demand.ports:
+            staying = [placed for _, placed in here if placed.priority >= priority]
+            if slot in self._promised_ports or any(ports_conflict(demand, placed.demand) for placed in staying):
+                return PORTS_TAKEN
         with self._cluster.pods.without(pod.key for pod in below if self._neighbourly):
             why = self._rejected(slot)
             if why:
@@ -195,8 +197,12 @@ class _NodePlan:
             victims = self._victims(slot, below)
         if not victims:
             return NO_VICTIMS
-        chosen = sorted((pod for pod, _ in victims), key=lambda pod: pod.rank)
+        chosen = sorted((pod for pod, _ in victims), key=_RANK)
         return _Candidate(slot, name, tuple(chosen), sum(violates for _, violates in victims))
+
+    def _pod(self, key: str, placed: Placed) -> _Pod:
+        started = self._started(key) or _NOT_STARTED
+        return _Pod(key, placed, started, (-placed.priority, started, key))
 
     def _victims(self, slot: int, below: list[_Pod]) -> list[tuple[_Pod, bool]]:
         """Those that cannot be kept, and whether that breaks a budget. `below` is sorted."""
@@ -207,10 +213,12 @@ class _NodePlan:
 
     def _kept(self, slot: int, pod: _Pod, free: Amounts) -> bool:
         """Whether the pod may stay; then it is no longer part of `free`."""
-        demand, theirs = self._preemptor.demand, pod.placed.demand
-        if any(left - theirs.requests.get(name, 0) < demand.requests[name] for name, left in free.items()):
-            return False
-        if ports_conflict(demand, theirs):
+        theirs = pod.placed.demand
+        requests = theirs.requests
+        for name, wanted in self._wanted:
+            if free[name] - requests.get(name, 0) < wanted:
+                return False
+        if self._preemptor.demand.ports and ports_conflict(self._preemptor.demand, theirs):
             return False
         if self._neighbourly:
             self._cluster.pods.place_back(pod.key, pod.placed)
@@ -218,14 +226,14 @@ class _NodePlan:
                 self._cluster.pods.remove(pod.key)
                 return False
         for name in free:
-            free[name] -= theirs.requests.get(name, 0)
+            free[name] -= requests.get(name, 0)
         return True
 
     def _free(self, slot: int, below: list[_Pod]) -> Amounts:
         """What is there of each resource that the pod asks for, once all of `below` left."""
         nodes, reserved = self._cluster.nodes, self._reserved
         free: Amounts = {}
-        for name in self._preemptor.demand.requests:
+        for name, _ in self._wanted:
             row = nodes.resource(name)
             amount = int(nodes.allocatable[row, slot] - nodes.requested[row, slot])
             if not self._neighbourly:  # otherwise they are out of the sums already
