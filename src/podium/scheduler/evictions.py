@@ -24,7 +24,7 @@ from podium.scheduler.binding import Binder
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Refusal
 from podium.scheduler.demand import Demand
-from podium.scheduler.preemption import Budget, Fruitless, Preemptor, plan_preemption
+from podium.scheduler.preemption import Budget, Fruitless, Looks, Preemptor, plan_preemption
 
 log = logger("scheduler.preemption")
 
@@ -66,6 +66,7 @@ class Evictions:
         self._again = again
         self._going: dict[str, str] = {}
         """Victims, key to uid, whose deletion the mirror does not show yet."""
+        self._looks = Looks()
         self._read: dict[str, tuple[Object, Budget | None]] = {}
 
     def attempt(self, pod: Object, demand: Demand, refusal: Refusal) -> Outcome:
@@ -77,7 +78,8 @@ class Evictions:
             return Outcome(messages.fruitless(refusal.nodes, {messages.NOT_HELPFUL: refusal.nodes}))
         if self._waits_for_victims(key, priority, refusal):
             return Outcome(messages.WAITS_FOR_VICTIMS)
-        plan = plan_preemption(self._cluster, Preemptor(key, demand, priority), refusal, self._current_budgets(), self._started, self._draw)
+        preemptor = Preemptor(key, demand, priority)
+        plan = plan_preemption(self._cluster, preemptor, refusal, self._current_budgets(), self._started, self._draw, self._looks)
         if isinstance(plan, Fruitless):
             promised = self._cluster.nominations.remove(key)
             told = (pod.get("status") or {}).get("nominatedNodeName")

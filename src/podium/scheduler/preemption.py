@@ -32,6 +32,8 @@ from podium.scheduler.priorities import Sums, ports_conflict
 
 CANDIDATES_PERCENT = 10
 CANDIDATES_MIN = 100
+REMEMBERED_MAX = 16
+"""Kinds of preempting pods for which `Looks` remembers nodes."""
 NO_VICTIMS = "No preemption victims found for incoming pod"
 
 _NOT_STARTED = "~"
@@ -86,22 +88,46 @@ class _Pod:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    slot: int
+    """The candidate of the lowest `cost` is taken; of equals the one whose most important victims started last: `oldest` is when the first of
+    those did."""
+
     node: str
     victims: tuple[_Pod, ...]
     violations: int
+    cost: tuple[int, int, int, int]
+    oldest: str
 
-    @property
-    def cost(self) -> tuple[int, int, int, int]:
-        """The candidate with the lowest is taken; of equals the one whose most important victim is the youngest."""
-        total = sum(pod.placed.priority + _PRIORITY_OFFSET for pod in self.victims)
-        return self.violations, self.victims[0].placed.priority, total, len(self.victims)
 
-    @property
-    def oldest(self) -> str:
-        """When the oldest of the most important victims started."""
-        first = self.victims[0].placed.priority
-        return min(pod.started for pod in self.victims if pod.placed.priority == first)
+def _candidate_of(node: str, victims: tuple[_Pod, ...], violations: int) -> _Candidate:
+    """`victims` are sorted."""
+    first = victims[0].placed.priority
+    total = sum(pod.placed.priority + _PRIORITY_OFFSET for pod in victims)
+    oldest = min(pod.started for pod in victims if pod.placed.priority == first)
+    return _Candidate(node, victims, violations, (violations, first, total, len(victims)), oldest)
+
+
+class Looks:
+    """What earlier plans found on each node, for pods of the same demand and priority: in a wave of equal pods only the nodes whose pods
+    changed are looked at again. A budget that changed makes all of it void; when a pod started is remembered, too, so that a pod that
+    starts later counts as young until its node changes."""
+
+    def __init__(self) -> None:
+        self._budgets: list[Budget] = []
+        self._found: dict[tuple[Demand, int], dict[int, tuple[int, _Candidate | str]]] = {}
+
+    def of(self, preemptor: Preemptor, budgets: list[Budget]) -> dict[int, tuple[int, _Candidate | str]]:
+        """By slot: the node's usage version then, and what was found."""
+        if budgets != self._budgets:
+            self._budgets = budgets
+            self._found.clear()
+        key = (preemptor.demand, preemptor.priority)
+        found = self._found.pop(key, None)
+        if found is None:
+            if len(self._found) >= REMEMBERED_MAX:
+                del self._found[next(iter(self._found))]
+            found = {}
+        self._found[key] = found
+        return found
 
 
 def plan_preemption(
@@ -111,16 +137,18 @@ def plan_preemption(
     budgets: list[Budget],
     started: Callable[[str], str],
     draw: random.Random,
+    looks: Looks | None = None,
 ) -> Victims | Fruitless:
     """`refusal` is what the decider just said of the pod; `started(key)` when a placed pod started (RFC 3339), or empty."""
     reserved = cluster.nominations.reserved(preemptor.priority, preemptor.key)
     promising, reasons = _promising(cluster, preemptor, refusal, reserved)
     wanted = min(len(promising), max(CANDIDATES_MIN, len(refusal.helpable) * CANDIDATES_PERCENT // 100))
     start = draw.randrange(len(promising)) if len(promising) > 1 else 0
-    node_plan = _NodePlan(cluster, preemptor, reserved, budgets, started)
+    known = {} if looks is None else looks.of(preemptor, budgets)
+    node_plan = _NodePlan(cluster, preemptor, reserved, budgets, started, known)
     found: list[_Candidate] = []
     for slot in (*promising[start:], *promising[:start]):
-        candidate = node_plan.candidate(slot)
+        candidate = node_plan.look(slot)
         if isinstance(candidate, str):
             reasons[candidate] = reasons.get(candidate, 0) + 1
             continue
@@ -164,9 +192,16 @@ class _NodePlan:
     """Which pods must leave one node, for the same pod on node after node."""
 
     def __init__(
-        self, cluster: Cluster, preemptor: Preemptor, reserved: Sums | None, budgets: list[Budget], started: Callable[[str], str]
+        self,
+        cluster: Cluster,
+        preemptor: Preemptor,
+        reserved: Sums | None,
+        budgets: list[Budget],
+        started: Callable[[str], str],
+        known: dict[int, tuple[int, _Candidate | str]],
     ) -> None:
         self._cluster = cluster
+        self._known = known
         self._preemptor = preemptor
         self._reserved = reserved
         self._budgets = budgets
@@ -177,8 +212,19 @@ class _NodePlan:
         self._neighbourly = bool(hard or demand.affinity or demand.anti_affinity or cluster.pods.objecting(demand))
         self._promised_ports = set(cluster.nominations.ports_promised(demand, preemptor.priority, preemptor.key))
 
-    def candidate(self, slot: int) -> _Candidate | str:
-        """The victims there; or why even all of them would not help."""
+    def look(self, slot: int) -> _Candidate | str:
+        """The victims there; or why even all of them would not help. Remembered where it depends on the node's own pods alone."""
+        if self._neighbourly or (self._reserved is not None and self._reserved.pods[slot]):
+            return self._candidate(slot)
+        version = int(self._cluster.nodes.usage_version[slot])
+        before = self._known.get(slot)
+        if before is not None and before[0] == version:
+            return before[1]
+        found = self._candidate(slot)
+        self._known[slot] = (version, found)
+        return found
+
+    def _candidate(self, slot: int) -> _Candidate | str:
         name = self._cluster.nodes.names[slot]
         here = self._cluster.pods.on(name)
         priority, demand = self._preemptor.priority, self._preemptor.demand
@@ -198,7 +244,7 @@ class _NodePlan:
         if not victims:
             return NO_VICTIMS
         chosen = sorted((pod for pod, _ in victims), key=_RANK)
-        return _Candidate(slot, name, tuple(chosen), sum(violates for _, violates in victims))
+        return _candidate_of(name, tuple(chosen), sum(violates for _, violates in victims))
 
     def _pod(self, key: str, placed: Placed) -> _Pod:
         started = self._started(key) or _NOT_STARTED
