@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py) src/podium/node/runtime/cri.proto
+BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py) $(wildcard src/podium/node/runtime/*.proto src/podium/telemetry/metrics/*/*.proto)
 
 .PHONY: help venv system demo test test-go check chaos fuzz bench conformance format lock
 help:

@@ -31,7 +31,7 @@ FINE = """
 - {volumes: [{name: v, hostPath: {path: /x}}, {name: w, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}
 - {containers: [{name: a, readinessProbe: {httpGet: {port: 80}}, lifecycle: {preStop: {sleep: {seconds: 1}}}, securityContext: {procMount: Default, seccompProfile: {type: RuntimeDefault}}}]}
 - {readinessGates: [{conditionType: x/y}]}
-- {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2}]}
+- {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2, labelSelector: {}}]}
 """  # noqa: E501
 
 

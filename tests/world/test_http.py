@@ -138,3 +138,32 @@ async def test_pipelined_requests_are_answered_in_order(client: HttpClient) -> N
     bodies = [part.rpartition("\r\n\r\n")[2] for part in answers.split("HTTP/1.1 200 OK")[1:]]
     assert bodies == [*(str(i) for i in range(count)), "at once"]
     writer.close()
+
+
+@pytest.mark.parametrize(("head", "body"), [(b"HTTP/1.0 200 OK\r\n\r\nbody", b"body"), (b"HTTP/1.0 204 No Content\r\n\r\n", b"")])
+async def test_a_body_may_end_with_the_connection(head: bytes, body: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    client = HttpClient("127.0.0.1", server.sockets[0].getsockname()[1])
+    assert (await client.request("GET", "/")).body == body
+    await client.aclose()
+    server.close()
+
+
+async def test_a_body_shorter_than_its_length_is_an_error() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nbody")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    client = HttpClient("127.0.0.1", server.sockets[0].getsockname()[1])
+    with pytest.raises(ConnectionError):
+        await client.request("GET", "/")
+    await client.aclose()
+    server.close()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from podium.api.authorization import Authorizer
 from podium.api.custom.views import View, Views
 from podium.api.encoding import encode
+from podium.api.pod_security_config import NO_SETTINGS, PodSecurity
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
 from podium.objects.status import NotFound, not_found
@@ -122,6 +123,7 @@ class Core:
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
     disabled_plugins: frozenset[str] = frozenset()
     """Admission plugins that are not asked, by upstream's names."""
+    pod_security: PodSecurity = NO_SETTINGS
     admission: "AdmissionState" = field(init=False)
     authorizer: Authorizer = field(default_factory=Authorizer)
     views: Views = field(default_factory=Views)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podium.objects.advice import advice
 from podium.objects.cause import Cause, forbidden
 from podium.objects.resources import Resource
 from podium.objects.values import Object
@@ -37,6 +38,7 @@ def review(resource: Resource, value: Object, old: Object | None = None) -> Revi
     rules = _RULES.get((resource.group, resource.kind))
     if rules:
         _walk(rules, value, old, "", found)
+    found.warnings.extend(advice(resource, value, old))
     return found
 
 

@@ -19,7 +19,9 @@ from podium.client.events import EventRecorder
 from podium.client.interface import Client
 from podium.client.mirror import Change, Handler, Mirror
 from podium.client.mirrors import Mirrors
+from podium.instrument import component
 from podium.instrument.log import logger
+from podium.instrument.metrics import Registry
 from podium.objects.resources import resource
 from podium.objects.status import Conflict, NotFound
 from podium.objects.values import Object, is_deleting, key_of, name_of
@@ -29,6 +31,7 @@ from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Decider, Refusal
 from podium.scheduler.demand import Demands, held, is_infeasible
 from podium.scheduler.evictions import Evictions, priority_of
+from podium.scheduler.measurements import ERROR, SCHEDULED, UNSCHEDULABLE, Measurements
 from podium.scheduler.queue import SchedulingQueue, Waiting
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
@@ -56,6 +59,7 @@ class Scheduler:
         self.cluster = Cluster()
         self.demands = Demands()
         self.queue = SchedulingQueue(world.clock)
+        self._measurements = Measurements(component.current() or Registry(), self.queue, name)
         self._decider = Decider(self.cluster, world.random("scheduler"))
         self._binder = Binder(client, world.clock, self._bound, self._not_bound)
         self._events = events
@@ -121,14 +125,18 @@ class Scheduler:
         if pod is None:
             self.queue.remove(entry.key)
             return
+        began_s = self._world.clock.monotonic()
         try:
             demand = self.demands.of(pod)
             decision = self._decider.decide(demand, priority_of(pod), entry.key)
         except Exception as error:  # one pod that we stumble over must not stop the others
             log.error("decision failed", pod=entry.key, error=error)
+            self._measurements.attempted(ERROR, self._world.clock.monotonic() - began_s)
             self.queue.failed(entry)
             await self._say_waiting(pod, messages.ERROR, repr(error))
             return
+        spent_s = self._world.clock.monotonic() - began_s
+        self._measurements.attempted(UNSCHEDULABLE if isinstance(decision, Refusal) else SCHEDULED, spent_s)
         if isinstance(decision, Refusal):
             await self._refused(entry, pod, decision)
             return
@@ -162,6 +170,7 @@ class Scheduler:
         key = key_of(pod)
         assumed = self._assumed.get(key)
         if assumed is not None and assumed[0]["metadata"]["uid"] == pod["metadata"]["uid"]:
+            self._measurements.scheduled(assumed[1].attempts)
             self.queue.remove(key)
 
     def _not_bound(self, pod: Object, node: str, error: Exception) -> None:

@@ -122,8 +122,19 @@ async def ended(runtime: CriRuntime, container_id: str) -> tuple[int, str]:
     async with asyncio.timeout(20):
         while (status := await runtime.container_status(container_id)) is None or status.state != ContainerState.EXITED:
             await asyncio.sleep(0.02)
-    assert status.created_ns <= status.started_ns <= status.finished_ns
+    # containerd notes the start when its call returns: a container may have ended by then.
+    assert status.created_ns <= min(status.started_ns, status.finished_ns)
     return status.exit_code, status.reason
+
+
+async def test_what_a_container_uses_is_measured(runtime: CriRuntime, tmp_path: Path) -> None:
+    sandbox, container_id = await started(runtime, tmp_path, "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 100")
+    async with asyncio.timeout(20):
+        while not ((usage := (await runtime.usage()).containers.get(container_id)) and usage.cpu_s):
+            await asyncio.sleep(0.1)
+    assert usage.working_set_bytes is not None and usage.working_set_bytes > 50_000
+    interfaces = (await runtime.usage()).interfaces.get(sandbox.id)
+    assert interfaces is None or [interface.name for interface in interfaces] == ["eth0"]
 
 
 async def test_a_container_runs_in_its_pod(runtime: CriRuntime, tmp_path: Path) -> None:

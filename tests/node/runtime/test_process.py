@@ -434,3 +434,14 @@ def test_an_ordinary_user_can_do_the_same() -> None:
     ran = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
     subprocess.run(["rm", "-rf", directory], check=True)
     assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+async def test_what_a_container_uses_is_measured(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    script = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; echo done; sleep 100"
+    container_id = await started(runtime, tmp_path, script)
+    await printed(tmp_path, 1)
+    usage = (await runtime.usage()).containers[container_id]
+    assert usage.cpu_s is not None and 0.01 < usage.cpu_s < 20
+    assert usage.working_set_bytes is not None and usage.working_set_bytes > 50_000
+    await runtime.stop_container(container_id, 0)
+    assert (await runtime.usage()).containers == {}

@@ -12,6 +12,7 @@ import math
 from collections.abc import AsyncIterator
 from typing import Any
 
+from podium.node.runtime import cri_usage
 from podium.node.runtime.cri_client import CALL_S_MAX, IMAGES, CriClient, DeadlineExceeded, NotFound, Unimplemented, message
 from podium.node.runtime.cri_config import (
     CLUSTER_LABEL,
@@ -36,6 +37,7 @@ from podium.node.runtime.interface import (
     SandboxSpec,
     SandboxStatus,
 )
+from podium.node.runtime.usage import RuntimeUsage
 from podium.world.interface import World
 
 PULL_S_MAX = 600.0
@@ -206,6 +208,9 @@ class CriRuntime:
             return await self._status(items[0]) if items else None
         except NotFound:
             return None
+
+    async def usage(self) -> RuntimeUsage:
+        return await cri_usage.ask(self._client, CLUSTER_LABEL, self._cluster)
 
     # Exec
 

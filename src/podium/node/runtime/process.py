@@ -21,7 +21,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from podium.node.runtime.pod_network import PodAddress, PodNetwork
 from podium.node.runtime.process_attach import AttachSession
 from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessState, SandboxRecord, boot_id, is_same_process
 from podium.node.runtime.process_watch import ProcessWatch, on_exit
+from podium.node.runtime.usage import ContainerUsage, InterfaceUsage, RuntimeUsage, interfaces_of, of_cgroups, of_processes, sessions
 from podium.world.interface import World
 
 HANDLERS = ("", "process")
@@ -384,6 +385,31 @@ class ProcessRuntime:
             message=ended.message if ended else "",
             log_path=record.log_path,
         )
+
+    async def usage(self) -> RuntimeUsage:
+        """From control groups where there are any, otherwise from the processes of the container's session."""
+        await self._open()
+        containers: dict[str, ContainerUsage] = {}
+        interfaces: dict[str, list[InterfaceUsage]] = {}
+        by_session: dict[int, list[int]] | None = None
+        for record in self._state.containers.values():
+            started = self._state.started(record.id)
+            if started is None or record.id not in self._shims:
+                continue
+            found = of_cgroups(record.cgroups)
+            if found is None or found.cpu_s is None:
+                by_session = sessions() if by_session is None else by_session
+                processes = of_processes(by_session.get(started.pid, []))
+                if found is None or processes is None:
+                    found = found or processes
+                else:
+                    found = replace(found, cpu_s=processes.cpu_s, user_s=processes.user_s, system_s=processes.system_s)
+            if found is not None:
+                containers[record.id] = found
+            sandbox = self._state.sandboxes.get(record.sandbox_id)
+            if sandbox is not None and sandbox.netns_path and not interfaces.get(sandbox.id):
+                interfaces[sandbox.id] = interfaces_of(started.pid)
+        return RuntimeUsage(containers, interfaces)
 
     # Exec
 

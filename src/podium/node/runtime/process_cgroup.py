@@ -1,6 +1,6 @@
 """Control groups of a process container: limits, the out-of-memory count, and killing everything that is left.
 
-Both hierarchies are served: v2 (one tree) and v1 (a tree per controller; memory, cpu and pids are used). A container's groups are plain
+Both hierarchies are served: v2 (one tree) and v1 (a tree per controller; memory, cpu, cpuacct and pids are used). A container's groups are plain
 directory paths, made by the agent and kept in the container's record, so that a later agent can end what a killed shim left behind.
 Only `os` is imported: the shim uses this file too.
 
@@ -13,7 +13,7 @@ Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of Linux.
 import os
 
 ROOT = "/sys/fs/cgroup"
-V1_CONTROLLERS = ("memory", "cpu", "pids")
+V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids")
 CPU_PERIOD_US = 100_000
 
 

@@ -3,7 +3,7 @@
 Writing is by layout: whoever appends the same series again and again registers them once (`layout`), then hands over one array of values a
 time. A layout is cheap to keep and to drop. Reading gives whole matrices (`Selection`).
 
-Own store: telemetry/metrics/tsdb. A test's: tests/fakes/memory_samples.py.
+Own store: telemetry/metrics/tsdb. For scripts and tests: memory_samples.py.
 """
 
 from collections.abc import Sequence

@@ -50,7 +50,7 @@ _PROMETHEUS_TAIL = re.compile(rb"[ \t]*+([^ \t{]++)(?:[ \t]++(-?[0-9]++))?+[ \t]
 _OPENMETRICS_TAIL = re.compile(rb"([^ ]++)(?: ([^ #][^ ]*+))?+(?: # (%b) ([^ ]++)(?: ([^ ]++))?+)?+" % _braces(b""))
 _ITEM = re.compile(r'(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)*)")[ \t]*(?:(=)[ \t]*"((?:[^"\\]|\\.)*)")?[ \t]*[,}]')
 _PLAIN_ITEM = re.compile(r'[{,][ \t]*([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"')
-_NUMERIC_LABELS = {"histogram": "le", "summary": "quantile"}
+NUMERIC_LABELS = {"histogram": "le", "summary": "quantile"}
 _NAME_OF_HEAD = re.compile(r"[ \t]*([a-zA-Z_:][a-zA-Z0-9_:]*)?")
 
 TYPES = {
@@ -169,10 +169,10 @@ def labels_of_head(head: str, kind: str, interned: dict[Pair, Pair]) -> Labels:
     if len(found) > 1 and len(dict(found)) != len(found):
         twice = next(a for (a, _), (b, _) in pairwise(found) if a == b)
         raise ValueError(f'label name "{twice}" is not unique: invalid sample')
-    if numeric := _NUMERIC_LABELS.get(kind):
+    if numeric := NUMERIC_LABELS.get(kind):
         found = [(n, _canonical(v)) if n == numeric else (n, v) for n, v in found]
     keep = interned.setdefault
-    return tuple([keep(pair, pair) for pair in found if pair[1]])
+    return tuple([keep(pair, pair) for pair in found])
 
 
 def _quoted_items(head: str) -> tuple[str, list[Pair]]:

@@ -23,6 +23,10 @@ class Protocol(enum.Enum):
     OPENMETRICS_0_0_1 = "OpenMetricsText0.0.1"
     OPENMETRICS_1_0_0 = "OpenMetricsText1.0.0"
 
+    @staticmethod
+    def complaint(text: str) -> str:
+        return f"unknown scrape protocol {text}, supported: [{' '.join(sorted(protocol.value for protocol in Protocol))}]"
+
 
 MEDIA_TYPES = {
     Protocol.PROTOBUF: f"{PROTOBUF};proto=io.prometheus.client.MetricFamily;encoding=delimited",

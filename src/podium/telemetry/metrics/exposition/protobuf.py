@@ -8,7 +8,7 @@ specification (exposition), formats of numbers in labels as in OpenMetrics.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,11 @@ class ProtobufLayout:
         self.metadata = metadata
         self.size = len(rows)
 
-    def series(self) -> list[Labels]:
-        return list(self.rows)
+    def row_keys(self) -> Sequence[Hashable]:
+        return self.rows
+
+    def labels_at(self, rows: Sequence[int]) -> list[Labels]:
+        return [self.rows[row] for row in rows]
 
     def line(self, row: int) -> int:
         return 0
@@ -214,7 +217,7 @@ def _buckets(spans: Any, deltas: Any, counts: Any, floats: bool) -> dict[int, fl
 
 
 def _series(name: str, labels: list[tuple[str, str]]) -> Labels:
-    found = [(n, v) for n, v in labels if v]
+    found = list(labels)
     found.append((METRIC_NAME, name))
     found.sort()
     if len(dict(found)) != len(found):

@@ -20,7 +20,7 @@ from podium.telemetry.metrics.promql.signatures import AGGREGATORS
 IDENTIFIER, METRIC, NUMBER, DURATION, STRING, EOF, ERROR = "identifier", "metric identifier", "number", "duration", "string", "EOF", "error"
 """Kinds of tokens. Any other token's kind is its text, keywords in lower case."""
 
-OPERATORS = frozenset(("+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<=", "=~", "!~", "@", "and", "or", "unless", "atan2"))
+OPERATORS = frozenset("+ - * / % ^ == != > < >= <= </ >/ =~ !~ @ and or unless atan2".split())  # noqa: SIM905
 MODIFIERS = frozenset(
     (
         "bool",
@@ -51,7 +51,7 @@ _NUMBER = r"(?P<number>(?:[1-9][0-9]*|0)(?:\.[0-9]+)?(?![0-9A-Za-z_.]))"
 _DURATION = r"(?P<duration>[0-9]+(?:ms|[smhdwy])(?:[0-9]+(?:ms|[smhdw]))*(?![0-9A-Za-z_]))"
 _PLAIN_STRING = r"""(?P<string>"[^"\\\n\ufffd\ud800-\udfff]*"|'[^'\\\n\ufffd\ud800-\udfff]*'|`[^`\ufffd\ud800-\udfff]*`)"""
 _STATEMENT = re.compile(
-    rf"{_SPACE}|(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)|(?P<sign>==|!=|<=|>=|=(?!~)|[-+*/%^<>@(){{}}\[\],])|{_NUMBER}|{_DURATION}|{_PLAIN_STRING}"
+    rf"{_SPACE}|(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)|(?P<sign>==|!=|<=|>=|</|>/|=(?!~)|[-+*/%^<>@(){{}}\[\],])|{_NUMBER}|{_DURATION}|{_PLAIN_STRING}"
 )
 _BRACES = re.compile(rf"{_SPACE}|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>=~|!~|!=|=|,|\}})|{_PLAIN_STRING}")
 _BRACKETS = re.compile(rf"{_SPACE}|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[-+*/%^(),:\]])|{_NUMBER}|{_DURATION}")

@@ -1,0 +1,101 @@
+"""Sums that keep what rounding loses: over windows of samples, and exact running sums.
+
+Upstream adds with Neumaier's variant of Kahan's compensation; the same is done here for many windows at once, the k-th samples of all windows
+in step k. An error of an addition is itself a number that can be computed without error (Knuth's TwoSum), so order does not matter much.
+
+A window of more than `LOOP_SAMPLES` samples is the difference of two running sums instead: the running sum is kept as two numbers, the
+rounded one and the sum of its errors, so that the difference is as precise as the window's own sum would be. That holds as long as values
+are of similar size (`_tame`); others take the slow way.
+
+Source: Neumaier, Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen (1974); Knuth, TAOCP 2, 4.2.2.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from podium.telemetry.metrics.promql.windows import Windows
+from podium.telemetry.metrics.samples import Flags, Values
+
+LOOP_SAMPLES = 96
+_SIZE_RATIO_MAX = 1e12
+
+Change = Callable[[Values], Values]
+
+
+def nth_samples(windows: Windows) -> Iterator[tuple[int, Values, Flags | None]]:
+    """(k, the k-th sample of each window (S, T), which windows have one: broadcasts to (S, T); None: all)."""
+    counts = windows.counts
+    if not counts.size:
+        return
+    most, least = int(counts.max()), int(counts.min())
+    for k in range(most):
+        yield k, windows.gather(windows.values, windows.lo + k), (None if k < least else counts > k)
+
+
+def add(total: Values, lost: Values, more: Values) -> Values:
+    """total + more; what that loses is added to `lost` in place. Infinities leave NaN in `lost`: `settle` knows."""
+    result: Values = total + more
+    shifted = result - total
+    lost += (total - (result - shifted)) + (more - shifted)
+    return result
+
+
+def settle(total: Values, lost: Values) -> Values:
+    """The sum. An overflow or an infinity is the sum by itself."""
+    return np.where(np.isfinite(total), total + lost, total)
+
+
+def sum_windows(windows: Windows, change: Change | None = None) -> tuple[Values, Values]:
+    """(sum, compensation) of each window (S, T), of the samples or what `change` makes of them."""
+    counts = windows.counts
+    if counts.size and int(counts.max()) > LOOP_SAMPLES and change is None and _tame(windows.values):
+        return _sum_by_difference(windows)
+    total, lost = np.zeros(windows.shape), np.zeros(windows.shape)
+    for _, values, alive in nth_samples(windows):
+        changed = values if change is None else change(values)
+        total = add(total, lost, changed if alive is None else np.where(alive, changed, 0.0))
+    return total, lost
+
+
+def _tame(values: Values) -> bool:
+    """Finite, and of similar size where not zero."""
+    sizes = np.abs(values)
+    largest = sizes.max()
+    if not np.isfinite(largest):
+        return False
+    smallest = np.min(sizes, initial=np.inf, where=sizes > 0)
+    return bool(largest <= _SIZE_RATIO_MAX * smallest) or largest == 0
+
+
+def running(values: npt.NDArray[Any]) -> tuple[Values, Values]:
+    """(running sums along the last axis, running sums of their errors)."""
+    sums = np.cumsum(values, axis=-1)
+    before = np.zeros_like(sums)
+    before[..., 1:] = sums[..., :-1]
+    shifted = sums - before
+    errors = (before - (sums - shifted)) + (values - shifted)
+    return sums, np.cumsum(errors, axis=-1)
+
+
+def _sum_by_difference(windows: Windows) -> tuple[Values, Values]:
+    sums, errors = running(windows.values)
+    return difference(windows, sums, errors, -1)
+
+
+def difference(windows: Windows, sums: Values, errors: Values, shift: int) -> tuple[Values, Values]:
+    """(sum, compensation) of the entries lo + 1 + shift .. hi - 1 of each window, from their running sums."""
+    low = windows.lo + shift
+    upper, upper_lost = windows.gather(sums, windows.hi - 1), windows.gather(errors, windows.hi - 1)
+    inside = np.atleast_2d(low >= 0)
+    lower = np.where(inside, windows.gather(sums, low), 0.0)
+    lower_lost = np.where(inside, windows.gather(errors, low), 0.0)
+    total = upper - lower
+    shifted = total - upper
+    lost = (upper - (total - shifted)) - (lower + shifted) + (upper_lost - lower_lost)
+    empty = windows.counts <= 0
+    if empty.any():
+        total, lost = np.where(empty, 0.0, total), np.where(empty, 0.0, lost)
+    return total, lost
