@@ -1,15 +1,14 @@
 """Deletion: samples of chosen series in a range go from the head at once, and are noted as gone in blocks until those are compacted or
 cleaned."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from podium.telemetry.metrics.labels import Matcher
+from podium.telemetry.metrics.errors import StorageFailed
 from podium.telemetry.metrics.samples import ABSENT, is_absent
 from podium.telemetry.metrics.tsdb import lifecycle, window
-from podium.telemetry.metrics.tsdb.chunk_file import StoredChunk
+from podium.telemetry.metrics.tsdb.chunk_file import Deletion, StoredChunk
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.window import Window
 
@@ -17,22 +16,32 @@ if TYPE_CHECKING:
     from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 
 
-async def delete_series(store: "Tsdb", matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> None:
-    """Samples in [start_ms, end_ms] of the series that match all matchers of one set at least. Durable when it returns.
-
-    Raises OSError, StorageFailed.
-    """
-    ids = np.unique(np.concatenate([np.zeros(0, np.int32), *(store.index.matching(m) for m in matchers)])).astype(np.int32)
+def delete(store: "Tsdb", ids: Ids, start_ms: int, end_ms: int) -> None:
+    """Samples of these series in [start_ms, end_ms]. Raises StorageFailed."""
     if not len(ids):
         return
     if store.journal is not None:
         store.journal.deletion(store.index.labels(ids), start_ms, end_ms)
-        await store.synced()
-    from_head(store, ids, start_ms, end_ms)
-    for block in list(store.blocks):
-        block.delete(ids, start_ms, end_ms)
+    try:
+        from_head(store, ids, start_ms, end_ms)
+        for one in store.cutting:
+            _hide(one, ids, start_ms, end_ms)
+        for block in list(store.blocks):
+            block.delete(ids, start_ms, end_ms)
+    except OSError as error:
+        raise StorageFailed(f"cannot note the deletion in {store.directory}: {error.strerror}") from error
+    if store.steps.locked():
+        store.deleted_meanwhile.append((ids, start_ms, end_ms))
     store.ring.drop(set(ids.tolist()), start_ms, end_ms)
-    await lifecycle.flush(store)
+
+
+def _hide(one: Window, ids: Ids, start_ms: int, end_ms: int) -> None:
+    """Of a window that is being made a block: the block will be told too."""
+    for chunk in one.chunks:
+        rows = np.isin(chunk.row_set.ids, ids)
+        if rows.any():
+            chunk.deletions = (*chunk.deletions, Deletion(rows, start_ms, end_ms))
+    one.histograms.drop(set(ids.tolist()), start_ms, end_ms)
 
 
 def from_head(store: "Tsdb", ids: Ids, start_ms: int, end_ms: int) -> None:
@@ -107,6 +116,10 @@ def _copy_without(
 
 
 async def clean_tombstones(store: "Tsdb") -> None:
-    """Blocks from which something was deleted are written anew without it. Raises OSError, StorageFailed."""
-    for block in [b for b in store.blocks if b.tombstones]:
-        await lifecycle.join(store, [block])
+    """Blocks from which something was deleted are written anew without it. Raises StorageFailed."""
+    try:
+        async with store.steps:
+            for block in [b for b in store.blocks if b.tombstones]:
+                await lifecycle.join(store, [block])
+    except OSError as error:
+        raise StorageFailed(f"cannot rewrite a block in {store.directory}: {error.strerror}") from error

@@ -45,13 +45,14 @@ async def run(store: "Tsdb") -> None:
 
 async def maintain(store: "Tsdb") -> None:
     """Everything that is due. Raises OSError, StorageFailed: then the rest is done another time."""
-    await flush(store)
-    while (due := due_window(store)) is not None:
-        await cut(store, due)
-    while store.directory is not None and await compact(store):
-        pass
-    retain(store)
-    forget(store)
+    async with store.steps:
+        await flush(store)
+        while (due := due_window(store)) is not None:
+            await cut(store, due)
+        while store.directory is not None and await compact(store):
+            pass
+        retain(store)
+        forget(store)
 
 
 # Flushing
@@ -140,6 +141,7 @@ async def cut(store: "Tsdb", start_ms: int) -> None:
     one = store.windows.pop(start_ms)
     store.head.valid_from_ms = max(store.head.valid_from_ms, end_ms)
     store.cutting.append(one)
+    store.deleted_meanwhile.clear()
     try:
         if one.dirty:
             await write(store, one)
@@ -151,6 +153,7 @@ async def cut(store: "Tsdb", start_ms: int) -> None:
     store.cutting.remove(one)
     if block is not None:
         _add(store, [block], [])
+        _delete_again(store, block)
     for path in one.all_files():
         path.unlink(missing_ok=True)
 
@@ -167,7 +170,7 @@ def _put_back(store: "Tsdb", one: Window) -> None:
 async def _made(store: "Tsdb", one: Window, start_ms: int, end_ms: int) -> Block | None:
     if not one.chunks and not one.histograms.count:
         return None
-    ids = _ids_of(one)
+    ids = ids_of(one)
     uid = store.world.token(12)
     labels = store.labels_of(ids)
     assert store.directory is not None
@@ -191,7 +194,7 @@ async def _made(store: "Tsdb", one: Window, start_ms: int, end_ms: int) -> Block
         raise StorageFailed(f"a window could not be made a block: {error}") from error
 
 
-def _ids_of(one: Window) -> Ids:
+def ids_of(one: Window) -> Ids:
     parts = [np.array(sorted(one.histograms.of), np.int32)]
     parts += [row_set.ids for row_set in dict.fromkeys(chunk.row_set for chunk in one.chunks)]
     return np.unique(np.concatenate(parts)).astype(np.int32)
@@ -215,6 +218,7 @@ async def join(store: "Tsdb", blocks: list[Block]) -> None:
     assert store.directory is not None and blocks
     directory = store.directory
     start_ms, end_ms, level = span([b.meta for b in blocks])
+    store.deleted_meanwhile.clear()
     uid = store.world.token(12)
     labels = store.labels_of(np.unique(np.concatenate([b.ids() for b in blocks])))
 
@@ -235,9 +239,17 @@ async def join(store: "Tsdb", blocks: list[Block]) -> None:
             raise
         return
     _add(store, [made] if made is not None else [], blocks)
+    if made is not None:
+        _delete_again(store, made)
     for block in blocks:
         if block.directory.exists():
             remove_directory(block.directory)
+
+
+def _delete_again(store: "Tsdb", block: Block) -> None:
+    """What was deleted while the block was made, of chunks that had it still."""
+    for ids, start_ms, end_ms in store.deleted_meanwhile:
+        block.delete(ids, start_ms, end_ms)
 
 
 def _add(store: "Tsdb", added: list[Block], gone: list[Block]) -> None:
@@ -299,15 +311,17 @@ def _bytes(path: Path) -> int:
 def forget(store: "Tsdb") -> None:
     """Series without a sample anywhere, which no layout in use names, leave the index."""
     used = np.zeros(store.index.allocated, np.bool_)
+    for layout in list(store.head.layouts):
+        used[layout.ids] = True
+    for group in [g for g in store.head.groups.values() if not g.count and not used[g.ids].any()]:
+        store.head.dissolve(group)
     for block in store.blocks:
         used[block.ids()] = True
     for one in [*store.cutting, *store.windows.values()]:
-        used[_ids_of(one)] = True
+        used[ids_of(one)] = True
         used[one.loose.columns()[0]] = True
     for group in store.head.groups.values():
         used[group.ids] = True
-    for layout in list(store.head.layouts):
-        used[layout.ids] = True
     used[list(store.ring.series())] = True
     live = store.index.live()
     gone = live[~used[live]]

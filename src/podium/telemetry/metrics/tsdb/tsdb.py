@@ -14,10 +14,11 @@ Concurrency: everything happens on the loop but what `lifecycle` gives to the wo
 from what is there when it is called. A file that turns out to be damaged when it is read is set aside and the answer is made without it.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -69,6 +70,10 @@ class Tsdb:
         self.journal: Journal | None = None
         self.lock: DirectoryLock | None = None
         self.generation = 0
+        self.steps = asyncio.Lock()
+        """Held by whoever gives the worker chunks to rewrite: one at a time."""
+        self.deleted_meanwhile: list[tuple[Ids, int, int]] = []
+        """Deletions since that began, which the block that comes of it is to know of."""
         self.failures: dict[str, int] = {}
         """How often what went wrong, by a word for it: for metrics and the status page."""
         self._metadata: dict[Labels, dict[str, Metadata]] = {}
@@ -325,6 +330,35 @@ class Tsdb:
 
     def metadata(self) -> dict[Labels, dict[str, Metadata]]:
         return {target: dict(families) for target, families in self._metadata.items()}
+
+    # Administration
+
+    def delete_series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> None:
+        """Samples in [start_ms, end_ms] of the series that match all. They are gone at once, and for good once `synced` returned.
+
+        Raises StorageFailed.
+        """
+        from podium.telemetry.metrics.tsdb import deletion
+
+        deletion.delete(self, self.index.matching(matchers), start_ms, end_ms)
+
+    async def clean_tombstones(self) -> None:
+        """Frees the space of deleted samples. Raises StorageFailed."""
+        from podium.telemetry.metrics.tsdb import deletion
+
+        await deletion.clean_tombstones(self)
+
+    async def snapshot(self, *, skip_head: bool) -> str:
+        """The name of a directory below `snapshots/` that can be opened as a store. Raises StorageFailed."""
+        from podium.telemetry.metrics.tsdb import snapshots
+
+        return await snapshots.take(self, skip_head=skip_head)
+
+    def status(self, limit: int) -> dict[str, Any]:
+        """As `data` of /api/v1/status/tsdb: the `limit` largest of each list."""
+        from podium.telemetry.metrics.tsdb import status
+
+        return status.status(self, limit)
 
     # Windows and replay: for the parts of this package
 
