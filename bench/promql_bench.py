@@ -121,6 +121,9 @@ def cases(wanted: Sequence[str]) -> list[Case]:
     made.append(Case("avg_10k_6h", "avg by (l) (avg_over_time(m_total[5m]))", Given(tall, day), 5 * m, 365 * m, m))
     made.append(Case("instant_10k_6h", "sum by (l) (m_total)", Given(tall, day), 5 * m, 365 * m, m))
     made.append(Case("ratio_10k_6h", "m_total / on(series) m_total", Given(tall, day), 5 * m, 365 * m, m))
+    made.append(Case("topk_10k_6h", "topk(5, m_total)", Given(tall, day), 5 * m, 365 * m, m))
+    made.append(Case("quantile_10k_6h", "quantile by (l) (0.9, m_total)", Given(tall, day), 5 * m, 365 * m, m))
+    made.append(Case("by_instance_10k_6h", "sum by (instance, l) (m_total)", Given(tall, day), 5 * m, 365 * m, m))
     buckets = Given(*histograms(1000, 80, 15 * s))
     by_handler = "histogram_quantile(0.99, rate(latency_seconds_bucket[5m]))"
     made.append(Case("quantile_1k_instant", by_handler, buckets, 15 * m, 15 * m, 0))

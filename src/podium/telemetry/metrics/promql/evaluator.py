@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.histogram_arithmetic import multiply
 from podium.telemetry.metrics.labels import LabelColumns
 from podium.telemetry.metrics.promql import aggregation, binary, calls, extended, range_functions
 from podium.telemetry.metrics.promql import annotations as notes
 from podium.telemetry.metrics.promql.context import Context
-from podium.telemetry.metrics.promql.errors import EvaluationError
+from podium.telemetry.metrics.promql.errors import EvaluationError, TooManySamples
 from podium.telemetry.metrics.promql.explain import Plan
 from podium.telemetry.metrics.promql.frames import Evaluated, Frame, ScalarValue, Steps, StringValue, empty_frame
 from podium.telemetry.metrics.promql.label_functions import absent_labels, valid_label_name
@@ -110,7 +111,10 @@ class Evaluator:
         return found if with_times else replace(found, frame=found.frame.pruned())
 
     def _select(self, node: VectorSelector, start_ms: int, end_ms: int) -> Selection:
-        selection = self.context.storage.select(node.matchers, start_ms, end_ms)
+        try:
+            selection = self.context.storage.select(node.matchers, start_ms, end_ms)
+        except LimitExceeded as error:
+            raise TooManySamples from error  # the store estimates before it reads
         return with_resets(selection) if selection.histograms and id(node) in self._statistics_only else selection
 
     async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
