@@ -140,6 +140,8 @@ def test_containers_stay_who_they_are() -> None:
     async def scenario(api: Api) -> None:
         value = await api.post(PODS, pod("a", amounts("10m", "20Mi")))
         value["spec"]["containers"][0]["name"] = "other"
+        refusal = await api.refused(405, "DELETE", f"{PODS}/a/resize")
+        assert refusal["message"] == "the server does not allow this method on the requested resource"
         refusal = await api.refused(422, "PUT", f"{PODS}/a/resize", value)
         assert "containers may not be renamed or reordered on resize" in refusal["message"]
 

@@ -292,6 +292,9 @@ async def finalize(core: Core, request: Request) -> ObjectResult:
 def refuse(request: Request) -> MethodNotAllowed | NotFound:
     """For a subresource that is known but that Podium does not act on."""
     resource_ = request.resource
-    if resource_.subresource(request.subresource) is None:
+    found = resource_.subresource(request.subresource)
+    if found is None:
         return NotFound("the server could not find the requested resource")
+    if request.verb not in found.verbs:
+        return MethodNotAllowed("the server does not allow this method on the requested resource")
     return MethodNotAllowed(f"Podium does not support the subresource {resource_.plural}/{request.subresource} yet")

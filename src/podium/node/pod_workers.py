@@ -336,7 +336,8 @@ class PodWorkers:
         if worker.deleting or worker.over or is_terminal(pod):
             return None
         before, pending = memory.granted, memory.resize_pending
-        others = ((w.pod, w.memory.granted) for w in self._workers.values() if w is not worker and w.memory.granted and not w.over)
+        rest = (w for w in self._workers.values() if w is not worker and not w.over)
+        others = ((w.pod, w.memory.granted or granted_before(w.pod)) for w in rest)
         answer = grant(pod, before, others, self._parts.allocatable)
         memory.granted = dict(answer.granted)
         memory.resize_pending = (answer.reason, answer.message) if answer.reason else None
