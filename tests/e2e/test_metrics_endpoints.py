@@ -149,6 +149,7 @@ def test_every_job_is_up_and_has_upstream_s_names(prometheus: str) -> None:
     assert eventually(prometheus, 'workqueue_depth{job="kube-controller-manager",name="deployment"}', 1)
     assert eventually(prometheus, "scheduler_schedule_attempts_total{result='scheduled'} > 0", 1)
     assert eventually(prometheus, 'kubelet_node_name{node="simulated-1"} and on (instance) up', 2)
+    assert len(query(prometheus, "count by (job) (process_resident_memory_bytes)")) == 5
     assert not query(prometheus, "up == 0")
 
 
