@@ -34,6 +34,8 @@ DeviceClass: {metadata: {name: c}, spec: {selectors: [{cel: {expression: 'device
 DeviceTaintRule: {metadata: {name: t}, spec: {taint: {key: a, effect: NoSchedule}}}
 ResourceSlice: {metadata: {name: s}, spec: {driver: d.example.com, nodeName: n, pool: {name: p, generation: 1, resourceSliceCount: 1}, devices: [{name: a}]}}
 RuntimeClass: {metadata: {name: r}, handler: h}
+Lease: {metadata: {name: l, namespace: n}, spec: {}}
+StorageVersionMigration: {metadata: {name: m}, spec: {resource: {group: apps, resource: deployments}}}
 """)  # noqa: E501
 
 TEXTS = {
@@ -216,6 +218,10 @@ CREATE = r"""
      'spec.devices[1].capacity[n].requestPolicy.validRange.default: Invalid value: "1": default is less than min: 2', 'spec.devices[1].capacity[n].requestPolicy.validRange.max: Invalid value: "11": max is larger than capacity value: 10',
      'spec.devices[1].capacity[n].requestPolicy.validRange.step: Invalid value: "1": value is not a multiple of a given step (2) from (2)',
      'spec.devices[1].capacity[n].requestPolicy.validRange.step: Invalid value: "11": value is not a multiple of a given step (2) from (2)', 'spec.devices[1].capacity[o].requestPolicy.default: Required value: required when validRange is defined']]
+- [Lease, {spec: {strategy: Other, preferredHolder: a}}, ['spec.strategy: Unsupported value: "Other": supported values: "OldestEmulationVersion"']]
+- [Lease, {spec: {strategy: a.com/mine, preferredHolder: a}}, []]
+- [Lease, {spec: {preferredHolder: a}}, ['spec.preferredHolder: Forbidden: may only be specified if `strategy` is defined']]
+- [StorageVersionMigration, {spec: {resource: {group: A, resource: ''}}}, ['spec.resource.resource: Required value: resource is required to be set', 'spec.resource.group: Invalid value: "A": SUBDOMAIN']]
 """  # noqa: E501
 
 UPDATE = r"""
@@ -254,6 +260,7 @@ UPDATE = r"""
 - [ResourceClaim, {}, {spec: {devices: {requests: []}}}, ['spec: Invalid value: {"devices":{"requests":[]}}: FIXED']]
 - [DeviceClass, {spec: {selectors: [{cel: {expression: broken}}]}}, {spec: {extendedResourceName: a.com/gpu}}, []]
 - [ResourceSlice, {}, {spec: {driver: e.example.com, nodeName: m, pool: {name: q}}}, ['spec.pool.name: Invalid value: "q": FIXED', 'spec.driver: Invalid value: "e.example.com": FIXED', 'spec.nodeName: Invalid value: "m": FIXED']]
+- [StorageVersionMigration, {}, {spec: {resource: {resource: pods}}}, ['spec: Invalid value: {"resource":{"group":"apps","resource":"pods"}}: FIXED']]
 - [RuntimeClass, {}, {handler: g}, ['handler: Invalid value: "g": FIXED']]
 """  # noqa: E501
 

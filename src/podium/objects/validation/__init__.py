@@ -34,6 +34,7 @@ from podium.objects.validation import (
     resource_slices,
     services,
     storage,
+    trust,
     webhooks,
     workloads,
 )
@@ -55,6 +56,7 @@ def _of_policy(name: str) -> _CreateCheck:
     return check
 
 
+_CERTIFICATES = "certificates.k8s.io"
 _NETWORKING, _STORAGE, _DEVICES = "networking.k8s.io", "storage.k8s.io", "resource.k8s.io"
 _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     ("", "Pod"): pods.check_create,
@@ -113,6 +115,9 @@ _CREATE: Mapping[tuple[str, str], _CreateCheck] = {
     (_DEVICES, "DeviceTaintRule"): devices.check_taint_rule,
     (_DEVICES, "ResourceSlice"): resource_slices.check_slice,
     ("apps", "ControllerRevision"): workloads.check_revision,
+    (_CERTIFICATES, "ClusterTrustBundle"): trust.check_bundle,
+    (_CERTIFICATES, "PodCertificateRequest"): trust.check_pod_request,
+    ("storagemigration.k8s.io", "StorageVersionMigration"): cluster.check_migration,
     (access.GROUP, "Role"): access.check_role,
     (access.GROUP, "ClusterRole"): access.check_cluster_role,
     (access.GROUP, "RoleBinding"): access.check_role_binding,
@@ -169,6 +174,10 @@ _UPDATE: Mapping[tuple[str, str, str], _UpdateCheck] = {
     (_DEVICES, "DeviceTaintRule", ""): devices.check_taint_rule_update,
     (_DEVICES, "ResourceSlice", ""): resource_slices.check_slice_update,
     ("apps", "ControllerRevision", ""): workloads.check_revision_update,
+    (_CERTIFICATES, "ClusterTrustBundle", ""): trust.check_bundle_update,
+    (_CERTIFICATES, "PodCertificateRequest", ""): trust.check_pod_request_update,
+    (_CERTIFICATES, "PodCertificateRequest", "status"): trust.check_pod_request_status,
+    ("storagemigration.k8s.io", "StorageVersionMigration", ""): cluster.check_migration_update,
     (access.GROUP, "RoleBinding", ""): access.check_role_binding_update,
     (access.GROUP, "ClusterRoleBinding", ""): access.check_cluster_role_binding_update,
     ("apps", "Deployment", "status"): workloads.check_counts,

@@ -3,11 +3,14 @@
 Source: what Prometheus' exporters have in common (/metrics, /-/healthy, /).
 """
 
+import asyncio
 import html
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from podium.world.http_messages import HttpRequest, Response
+from podium.world.http_server import HttpServer
 
+Answer = Callable[[HttpRequest], "Response | Awaitable[Response | None]"]
 TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 HTML = ((b"content-type", b"text/html; charset=utf-8"),)
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
@@ -30,3 +33,15 @@ def links(targets: Mapping[str, str]) -> str:
 def parameter(request: HttpRequest, name: str) -> str:
     """Of the query; the last one when there are several."""
     return request.query.get(name, [""])[-1]
+
+
+async def serve(answer: Answer, host: str, port: int, stopping: asyncio.Event, started: Callable[[int], None] | None = None) -> None:
+    """Answers until `stopping` is set; `started` is told the port. Raises OSError when the port is taken."""
+    server = HttpServer(lambda request, connection: answer(request))
+    try:
+        bound = await server.listen(host, port)
+        if started is not None:
+            started(bound)
+        await stopping.wait()
+    finally:
+        await server.close()

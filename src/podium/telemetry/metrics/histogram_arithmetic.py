@@ -305,10 +305,13 @@ def is_reset(now: Histogram, before: Histogram) -> bool:
 
 
 def noted_reset(now: Histogram, before: Histogram | None) -> Histogram:
-    """With a hint whether it was reset since the sample before it (None: there is none), if it has none yet: what a store keeps."""
-    if before is None or now.reset_hint is not ResetHint.UNKNOWN or before.reset_hint is ResetHint.GAUGE:
+    """With a hint that it was not reset since the sample before it (None: there is none), if so: what a store keeps.
+
+    That there was a reset is not noted, as upstream does not: a sample between the two that is yet to come might have had it.
+    """
+    if before is None or now.reset_hint is not ResetHint.UNKNOWN or before.reset_hint is ResetHint.GAUGE or is_reset(now, before):
         return now
-    return replace(now, reset_hint=ResetHint.YES if is_reset(now, before) else ResetHint.NO)
+    return replace(now, reset_hint=ResetHint.NO)
 
 
 def _shrunk(now: Buckets, before: Buckets) -> bool:

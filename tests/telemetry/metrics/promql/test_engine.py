@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from podium.instrument.metrics import Registry
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.memory_samples import MemorySamples
 from podium.telemetry.metrics.promql import engine as engine_module
@@ -282,5 +283,44 @@ def test_the_deepest_query_that_parses_is_evaluated(nest: str) -> None:
                 parse(query, EVERYTHING)
                 query, deepest = nest.format(query), query
         assert (await engine(world).instant(deepest, 2 * MINUTE)).value.points
+
+    virtual.run(main)
+
+
+def test_annotations_say_where_in_the_source_of_a_tree_they_are() -> None:
+    async def main(world: VirtualWorld) -> None:
+        text = "sum(\n  quantile_over_time(2, requests_total[2m]))"
+        asked = engine(world)
+        expected = ["PromQL warning: quantile value should be between 0 and 1, got 2 (2:22)"]
+        assert (await asked.instant(text, 2 * MINUTE)).warnings == expected
+        assert (await asked.instant(parse(text), 2 * MINUTE, source=text)).warnings == expected
+        assert (await asked.instant(parse(text), 2 * MINUTE)).warnings == [expected[0].removesuffix(" (2:22)")]
+
+    virtual.run(main)
+
+
+def test_a_store_that_would_read_too_much_is_the_query_s_limit() -> None:
+    class Refusing(MemorySamples):
+        def select(self, matchers, start_ms, end_ms):  # type: ignore[no-untyped-def]
+            raise LimitExceeded("select_cells_max", "too many cells")
+
+    async def main(world: VirtualWorld) -> None:
+        with pytest.raises(TooManySamples):
+            await engine(world, Refusing()).instant("requests_total", MINUTE)
+
+    virtual.run(main)
+
+
+def test_the_engine_counts_under_upstreams_names() -> None:
+    async def main(world: VirtualWorld) -> None:
+        registry = Registry()
+        asked = engine(world)
+        asked.measure(registry)
+        await asked.instant("requests_total", MINUTE)
+        text = registry.exposition().decode()
+        assert "prometheus_engine_query_samples_total 3" in text
+        assert 'prometheus_engine_query_duration_histogram_seconds_count{slice="inner_eval"} 1' in text
+        assert "prometheus_engine_queries 0" in text
+        assert "prometheus_engine_queries_concurrent_max 20" in text
 
     virtual.run(main)

@@ -294,3 +294,21 @@ def test_a_slow_scrape_leaves_ticks_out() -> None:
         assert not any(math.isnan(v) for v in server.values("a") if isinstance(v, float))
 
     run(test)
+
+
+def test_classic_histograms_are_converted_on_demand() -> None:
+    async def test(server: Server) -> None:
+        server.targets.pages[URL] = '# TYPE h histogram\nh_bucket{le="1"} 1\nh_bucket{le="+Inf"} 2\nh_sum 3\nh_count 2\n'
+        server.engine.apply(jobs("convert_classic_histograms_to_nhcb: true"))
+        server.engine.update("j", groups("a:1"))
+        await asyncio.sleep(25)
+        found = {
+            dict(s)["__name__"]: list(points.values())
+            for s, points in server.store.values.items()
+            if not dict(s)["__name__"].startswith("scrape")
+        }
+        assert sorted(found) == ["h", "up"]
+        assert all(isinstance(value, Histogram) and value.custom_bounds == (1.0,) for value in found["h"])
+        assert server.values("scrape_series_added")[1:] == [0.0] * (len(found["h"]) - 1)
+
+    run(test)

@@ -51,6 +51,10 @@ class KubeState:
             cancel()
         self._cancellations.clear()
 
+    @property
+    def is_synced(self) -> bool:
+        return all(self._mirrors.of(store.shown.resource).is_synced for store in self._stores)
+
     async def synced(self) -> None:
         """Waits until every object that is there has its lines."""
         for store in self._stores:

@@ -90,15 +90,17 @@ class DiskStorage:
         path = self._path(state)
         records: dict[str, Record] = {}
         lines = damaged = 0
+        is_cut = False
         try:
             with open(path, "rb") as file:
                 for text in file:
                     lines += 1
+                    is_cut = not text.endswith(b"\n")
                     try:
                         key, record = orjson.loads(text)
                         records[str(key)] = dict(record)
                     except (ValueError, TypeError):
-                        damaged += 1
+                        damaged += not is_cut
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -108,7 +110,9 @@ class DiskStorage:
             with contextlib.suppress(OSError):
                 os.replace(path, aside)
             _log.warning("state has damaged lines, set aside", file=str(aside), lines=damaged)
+        if damaged or is_cut:
             self.replace(state, records)
+            lines = len(records)
         self._records[state], self._lines[state] = records, lines
         return dict(records)
 

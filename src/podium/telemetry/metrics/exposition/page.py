@@ -32,9 +32,11 @@ class PageLayout(Protocol):
         """Of each row: rows with equal keys, in this layout or another one of the same format, are the same series."""
         ...
 
-    def labels_at(self, rows: Sequence[int]) -> list[Labels]:
-        """Of those rows, made anew at each call. A label with an empty value is kept: it says that nobody shall attach one of that name.
-        Raises PageError when a row has no name or a label twice."""
+    def labels_at(self, rows: Sequence[int], interned: dict[tuple[str, str], tuple[str, str]] | None = None) -> list[Labels]:
+        """Of those rows, made anew at each call; equal pairs become one object, over several calls with the same `interned`.
+
+        A label with an empty value is kept: it says that nobody shall attach one of that name. Raises PageError when a row has no name or a
+        label twice."""
         ...
 
     def line(self, row: int) -> int:

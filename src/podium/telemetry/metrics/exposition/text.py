@@ -14,6 +14,7 @@ from podium.telemetry.metrics.exposition.grammar import Tail, TextFormat, exempl
 from podium.telemetry.metrics.exposition.layout import TextLayout, read_layout
 from podium.telemetry.metrics.exposition.numbers import parse_number, parse_numbers
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
+from podium.telemetry.metrics.exposition.steps import Steps, at_once
 
 TIME_MS_MAX = 2**62
 """Times further from 1970 are refused: arithmetic on them would overflow."""
@@ -23,6 +24,11 @@ ROUNDING_MS = 1e-3
 
 def parse_text(body: bytes, form: TextFormat, previous: TextLayout | None = None) -> Page:
     """Raises PageError."""
+    return at_once(read_text(body, form, previous))
+
+
+def read_text(body: bytes, form: TextFormat, previous: TextLayout | None = None) -> Steps[Page]:
+    """`parse_text` in steps."""
     lines = body.split(b"\n")
     lines_bytes = len(body) - len(lines) + 1
     if not lines[-1]:
@@ -30,7 +36,7 @@ def parse_text(body: bytes, form: TextFormat, previous: TextLayout | None = None
     if previous is not None and previous.form is form and (tails := previous.strip(lines, lines_bytes)) is not None:
         return _page(previous, tails)
     _check_encoding(body)
-    layout, tails = read_layout(lines, form, previous)
+    layout, tails = yield from read_layout(lines, form, previous)
     return _page(layout, tails)
 
 

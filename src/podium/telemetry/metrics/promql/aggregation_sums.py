@@ -1,8 +1,8 @@
 """Sums, extremes and deviations of groups of rows, at every step at once.
 
-Rows are brought into the order of their groups, so that a group is a run of rows and numpy's `reduceat` adds it up. Numbers of one sign are
-added in blocks of BLOCK_ROWS, which keeps rounding errors small; numbers of both signs may cancel, and are added in pairs whose errors are kept
-(see compensated.py).
+Rows are ordered by group, so that a group is a run of rows. Large groups are added block by block, so that what is worked on stays in cache;
+many small ones by rank, the k-th rows of all groups at a time. Errors of additions are kept (see compensated.py), but within a block of numbers
+of one sign, which cannot cancel.
 """
 
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from podium.telemetry.metrics.promql.compensated import settle
+from podium.telemetry.metrics.promql.compensated import add, settle
 from podium.telemetry.metrics.promql.grouping import Grouped
 from podium.telemetry.metrics.promql.over_time import mean_slowly
 from podium.telemetry.metrics.samples import Flags, Values
 
 Bounds = npt.NDArray[np.int64]
 BLOCK_ROWS = 64
-COLUMNS_AT_ONCE = 1 << 20
-"""Values that are worked on at a time."""
+SMALL_GROUP = 12
+"""Rows: groups that are smaller on average are added by rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,13 @@ class Runs:
         narrow = groups.astype(np.uint16) if grouped.count < 1 << 16 else groups
         return cls(np.argsort(narrow, kind="stable"), starts, sizes)
 
+    def rows(self, start: int, end: int) -> Bounds | slice:
+        """The rows at these places of the order."""
+        return slice(start, end) if self.order is None else self.order[start:end]
+
+    def at(self, places: Bounds) -> Bounds:
+        return places if self.order is None else self.order[places]
+
     def arrange(self, rows: npt.NDArray) -> npt.NDArray:
         return rows if self.order is None else rows[self.order]
 
@@ -53,60 +60,78 @@ def counts(runs: Runs, present: Flags | None, steps: int) -> Bounds:
 
 def sums(runs: Runs, values: Values, present: Flags | None) -> tuple[Values, Values]:
     """(sum, compensation) of each group: (G, T)."""
-    arranged = runs.arrange(values)
-    if present is not None:
-        arranged = np.where(runs.arrange(present), arranged, 0.0)
-    if int(runs.sizes.max()) == 1:
-        return np.array(arranged), np.zeros(arranged.shape)
-    if arranged.min() >= 0 or arranged.max() <= 0:
-        total = _in_blocks(runs, arranged)
-        return total, np.zeros(total.shape)
-    total, lost = _in_pairs(runs, arranged)
-    _repair(runs, arranged, total, lost)
+    total, lost = np.zeros((len(runs.sizes), values.shape[1])), np.zeros((len(runs.sizes), values.shape[1]))
+    if not total.size:
+        return total, lost
+    if len(values) > SMALL_GROUP * len(runs.sizes):
+        _by_group(runs, values, present, total, lost)
+    else:
+        _by_rank(runs, values, present, total, lost)
+    _repair(runs, values, present, total, lost)
     return total, lost
 
 
-def _in_blocks(runs: Runs, arranged: Values) -> Values:
-    if int(runs.sizes.max()) <= 2 * BLOCK_ROWS:
-        return np.add.reduceat(arranged, runs.starts, axis=0)
-    blocks = -(-runs.sizes // BLOCK_ROWS)
-    firsts = np.cumsum(blocks) - blocks
-    within = np.arange(int(blocks.sum())) - np.repeat(firsts, blocks)
-    parts = np.add.reduceat(arranged, np.repeat(runs.starts, blocks) + within * BLOCK_ROWS, axis=0)
-    return np.add.reduceat(parts, firsts, axis=0)
+def _by_group(runs: Runs, values: Values, present: Flags | None, total: Values, lost: Values) -> None:
+    """Group by group, in blocks that stay in cache. In place."""
+    for group, (start, size) in enumerate(zip(runs.starts.tolist(), runs.sizes.tolist(), strict=True)):
+        for at in range(start, start + size, BLOCK_ROWS):
+            rows = runs.rows(at, min(at + BLOCK_ROWS, start + size))
+            block = values[rows]
+            if present is not None:
+                block = np.where(present[rows], block, 0.0)
+            if block.min() >= 0 or block.max() <= 0:
+                added = np.add.reduce(block, axis=0)
+            else:
+                added, more = _in_pairs(block)
+                lost[group] += more
+            total[group] = add(total[group], lost[group], added)
 
 
-def _in_pairs(runs: Runs, arranged: Values) -> tuple[Values, Values]:
-    """Neighbours of a run are added, level by level; what each addition loses is added up beside."""
-    total, lost = arranged, np.zeros(arranged.shape)
-    starts, sizes = runs.starts, runs.sizes
-    while int(sizes.max()) > 1:
-        halves = (sizes + 1) // 2
-        firsts = np.cumsum(halves) - halves
-        left = np.repeat(starts, halves) + 2 * (np.arange(int(halves.sum())) - np.repeat(firsts, halves))
-        single = np.zeros(len(left), np.bool_)
-        single[(firsts + halves - 1)[sizes % 2 == 1]] = True
-        right = np.where(single, left, left + 1)
-        a, b = total[left], np.where(single[:, None], 0.0, total[right])
+def _by_rank(runs: Runs, values: Values, present: Flags | None, total: Values, lost: Values) -> None:
+    """The k-th rows of all groups at a time. In place."""
+    most = int(runs.sizes.max())
+    for k in range(most):
+        groups = np.flatnonzero(runs.sizes > k)
+        rows = runs.at(runs.starts[groups] + k)
+        more = values[rows]
+        if present is not None:
+            more = np.where(present[rows], more, 0.0)
+        if len(groups) == len(total):
+            total[...] = add(total, lost, more)
+        else:
+            missing = lost[groups]
+            total[groups] = add(total[groups], missing, more)
+            lost[groups] = missing
+
+
+def _in_pairs(block: Values) -> tuple[Values, Values]:
+    """(sum, compensation) of the rows of a block: neighbours are added, level by level; what that loses is added up beside."""
+    lost = np.zeros(block.shape[1])
+    while len(block) > 1:
+        pairs = len(block) // 2
+        a, b = block[: 2 * pairs : 2], block[1 : 2 * pairs : 2]
         added = a + b
         shifted = added - a
-        kept = lost[left] + np.where(single[:, None], 0.0, lost[right])
-        lost = kept + ((a - (added - shifted)) + (b - shifted))
-        total, starts, sizes = added, firsts, halves
-    return total, lost
+        lost += ((a - (added - shifted)) + (b - shifted)).sum(axis=0)
+        block = added if len(block) % 2 == 0 else np.concatenate([added, block[-1:]])
+    return block[0], lost
 
 
-def _repair(runs: Runs, arranged: Values, total: Values, lost: Values) -> None:
+def _repair(runs: Runs, values: Values, present: Flags | None, total: Values, lost: Values) -> None:
     """Where finite numbers overflow, the order matters: they are added one after another then, as upstream does. In place."""
-    broken = ~np.isfinite(total)
-    if not broken.any():
-        return
-    for group, step in np.argwhere(broken).tolist():
-        start = int(runs.starts[group])
-        column = arranged[start : start + int(runs.sizes[group]), step]
+    for group, step in np.argwhere(~np.isfinite(total)).tolist():
+        column = _column(runs, values, present, group, step)
         if np.isfinite(column).all():
             total[group, step] = _one_by_one(column.tolist())
             lost[group, step] = 0.0
+
+
+def _column(runs: Runs, values: Values, present: Flags | None, group: int, step: int) -> Values:
+    """What a group has at a step."""
+    start = int(runs.starts[group])
+    rows = runs.rows(start, start + int(runs.sizes[group]))
+    column = values[rows, step]
+    return column if present is None else column[present[rows, step]]
 
 
 def _one_by_one(values: list[float]) -> float:
@@ -123,11 +148,7 @@ def means(runs: Runs, values: Values, present: Flags | None, number: Bounds) -> 
         result = np.where(np.isfinite(total), total / number + lost / number, total)
     overflown = ~np.isfinite(total) & (number > 0)
     for group, step in np.argwhere(overflown).tolist():
-        start = int(runs.starts[group])
-        rows = slice(start, start + int(runs.sizes[group]))
-        column = runs.arrange(values)[rows, step]
-        if present is not None:
-            column = column[runs.arrange(present)[rows, step]]
+        column = _column(runs, values, present, group, step)
         if np.isfinite(column).all():
             result[group, step] = mean_slowly(column.tolist())
     return result

@@ -18,7 +18,7 @@ from podium.telemetry.metrics.promql.frames import Evaluated, Frame, ScalarValue
 from podium.telemetry.metrics.promql.grouping import concatenate
 from podium.telemetry.metrics.promql.histogram_operators import Operand, operate
 from podium.telemetry.metrics.promql.naming import dropped, merged
-from podium.telemetry.metrics.promql.syntax import Binary, Matching
+from podium.telemetry.metrics.promql.syntax import Binary, Cardinality, Matching
 from podium.telemetry.metrics.samples import Flags, Values
 
 Arithmetic = Callable[[Values, Values], Values]
@@ -198,9 +198,11 @@ def _filled(left: Frame, right: Frame, matching: Matching) -> tuple[Frame, Frame
     """Both sides, with series of the fill value where a match group has none on one side."""
     left_keys, right_keys = match.match_keys(left, right, matching)
     groups = int(max(left_keys.max(initial=-1), right_keys.max(initial=-1))) + 1
-    # Fill values are named by the sides as written, also for group_right.
-    more_right = _fill(left, left_keys, match.group_presence(right, right_keys, groups), matching.fill_right, matching)
-    more_left = _fill(right, right_keys, match.group_presence(left, left_keys, groups), matching.fill_left, matching)
+    fill_left, fill_right = matching.fill_left, matching.fill_right
+    if matching.cardinality is Cardinality.ONE_TO_MANY:
+        fill_left, fill_right = fill_right, fill_left  # upstream swaps the sides first, and the names of the fills with them
+    more_right = _fill(left, left_keys, match.group_presence(right, right_keys, groups), fill_right, matching)
+    more_left = _fill(right, right_keys, match.group_presence(left, left_keys, groups), fill_left, matching)
     return _appended(left, more_left), _appended(right, more_right)
 
 

@@ -3,7 +3,7 @@
 Upstream adds with Neumaier's variant of Kahan's compensation; the same is done here for many windows at once, the k-th samples of all windows
 in step k. An error of an addition is itself a number that can be computed without error (Knuth's TwoSum), so order does not matter much.
 
-A window of more than `LOOP_SAMPLES` samples is the difference of two running sums instead: the running sum is kept as two numbers, the
+Where windows overlap so much that this is slow, a window is the difference of two running sums instead: the running sum is kept as two numbers, the
 rounded one and the sum of its errors, so that the difference is as precise as the window's own sum would be. That holds as long as values
 are of similar size (`_tame`); others take the slow way.
 
@@ -19,7 +19,6 @@ import numpy.typing as npt
 from podium.telemetry.metrics.promql.windows import Windows
 from podium.telemetry.metrics.samples import Flags, Values
 
-LOOP_SAMPLES = 96
 _SIZE_RATIO_MAX = 1e12
 
 Change = Callable[[Values], Values]
@@ -51,13 +50,22 @@ def settle(total: Values, lost: Values) -> Values:
 def sum_windows(windows: Windows, change: Change | None = None) -> tuple[Values, Values]:
     """(sum, compensation) of each window (S, T), of the samples or what `change` makes of them."""
     counts = windows.counts
-    if counts.size and int(counts.max()) > LOOP_SAMPLES and change is None and _tame(windows.values):
+    if change is None and counts.size and 7 * int(counts.max()) * total_size(windows) > _running_cost(windows) and _tame(windows.values):
         return _sum_by_difference(windows)
     total, lost = np.zeros(windows.shape), np.zeros(windows.shape)
     for _, values, alive in nth_samples(windows):
         changed = values if change is None else change(values)
         total = add(total, lost, changed if alive is None else np.where(alive, changed, 0.0))
     return total, lost
+
+
+def total_size(windows: Windows) -> int:
+    return windows.shape[0] * windows.shape[1]
+
+
+def _running_cost(windows: Windows) -> int:
+    """In passes over an array, as is 7 for each sample of a window."""
+    return 10 * windows.values.size + 12 * total_size(windows)
 
 
 def _tame(values: Values) -> bool:

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from podium.instrument.metrics import Registry
 from podium.telemetry.metrics.errors import LimitExceeded, MetricsError
-from podium.telemetry.metrics.promql import conversion
+from podium.telemetry.metrics.promql import conversion, extended
 from podium.telemetry.metrics.promql.context import Context, Settings
+from podium.telemetry.metrics.promql.engine_metrics import EngineMetrics
 from podium.telemetry.metrics.promql.errors import EvaluationError, QueryCanceled, QueryTimeout
 from podium.telemetry.metrics.promql.evaluator import Evaluator, read_times
 from podium.telemetry.metrics.promql.explain import Plan
@@ -75,13 +77,16 @@ class Request:
     end_ms: int
     interval_ms: int = 0  # 0: an instant query
     lookback_ms: int | None = None
-    timeout_s: float | None = None
+    timeout_s: float | None = None  # never longer than the engine's
     per_step: bool = False  # count samples by step
+    source: str = ""  # what a tree was parsed from: annotations then say where in it they are
     origin: dict[str, Any] = field(default_factory=dict)  # for the query log: httpRequest, ruleGroup
 
     @property
     def text(self) -> str:
-        return self.query if isinstance(self.query, str) else print_query(self.query)
+        if isinstance(self.query, str):
+            return self.query
+        return self.source or print_query(self.query)
 
 
 class Engine:
@@ -89,6 +94,7 @@ class Engine:
         self.storage = storage
         self.options = options or Options()
         self.query_log: QueryLog | None = None
+        self.metrics: EngineMetrics | None = None
         self.queries_running = 0
         self.queries_waiting = 0
         self._clock = world.clock
@@ -127,7 +133,7 @@ class Engine:
         started = self._clock.monotonic()
         slot = -1
         error: BaseException | None = None
-        deadline = started + (request.timeout_s or self.options.timeout_s)
+        deadline = started + min(request.timeout_s or self.options.timeout_s, self.options.timeout_s)
         await self._wait_for_turn(deadline)
         try:
             statistics.queue_s = self._clock.monotonic() - started
@@ -143,7 +149,13 @@ class Engine:
             if self._active is not None and slot >= 0:
                 self._active.remove(slot)
             statistics.total_s = self._clock.monotonic() - started
+            if self.metrics is not None:
+                self.metrics.observe(statistics)
             self._log(request, statistics, error)
+
+    def measure(self, registry: Registry) -> None:
+        """Counts from now on, under upstream's names."""
+        self.metrics = EngineMetrics(registry, lambda: self.queries_running + self.queries_waiting, self.options.concurrency)
 
     def close(self) -> None:
         """Queries that run end with QueryCanceled, and so do new ones."""
@@ -165,7 +177,7 @@ class Engine:
 
     async def _answer(self, request: Request, statistics: Statistics, plan: Plan | None, deadline: float) -> Result:
         before = self._clock.monotonic()
-        text = request.query if isinstance(request.query, str) else ""
+        text = request.query if isinstance(request.query, str) else request.source
         tree = parse(request.query, self.features) if isinstance(request.query, str) else request.query
         kind = type_of(tree)
         if request.interval_ms and kind not in (ValueType.VECTOR, ValueType.SCALAR):
@@ -201,12 +213,14 @@ class Engine:
 
     async def _value(self, tree: Expression, context: Context, request: Request, plan: Plan | None) -> Value:
         steps = _steps(request)
-        evaluator = Evaluator(context, plan)
+        evaluator = Evaluator(context, tree, plan)
         ranged = unwrapped(tree)
         if isinstance(ranged, MatrixSelector | Subquery):
             vector = await evaluator.range_vector(ranged, steps)
             assert isinstance(ranged.range_ms, int)
             end = int(read_times(ranged.selector if isinstance(ranged, MatrixSelector) else ranged, steps)[0])
+            if isinstance(ranged, MatrixSelector) and ranged.selector.extension:
+                return extended.samples(vector, end - ranged.range_ms, end, ranged.selector.extension)
             return conversion.range_matrix(vector, end - ranged.range_ms, end)
         value = await evaluator.evaluate(tree, steps)
         before = self._clock.monotonic()

@@ -10,19 +10,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.histogram_arithmetic import multiply
 from podium.telemetry.metrics.labels import LabelColumns
-from podium.telemetry.metrics.promql import aggregation, binary, calls, range_functions
+from podium.telemetry.metrics.promql import aggregation, binary, calls, extended, range_functions
 from podium.telemetry.metrics.promql import annotations as notes
 from podium.telemetry.metrics.promql.context import Context
-from podium.telemetry.metrics.promql.errors import EvaluationError
+from podium.telemetry.metrics.promql.errors import EvaluationError, TooManySamples
 from podium.telemetry.metrics.promql.explain import Plan
 from podium.telemetry.metrics.promql.frames import Evaluated, Frame, ScalarValue, Steps, StringValue, empty_frame
 from podium.telemetry.metrics.promql.label_functions import absent_labels, valid_label_name
 from podium.telemetry.metrics.promql.naming import dropped, merged
-from podium.telemetry.metrics.promql.preprocessing import is_invariant
+from podium.telemetry.metrics.promql.preprocessing import is_invariant, statistics_only
 from podium.telemetry.metrics.promql.quoting import quote
-from podium.telemetry.metrics.promql.selection import Instant, RangeVector, instant_vector, range_of_frame, range_vector
+from podium.telemetry.metrics.promql.selection import Instant, RangeVector, instant_vector, range_of_frame, range_vector, with_resets
 from podium.telemetry.metrics.promql.syntax import (
     Aggregation,
     Binary,
@@ -36,15 +37,16 @@ from podium.telemetry.metrics.promql.syntax import (
     Unary,
     VectorSelector,
 )
-from podium.telemetry.metrics.samples import Times
+from podium.telemetry.metrics.samples import Selection, Times
 
 
 class Evaluator:
     """Of one query; the tree is resolved (preprocessing.resolve). All methods raise EvaluationError, TooManySamples, QueryTimeout."""
 
-    def __init__(self, context: Context, plan: Plan | None = None) -> None:
+    def __init__(self, context: Context, tree: Expression, plan: Plan | None = None) -> None:
         self.context = context
         self.plan = plan
+        self._statistics_only = statistics_only(tree)
 
     async def evaluate(self, node: Expression, steps: Steps) -> Evaluated:
         """Afterwards only the result is held, of what was reserved on the way."""
@@ -96,11 +98,11 @@ class Evaluator:
         raise EvaluationError("a range vector can only be an argument of a function, or the whole of an instant query")
 
     async def instant(self, node: VectorSelector, steps: Steps, *, with_times: bool = False) -> Instant:
-        if node.extension:
-            raise EvaluationError(f"{node.extension} instant vector selectors are not supported")
         at = read_times(node, steps)
         lookback = self.context.settings.lookback_ms
-        selection = self.context.storage.select(node.matchers, int(at.min()) - lookback + 1, int(at.max()))
+        if node.extension:
+            return Instant(await self._smoothed(node, at), None)
+        selection = self._select(node, int(at.min()) - lookback + 1, int(at.max()))
         self.context.reserve(selection.labels.count * len(at))
         found = instant_vector(selection, at, lookback, with_times=with_times)
         present = found.frame.present
@@ -108,15 +110,27 @@ class Evaluator:
         await self.context.pause()
         return found if with_times else replace(found, frame=found.frame.pruned())
 
+    def _select(self, node: VectorSelector, start_ms: int, end_ms: int) -> Selection:
+        try:
+            selection = self.context.storage.select(node.matchers, start_ms, end_ms)
+        except LimitExceeded as error:
+            raise TooManySamples from error  # the store estimates before it reads
+        return with_resets(selection) if selection.histograms and id(node) in self._statistics_only else selection
+
+    async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
+        lookback = self.context.settings.lookback_ms
+        selection = self._select(node, int(at.min()) - lookback + 1, int(at.max()) + lookback)
+        self.context.reserve(selection.labels.count * len(at))
+        return extended.smoothed_instant(range_vector(selection), at, lookback)
+
     async def range_vector(self, node: MatrixSelector | Subquery, steps: Steps) -> RangeVector:
         """All samples that the windows at these steps take."""
         if isinstance(node, Subquery):
             return await self._subquery(node, steps)
-        if node.selector.extension:
-            raise EvaluationError(f"{node.selector.extension} range vector selectors are not supported")
         at = read_times(node.selector, steps)
         assert isinstance(node.range_ms, int)
-        selection = self.context.storage.select(node.selector.matchers, int(at.min()) - node.range_ms + 1, int(at.max()))
+        before, behind = extended.reach(node.selector.extension, self.context.settings.lookback_ms)
+        selection = self._select(node.selector, int(at.min()) - node.range_ms - before + 1, int(at.max()) + behind)
         vector = range_vector(selection)
         self.context.reserve(vector.samples)
         await self.context.pause()
@@ -202,7 +216,12 @@ class Evaluator:
         call = range_functions.RangeCall(
             node.function, node.arguments[0].span, ranged.span, ranged.range_ms, ends - ranged.range_ms, ends, steps.times, scalars
         )
-        frame = await range_functions.evaluate(self.context, call, vector)
+        extension = ranged.selector.extension if isinstance(ranged, MatrixSelector) else ""
+        if extension:
+            self.context.reserve(vector.labels.count * steps.count)
+            frame = extended.evaluate(call, vector, extension, self.context.settings.lookback_ms)
+        else:
+            frame = await range_functions.evaluate(self.context, call, vector)
         delayed = self.context.settings.delayed_name_removal
         if node.function == "absent_over_time":
             return absent(node.arguments[0], frame, delayed=delayed)

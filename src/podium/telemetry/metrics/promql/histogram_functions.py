@@ -126,7 +126,7 @@ def classic_histograms(context: Context, frame: Frame, span: Span, floats: Flags
 
 def _bound(text: str) -> float | None:
     """As Go reads a float; None: it is none."""
-    if not text or text != text.strip():
+    if not text or text != text.strip() or "_" in text:
         return None
     try:
         return float(text)

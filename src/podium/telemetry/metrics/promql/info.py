@@ -20,12 +20,16 @@ from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, c
 
 IDENTIFYING = ("instance", "job")
 TARGET_INFO = "target_info"
+ANY_INFO = ".+_info"
+"""What info metrics are called, where a selector only says what they are not called."""
 
 
 def add_labels(context: Context, steps: Steps, node: Expression, frame: Frame, selector: VectorSelector | None) -> Frame:
     """`node` is the first argument (whose @ and offset the info metrics are read with), `frame` what it gave. Raises EvaluationError."""
     matchers = selector.matchers if selector is not None else ()
     named = [m for m in matchers if m.name == METRIC_NAME]
+    if named and not any(m.type in (MatchType.EQUAL, MatchType.REGEXP) for m in named):
+        named.append(Matcher(MatchType.REGEXP, METRIC_NAME, ANY_INFO))
     wanted = [m for m in matchers if m.name != METRIC_NAME]
     ignoring = named if selector is not None else [Matcher(MatchType.EQUAL, METRIC_NAME, TARGET_INFO)]
     names = texts(frame.labels, METRIC_NAME)

@@ -26,6 +26,7 @@ from podium.telemetry.metrics.promql.syntax import (
     Subquery,
     Unary,
     VectorSelector,
+    children,
 )
 
 STEP_DEPENDENT = frozenset(
@@ -140,6 +141,29 @@ def _seconds(node: DurationExpression | NumberLiteral, times: tuple[int, int, in
             except (OverflowError, ValueError):
                 return math.nan
     raise EvaluationError(f"unexpected duration expression operator {node.operator!r}")
+
+
+def statistics_only(node: Expression) -> frozenset[int]:
+    """id() of the selectors of which only histograms' counts and sums are looked at: below histogram_count, histogram_sum or histogram_avg,
+    with no subquery and no function that needs buckets above them. Their samples' resets are detected when they are read."""
+    found: set[int] = set()
+
+    def visit(node: Expression, marked: bool) -> None:
+        if isinstance(node, VectorSelector) and marked:
+            found.add(id(node))
+        if isinstance(node, Subquery):
+            return  # nothing below a subquery
+        if isinstance(node, Call):
+            marked = node.function in _COUNTING or (marked and node.function not in _BUCKETS)
+        for child in children(node):
+            visit(child, marked)
+
+    visit(node, False)
+    return frozenset(found)
+
+
+_COUNTING = frozenset(("histogram_count", "histogram_sum", "histogram_avg"))
+_BUCKETS = frozenset(("histogram_quantile", "histogram_quantiles", "histogram_fraction"))
 
 
 def is_invariant(node: Expression) -> bool:

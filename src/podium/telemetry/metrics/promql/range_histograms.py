@@ -57,7 +57,7 @@ def evaluate(context: Context, call: "RangeCall", vector: RangeVector, values: V
         return found
     metrics = texts(vector.labels, "__name__")
     for run in vector.histograms:
-        floats = _floats_of(vector.parts, run.row)
+        floats = floats_of(vector.parts, run.row)
         row: list[Histogram | None] = [None] * len(call.ends)
         for step, window in enumerate(_windows(call, floats, run, metrics[run.row])):
             if not window.histograms:
@@ -82,7 +82,7 @@ def weight(histogram: Histogram) -> int:
     return (176 + 8 * buckets + 16 * bool(buckets)) // 16
 
 
-def _floats_of(parts: Sequence[Part], row: int) -> list[tuple[int, float]]:
+def floats_of(parts: Sequence[Part], row: int) -> list[tuple[int, float]]:
     for part in parts:
         at = int(np.searchsorted(part.rows, row))
         if at < len(part.rows) and int(part.rows[at]) == row:

@@ -41,20 +41,59 @@ def checked_counts(parameter: Values) -> npt.NDArray[np.int64] | None:
 def best(frame: Frame, grouped: Grouped, counts: npt.NDArray[np.int64], *, largest: bool) -> tuple[Flags, Bounds]:
     """(which floats are among the `counts` (T,) best of their group (S, T), the order of all rows at the first step: best first by group)."""
     keys = -frame.values if largest else frame.values
-    keys = np.where(np.isnan(keys), np.inf, keys)
     floats = frame.floats()
-    nan = np.isnan(frame.values)
-    chosen = np.zeros(frame.values.shape, np.bool_)
-    first: Bounds = np.empty(0, np.int64)
     runs = Runs.of(grouped)
-    ranks_of_run = np.arange(frame.rows) - np.repeat(runs.starts, runs.sizes)
-    for step in range(frame.steps):
+    if frame.steps == 1 or grouped.count > _GROUPS_MAX:
+        return _best_by_sorting(keys, floats, grouped, runs, counts)
+    chosen = np.zeros(frame.values.shape, np.bool_)
+    for start, size in zip(runs.starts.tolist(), runs.sizes.tolist(), strict=True):
+        rows = runs.rows(start, start + size)
+        for steps in range(0, frame.steps, _STEPS_AT_ONCE):
+            at = slice(steps, steps + _STEPS_AT_ONCE)
+            chosen[rows, at] = _smallest(keys[rows, at], floats[rows, at], counts[at])
+    return chosen, np.empty(0, np.int64)
+
+
+_GROUPS_MAX = 256
+"""More groups than these are ranked by one sort at each step."""
+_STEPS_AT_ONCE = 16
+
+
+def _best_by_sorting(keys: Values, floats: Flags, grouped: Grouped, runs: Runs, counts: npt.NDArray[np.int64]) -> tuple[Flags, Bounds]:
+    nan = np.isnan(keys)
+    keys = np.where(nan, np.inf, keys)
+    chosen = np.zeros(keys.shape, np.bool_)
+    first: Bounds = np.empty(0, np.int64)
+    ranks_of_run = np.arange(len(keys)) - np.repeat(runs.starts, runs.sizes)
+    for step in range(keys.shape[1]):
         order = np.lexsort((nan[:, step], keys[:, step], ~floats[:, step], grouped.groups))
         good = order[ranks_of_run < counts[step]]
         chosen[good, step] = floats[good, step]
         if step == 0:
             first = order
     return chosen, first
+
+
+def _smallest(keys: Values, floats: Flags, counts: npt.NDArray[np.int64]) -> Flags:
+    """The `counts` (T,) smallest of each column, of equal ones the first; NaN after all numbers. By a partition: nothing is sorted."""
+    rows = len(keys)
+    if int(counts.min()) >= rows:
+        return floats
+    nan = np.isnan(keys) & floats
+    bounded = np.where(floats & ~nan, keys, np.inf)
+    within = np.clip(counts, 1, rows) - 1
+    kinds = np.unique(within)
+    # The partition runs along rows: columns are made rows for it.
+    parted = np.partition(np.ascontiguousarray(bounded.T), kinds, axis=1)
+    limit = parted[np.arange(len(counts)), within]
+    below = (bounded < limit) & floats
+    equal = (bounded == limit) & floats & ~nan
+    missing = counts - below.sum(axis=0)
+    chosen = below | (equal & (np.cumsum(equal, axis=0) <= missing))
+    missing = counts - chosen.sum(axis=0)
+    if nan.any() and (missing > 0).any():
+        chosen |= nan & (np.cumsum(nan, axis=0) <= missing)
+    return chosen & (counts > 0)
 
 
 def earliest(frame: Frame, grouped: Grouped, counts: npt.NDArray[np.int64]) -> Flags:

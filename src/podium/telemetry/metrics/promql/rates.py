@@ -41,7 +41,7 @@ def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: 
         change *= (sampled + to_start + to_end) / sampled * scale
         return change, counts >= 2
     ahead = change * (to_start / sampled)
-    _limit_to_zero(ahead, begin)
+    _limit_to_zero(windows, ahead, begin)
     change *= (sampled + to_end) / sampled
     change += ahead
     if scale != 1.0:
@@ -49,9 +49,10 @@ def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: 
     return change, counts >= 2
 
 
-def _limit_to_zero(ahead: Values, begin: Values) -> None:
+def _limit_to_zero(windows: Windows, ahead: Values, begin: Values) -> None:
     """A counter was at least zero: it did not grow by more than `begin` before the first sample. In place."""
-    if begin.size and begin.min() >= 0:
+    smallest = windows.values[:, 0] if windows.monotonic else windows.values
+    if smallest.size and smallest.min() >= 0:
         np.minimum(ahead, begin, out=ahead)
     else:
         np.minimum(ahead, begin, out=ahead, where=begin >= 0)

@@ -8,11 +8,12 @@ Source: Prometheus 3's staleness and left-open selectors.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram import Histogram, ResetHint
+from podium.telemetry.metrics.histogram_arithmetic import is_reset
 from podium.telemetry.metrics.labels import LabelColumns
 from podium.telemetry.metrics.promql.frames import Flags, Frame, Indices, Steps, has
 from podium.telemetry.metrics.promql.windows import SMALL_ROWS, Bounds, HistogramRun, Part, find
@@ -31,6 +32,24 @@ class RangeVector:
     @property
     def samples(self) -> int:
         return sum(p.values.size for p in self.parts) + sum(len(h.times) for h in self.histograms)
+
+
+def with_resets(selection: Selection) -> Selection:
+    """With hints of histograms that were or were not reset since the one before them in the selection."""
+    return replace(selection, histograms=[_with_resets(h) for h in selection.histograms])
+
+
+def _with_resets(series: HistogramSeries) -> HistogramSeries:
+    before: Histogram | None = None
+    noted: list[Histogram | None] = []
+    for histogram in series.histograms:
+        if histogram is not None and before is not None and histogram.reset_hint is ResetHint.UNKNOWN:
+            hint = ResetHint.YES if is_reset(histogram, before) else ResetHint.NO
+            noted.append(replace(histogram, reset_hint=hint))
+        else:
+            noted.append(histogram)
+        before = histogram if histogram is not None else before
+    return replace(series, histograms=noted)
 
 
 def range_vector(selection: Selection) -> RangeVector:
@@ -54,10 +73,6 @@ def range_of_frame(frame: Frame, steps: Steps) -> RangeVector:
 
 
 def _without_hint(histogram: Histogram) -> Histogram:
-    from dataclasses import replace
-
-    from podium.telemetry.metrics.histogram import ResetHint
-
     return histogram if histogram.reset_hint is ResetHint.GAUGE else replace(histogram, reset_hint=ResetHint.UNKNOWN)
 
 

@@ -21,7 +21,7 @@ from podium.telemetry.metrics.promql.frames import Indices
 from podium.telemetry.metrics.samples import Columns, Flags, Times, Values, is_absent, is_stale
 
 Bounds = npt.NDArray[np.int64]
-CHUNK_SAMPLES = 1 << 18
+CHUNK_SAMPLES = 1 << 17
 """Samples (and results) that are worked on at a time: about what a core's cache holds; between chunks a query yields."""
 SMALL_ROWS = 8
 """Columns of fewer rows are not worth arrays of their own when there are many of them."""

@@ -24,7 +24,7 @@ import numpy as np
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import MetricsError
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.labels import Labels, labels_of
+from podium.telemetry.metrics.labels import Labels, Matcher, labels_of
 from podium.telemetry.metrics.remote.errors import SendFailed
 from podium.telemetry.metrics.remote.messages import Written, encode_version_1, encode_version_2
 from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values, is_absent
@@ -277,7 +277,7 @@ def samples_of(selection: Selection) -> list[tuple[Labels, int, float | Histogra
 
 
 class Tee:
-    """A store whose appends are offered to remote writers, too. What it does not know, the store does."""
+    """A store whose appends are offered to remote writers, too; reads are the store's."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -286,7 +286,8 @@ class Tee:
     def layout(self, series: Sequence[Labels]) -> "TeeLayout":
         return TeeLayout(self.storage.layout(series), tuple(series))
 
-    def append(self, layout: "TeeLayout", time_ms: int, values: Values) -> Rejected:
+    def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
+        assert isinstance(layout, TeeLayout)
         rejected = self.storage.append(layout.inner, time_ms, values)
         if self.writers:
             there = np.flatnonzero(~is_absent(values)).tolist()
@@ -310,6 +311,24 @@ class Tee:
 
     async def synced(self) -> None:
         await self.storage.synced()
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
+        return self.storage.select(matchers, start_ms, end_ms)
+
+    def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
+        return self.storage.series(matchers, start_ms, end_ms, limit)
+
+    def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        return self.storage.label_names(matchers, start_ms, end_ms)
+
+    def label_values(self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        return self.storage.label_values(name, matchers, start_ms, end_ms)
+
+    def exemplars(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[tuple[Labels, list[Exemplar]]]:
+        return self.storage.exemplars(matchers, start_ms, end_ms)
+
+    def metadata(self) -> dict[Labels, dict[str, Metadata]]:
+        return self.storage.metadata()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from datetime import datetime
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.scraping import Escaping, ScrapeConfig
 from podium.telemetry.metrics.errors import MetricsError
-from podium.telemetry.metrics.exposition.negotiation import accept_header, parse_page, protocol_of
+from podium.telemetry.metrics.exposition.custom_buckets import base_layout, with_custom_buckets
+from podium.telemetry.metrics.exposition.negotiation import accept_header, protocol_of, read_page
+from podium.telemetry.metrics.exposition.steps import between_others
 from podium.telemetry.metrics.outbound.interface import RESPONSE_BYTES_MAX, OutboundError, Requester, ResponseTooLarge
 from podium.telemetry.metrics.scrape.errors import LimitMet, ScrapeFailed
 from podium.telemetry.metrics.scrape.reports import Report, ReportWriter
@@ -143,8 +145,11 @@ class TargetLoop:
             return Written(0, 0, 0, Rejected(), 0), 0
         protocol = protocol_of(response.headers.get("content-type", ""), config.fallback_scrape_protocol)
         native, classic = bool(config.scrape_native_histograms), bool(config.always_scrape_classic_histograms)
-        page = parse_page(response.body, protocol, self._writer.layout, native=native, classic=classic)
-        return self._writer.write(page, time_ms), len(response.body)
+        known = self._writer.layout
+        page = await between_others(read_page(response.body, protocol, base_layout(known), native=native, classic=classic))
+        if config.convert_classic_histograms_to_nhcb:
+            page = with_custom_buckets(page, known, classic=classic)
+        return await between_others(self._writer.write_steps(page, time_ms)), len(response.body)
 
     def _note(self, error: str, started: datetime, duration_s: float, written: Written | None) -> None:
         status = self.status

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageLayout
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps, at_once
 from podium.telemetry.metrics.histogram import CUSTOM_BUCKETS_SCHEMA, Histogram
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.samples import ABSENT, STALE, Exemplar, Flags, Sample, Values
@@ -92,11 +93,15 @@ class SeriesWriter:
 
     def write(self, page: Page, time_ms: int) -> Written:
         """Raises ScrapeFailed; then nothing was written, and the caller ends or keeps the series."""
+        return at_once(self.write_steps(page, time_ms))
+
+    def write_steps(self, page: Page, time_ms: int) -> Steps[Written]:
+        """`write` in steps; what goes into the store goes there in the last one."""
         state = self._state
         changed = state is None or page.layout is not state.layout
         added, gone = 0, np.empty(0, np.int64)
         if changed:
-            state, added, gone = self._adapted(page.layout)
+            state, added, gone = yield from self._adapted(page.layout)
         assert state is not None
         duplicates = int(np.count_nonzero(state.series_of_row == DUPLICATE)) if changed or not self._whole else 0
         kept = page.layout.size - int(np.count_nonzero(state.series_of_row == DROPPED)) if changed or not self._whole else page.layout.size
@@ -130,11 +135,11 @@ class SeriesWriter:
 
     # -- layouts
 
-    def _adapted(self, layout: PageLayout) -> tuple[_State, int, Rows]:
+    def _adapted(self, layout: PageLayout) -> Steps[tuple[_State, int, Rows]]:
         """(what the rows of the layout mean, series that were not there before, series of now that are not on it)."""
         state = self._state
         if state is None:
-            fresh = self._registered(layout)
+            fresh = yield from self._registered(layout)
             return fresh, len(fresh.row_of_series), np.empty(0, np.int64)
         known: dict[Hashable, int] = dict(zip(reversed(state.layout.row_keys()), reversed(state.series_of_row.tolist()), strict=True))
         found = np.array([known.get(key, NEW) for key in layout.row_keys()], np.int64)
@@ -142,29 +147,29 @@ class SeriesWriter:
         before = len(live)
         gone = np.flatnonzero(live & ~_present(found, before))
         if len(gone) and (found == DUPLICATE).any():  # of what is gone, perhaps
-            return self._registered(layout), 0, gone
-        labels = self._labels_of_new(layout, found, state, gone)
+            return (yield from self._registered(layout)), 0, gone
+        labels = yield from self._labels_of_new(layout, found, state, gone)
         present = _present(found, before)
         gone = np.flatnonzero(live & ~present)
         new = [row for row, own in labels.items() if own is not None]
         dead = before - int(np.count_nonzero(present))
         if len(state.segments) + bool(new) > SEGMENTS_MAX or dead > max(DEAD_MIN, before * DEAD_SHARE_MAX):
-            return self._registered(layout), len(new), gone
+            return (yield from self._registered(layout)), len(new), gone
         segments = list(state.segments)
         if new:
             segments.append(self._layout_of([labels[row] or () for row in new]))
             found[new] = np.arange(before, before + len(new))
         return _with_rows(layout, found, before + len(new), segments), len(new), gone
 
-    def _labels_of_new(self, layout: PageLayout, found: Rows, state: _State, gone: Rows) -> dict[int, Labels | None]:
+    def _labels_of_new(self, layout: PageLayout, found: Rows, state: _State, gone: Rows) -> Steps[dict[int, Labels | None]]:
         """Of rows that are NEW in `found`: their labels, or None for those that turn out to be dropped or to be old series written in
         another way (`found` then says so)."""
         rows = np.flatnonzero(found == NEW).tolist()
-        labels = dict(zip(rows, map(self._labelling.of, layout.labels_at(rows)), strict=True))
+        labels = dict(zip(rows, (yield from self._labelled(layout, rows)), strict=True))
         returned: dict[Labels | None, int] = {}
         if rows and len(gone):
             lost = layout_rows(state, gone)
-            returned = dict(zip(map(self._labelling.of, state.layout.labels_at(lost)), gone.tolist(), strict=True))
+            returned = dict(zip((yield from self._labelled(state.layout, lost)), gone.tolist(), strict=True))
         seen: set[Labels] = set()
         for row in rows:
             own = labels[row]
@@ -179,12 +184,22 @@ class SeriesWriter:
                 seen.add(own)
         return labels
 
-    def _registered(self, layout: PageLayout) -> _State:
+    def _labelled(self, layout: PageLayout, rows: Sequence[int]) -> Steps[list[Labels | None]]:
+        """The labels that the series of those rows get; None where relabelling drops one."""
+        found: list[Labels | None] = []
+        interned: dict[tuple[str, str], tuple[str, str]] = {}
+        for start in range(0, len(rows), STEP_ROWS):
+            if start:
+                yield
+            found += map(self._labelling.of, layout.labels_at(rows[start : start + STEP_ROWS], interned))
+        return found
+
+    def _registered(self, layout: PageLayout) -> Steps[_State]:
         """All rows as one segment."""
         numbers = np.full(layout.size, DROPPED, np.int64)
         seen: set[Labels] = set()
         kept: list[Labels] = []
-        for row, own in enumerate(map(self._labelling.of, layout.labels_at(range(layout.size)))):
+        for row, own in enumerate((yield from self._labelled(layout, range(layout.size)))):
             if own is None:
                 continue
             if own in seen:

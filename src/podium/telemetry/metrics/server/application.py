@@ -9,6 +9,7 @@ import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
+from podium.instrument.exposition import respond
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.server import queries, series, state
@@ -55,7 +56,7 @@ class Application:
         self._writers = writers or {}
         self._cors = re.compile(f"(?:{sources.cors_origin})")
 
-    async def __call__(self, request: HttpRequest) -> Response:
+    async def __call__(self, request: HttpRequest, connection: object = None) -> Response:
         if request.method == "OPTIONS":
             return self._with_cors(request, Response(204, b"", ()))
         try:
@@ -77,7 +78,7 @@ class Application:
         if control is None:
             return text("404 page not found\n", 404)
         if path == "/metrics" and method == "GET":
-            return Response(200, control.self_metrics(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
+            return respond(control.self_metrics(), request.headers)
         if path == "/-/healthy" and method == "GET":
             return text("Prometheus Server is Healthy.\n")
         if path == "/-/ready" and method == "GET":

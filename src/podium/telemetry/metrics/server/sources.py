@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from podium.instrument.exposition import Family
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.parser import STABLE
@@ -92,8 +93,8 @@ class Control(Protocol):
         """As `data` of /api/v1/status/runtimeinfo."""
         ...
 
-    def self_metrics(self) -> bytes:
-        """The text for /metrics."""
+    def self_metrics(self) -> list[Family]:
+        """For /metrics."""
         ...
 
 

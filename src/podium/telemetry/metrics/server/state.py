@@ -146,8 +146,12 @@ async def delete_series(sources: Sources, parameters: Parameters) -> Response:
     if not parameters.texts("match[]"):
         raise ApiError("bad_data", "no match[] parameter provided")
     start_ms, end_ms = parameters.time_ms("start", TIME_MS_MIN), parameters.time_ms("end", TIME_MS_MAX)
-    for matchers in parameters.selectors():
-        store.delete_series(matchers, start_ms, end_ms)
+    try:
+        for matchers in parameters.selectors():
+            store.delete_series(matchers, start_ms, end_ms)
+        await sources.storage.synced()
+    except MetricsError as error:
+        raise ApiError("internal", str(error)) from error
     return Response(204, b"", ())
 
 
