@@ -1,6 +1,7 @@
 """What a validating webhook says of rules and of AlertmanagerConfigs: pure, from the body of a request to the body of its answer.
 
-Paths and first words of messages are upstream's; what is wrong follows them, since clients show the message and not its causes.
+Paths and first words of messages are upstream's; what is wrong follows them, for clients that show no causes. Unlike upstream's, the details
+name the kind and the object: kubectl shows them.
 
 Source: the Prometheus operator's pkg/admission; admission.k8s.io/v1.
 """
@@ -39,9 +40,9 @@ def _config_problems(given: Object) -> list[str]:
     return []
 
 
-_CHECKS: Mapping[str, tuple[str, str, Callable[[Object], list[str]]]] = {
-    RULES_PATH: ("prometheusrules", "Rules are not valid", _rule_problems),
-    CONFIGS_PATH: ("alertmanagerconfigs", "AlertmanagerConfig is invalid", _config_problems),
+_CHECKS: Mapping[str, tuple[str, str, str, Callable[[Object], list[str]]]] = {
+    RULES_PATH: ("prometheusrules", "PrometheusRule", "Rules are not valid", _rule_problems),
+    CONFIGS_PATH: ("alertmanagerconfigs", "AlertmanagerConfig", "AlertmanagerConfig is invalid", _config_problems),
 }
 
 
@@ -64,19 +65,21 @@ def answer(path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
 
 
 def _response(path: str, asked: Mapping[str, str], given: Object) -> Object:
-    plural, message, problems_of = _CHECKS[path]
+    plural, kind, message, problems_of = _CHECKS[path]
+    about = {"group": GROUP, "kind": kind, "name": given.get("metadata", {}).get("name", "")}
     if (asked["group"], asked["resource"]) != (GROUP, plural):
-        return _failure("Unexpected resource kind", plural, [f"expected resource to be {plural}, but received {asked['resource']}"])
+        return _failure("Unexpected resource kind", about, [f"expected resource to be {plural}, but received {asked['resource']}"])
     problems = problems_of(given)
-    return _failure(message, plural, problems) if problems else {"allowed": True}
+    return _failure(message, about, problems) if problems else {"allowed": True}
 
 
-def _failure(message: str, plural: str, problems: Sequence[str]) -> Object:
+def _failure(message: str, about: Mapping[str, str], problems: Sequence[str]) -> Object:
     shown = [*problems[:PROBLEMS_MAX], *([f"and {len(problems) - PROBLEMS_MAX} more"] if len(problems) > PROBLEMS_MAX else [])]
+    causes = [{"reason": "FieldValueInvalid", "field": "spec", "message": problem} for problem in shown]
     return {
         "allowed": False,
         "status": {
             "status": "Failure", "reason": "Invalid", "code": 422, "message": f"{message}: {'; '.join(shown)}",
-            "details": {"name": plural, "causes": [{"message": problem} for problem in shown]},
+            "details": {**about, "causes": causes},
         },
     }  # fmt: skip
