@@ -2,15 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py)
+BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py) $(wildcard src/podium/node/runtime/*.proto src/podium/telemetry/metrics/*/*.proto)
 
-.PHONY: help venv system demo test test-go check chaos fuzz bench conformance format lock
+.PHONY: help venv system demo test test-go check chaos fuzz fuzz-openapi bench conformance format lock
 help:
 	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
 	@echo "make test           all tests (ARGS='-k name' for some)"
 	@echo "make check          format, lint, types, architecture, lengths"
 	@echo "make chaos          kill -9 of 20 processes of a cluster under load (KILLS=n, SEED=n to repeat), with processes, with containers"
 	@echo "make fuzz           100,000 random requests against the API (SEED=s to repeat, REQUESTS=n)"
+	@echo "make fuzz-openapi   requests that schemathesis makes from our OpenAPI documents (ARGS='apis/apps/v1 --examples 20')"
 	@echo "make conformance    docs/conformance.md: which certified behaviours our tests show"
 	@echo "make bench          what operations cost, as JSON"
 
@@ -59,6 +60,9 @@ chaos: system
 
 fuzz: $(VENV)/.ready
 	@$(BIN)/python -m tests.api.fuzzing $(if $(SEED),--seed $(SEED)) --requests $${REQUESTS:-100000}
+
+fuzz-openapi: $(VENV)/.ready
+	@$(BIN)/python tools/try_openapi.py $(ARGS)
 
 bench: $(VENV)/.ready
 	@for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done

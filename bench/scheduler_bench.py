@@ -11,7 +11,7 @@ import time
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Decider, Refusal
 from podium.scheduler.demand import Demands
-from podium.scheduler.preemption import Preemptor, Victims, plan_preemption
+from podium.scheduler.preemption import Looks, Preemptor, Victims, plan_preemption
 
 Value = dict
 
@@ -86,14 +86,14 @@ def measure_preemption(nodes: int, pods: int) -> Value:
         for which in range(10):
             demand = demands.of(_sized(f"low-{number}-{which}", "3"))
             cluster.pods.place(f"bench/low-{number}-{which}", f"node-{number:05}", demand, priority=which % 3)
-    decider = Decider(cluster, random.Random(1))
+    decider, looks = Decider(cluster, random.Random(1)), Looks()
     demand = demands.of(_sized("high", "5"))
     started = time.process_time()
     for number in range(pods):
         key = f"bench/high-{number}"
         refusal = decider.decide(demand, 10, key)
         assert isinstance(refusal, Refusal), refusal
-        plan = plan_preemption(cluster, Preemptor(key, demand, 10), refusal, [], lambda _: "", draw)
+        plan = plan_preemption(cluster, Preemptor(key, demand, 10), refusal, [], lambda _: "", draw, looks)
         assert isinstance(plan, Victims), plan
         for victim in plan.keys:
             cluster.pods.remove(victim)

@@ -94,9 +94,11 @@ ALLOWED = (
     Allowed(
         "telemetry/exporters/node/filesystems.py", ("asyncio.to_thread",), "asks mounts that may never answer; a rehearsal mounts nothing"
     ),
+    Allowed("telemetry/exporters/blackbox/", ("socket", "asyncio.open_connection"), "probes what others serve; a rehearsal has no outside"),
     Allowed("store/writer.py", ("threading",), "the thread that waits for the disk; rehearsals use the memory store"),
     Allowed("store/lock.py", ("subprocess",), "names the process that holds the data directory, where there is no /proc"),
     Allowed("api/authority.py", ("secrets", "datetime.now", "os.urandom"), "keys and certificates: real entropy and real dates, always"),
+    Allowed("telemetry/discovery/ec2.py", ("asyncio.to_thread",), "boto3 blocks; a rehearsal gives another source of instances"),
     Allowed("cli/", (*MODULES, *CALLS), "for terminals: starts, watches and ends real processes"),
     Allowed("node_process.py", ("asyncio.to_thread",), "wires the live role: waits for containerd"),
     Allowed("control_plane.py", ("socket",), "wires the live role, which is handed its listening sockets"),

@@ -12,12 +12,14 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from podium import __version__
 from podium.api import admission, authentication_config
+from podium.api.account_tokens import ISSUER
 from podium.api.aggregated import Aggregation
 from podium.api.authentication import Authenticator, Sources
 from podium.api.authority import Authority
@@ -32,6 +34,7 @@ from podium.api.flow_control import FlowControl
 from podium.api.front_proxy import FrontProxy
 from podium.api.measurements import Measurements
 from podium.api.node_proxy import NodeProxy
+from podium.api.pod_security_config import NO_SETTINGS, PodSecurity
 from podium.api.request import User
 from podium.api.server import ApiServer
 from podium.api.strategies import strategies
@@ -40,8 +43,11 @@ from podium.api.watching import Hubs
 from podium.cli.cluster import Cluster
 from podium.cli.refusal import Refusal
 from podium.client.in_process import InProcessClient
+from podium.instrument import component as component_of_tasks
+from podium.instrument.metrics import Registry
+from podium.instrument.process_metrics import register_process
 from podium.objects import values
-from podium.objects.resources import Catalog, builtin, resource
+from podium.objects.resources import Catalog, Resource, builtin, resource
 from podium.store.errors import RevisionMismatch, StoreError
 from podium.store.interface import Store
 from podium.world.http_server import HttpServer
@@ -100,12 +106,18 @@ async def build(
     identities: Sources | None = None,
     client_ca: str = "",
     front_proxy: FrontProxy | None = None,
+    issuer: str = ISSUER,
+    resources: Iterable[Resource] | None = None,
+    pod_security: PodSecurity = NO_SETTINGS,
 ) -> ControlPlane:
-    """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored."""
-    core = Core(store, world, Catalog(builtin()), strategies(service_cidr), disabled_plugins)
+    """An API server that is ready: system namespaces, the `kubernetes` Service (with `api_endpoint` behind it), pools restored. `resources`
+    are the built-in ones that it serves, all unless given."""
+    core = Core(
+        store, world, Catalog(builtin() if resources is None else resources), strategies(service_cidr), disabled_plugins, pod_security
+    )
     hubs = Hubs(core)
     server = ApiServer(
-        core, hubs, Authenticator(core, signing_key, identities), NodeProxy(core, nodes_tls), Measurements(core, hubs),
+        core, hubs, Authenticator(core, signing_key, identities, issuer), NodeProxy(core, nodes_tls), Measurements(core, hubs),
         Aggregation(core, front_proxy),
     )  # fmt: skip
     services = cast(ServiceStrategy, core.strategies["", "services"])
@@ -154,6 +166,7 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
     from podium.controllers.volume_protection import ClaimProtection, VolumeProtection
 
     world, owner, catalog = plane.world, plane.controllers, plane.server.core.catalog
+    registry = _component(plane, "kube-controller-manager")
     mirrors = Mirrors(plane.client(CONTROLLER_MANAGER), world, owner)
 
     def start(identity: str, make: Callable[..., Any], component: str = "", user: User | None = None, **more: Any) -> None:
@@ -161,7 +174,8 @@ def start_controllers(plane: ControlPlane, *, ca_pem: str, scheduler: bool = Tru
         client = plane.client(user or controller(identity), "kube-controller-manager")
         events = EventRecorder(client, world, component or identity)
         owner.start(f"events/{identity}", events.run())
-        owner.start(identity, make(client, mirrors, events, world, **more).run())
+        with component_of_tasks.counting_in(registry):
+            owner.start(identity, make(client, mirrors, events, world, **more).run())
 
     start("service-account-controller", ServiceAccountController, "serviceaccount-controller")
     start("root-ca-cert-publisher", RootCaController, ca_pem=ca_pem)
@@ -205,7 +219,16 @@ def _start_scheduler(plane: ControlPlane) -> None:
     client, world, owner = plane.client(SCHEDULER), plane.world, plane.controllers
     events = EventRecorder(client, world, "default-scheduler")
     owner.start("events/default-scheduler", events.run())
-    owner.start("scheduler", Scheduler(client, Mirrors(client, world, owner), events, world).run())
+    with component_of_tasks.counting_in(_component(plane, "kube-scheduler")):
+        owner.start("scheduler", Scheduler(client, Mirrors(client, world, owner), events, world).run())
+
+
+def _component(plane: ControlPlane, name: str) -> Registry:
+    """The registry of a component of this process, served at /metrics/NAME."""
+    world = plane.world
+    registry = plane.server.measurements.components[name] = Registry(lambda: world.clock.now().timestamp())
+    registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
+    return registry
 
 
 def run(cluster: Cluster) -> None:
@@ -254,7 +277,7 @@ async def _run(cluster: Cluster) -> None:
         store, world, service_cidr=cluster.service_cidr, signing_key=authority.service_account_key,
         api_endpoint=(cluster.api_endpoint_ip, cluster.api_port), nodes_tls=_nodes_tls(authority),
         front_proxy=FrontProxy.load_or_create(authority),
-        identities=identities, client_ca=authority.ca_pem.decode(),
+        identities=identities, client_ca=authority.ca_pem.decode(), pod_security=_pod_security(cluster),
     )  # fmt: skip
     server = plane.server
     _start_audit(plane, cluster)
@@ -265,12 +288,26 @@ async def _run(cluster: Cluster) -> None:
     plane.tasks.start("compaction", compact_regularly(store))
     start_controllers(plane, ca_pem=authority.ca_pem.decode(), sign=authority.sign_request)
     plane.tasks.start("controllers", plane.controllers.failed())
+    measurements = plane.server.measurements
+    for registry in (measurements.registry, *measurements.components.values()):
+        register_process(registry)
     try:
         await plane.tasks.until(stopping)
     finally:
         await plane.controllers.stop()
         await http.close()
         await plane.stop()
+
+
+def _pod_security(cluster: Cluster) -> PodSecurity:
+    if not cluster.admission_config_file:
+        return NO_SETTINGS
+    from podium.api import admission_config
+
+    try:
+        return admission_config.read(Path(cluster.admission_config_file))
+    except (OSError, ValueError) as error:
+        raise Refusal(f"admission settings {cluster.admission_config_file}: {error}") from error
 
 
 def _start_audit(plane: ControlPlane, cluster: Cluster) -> None:

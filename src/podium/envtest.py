@@ -15,10 +15,15 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from podium.envtest_flags import Flags, WrongFlag, check_features, check_modes, disabled_plugins, parse_flags, served
+
+if TYPE_CHECKING:
+    from podium.api.authentication import Sources
+    from podium.api.pod_security_config import PodSecurity
 
 ACTED_ON = {
     "bind-address": "address to listen on",
@@ -29,44 +34,29 @@ ACTED_ON = {
     "client-ca-file": "authority of client certificates",
     "service-cluster-ip-range": "network of Services",
     "service-account-signing-key-file": "key that signs service account tokens",
+    "service-account-key-file": "key that verifies service account tokens: that of the key which signs them",
+    "service-account-issuer": "issuer of service account tokens",
+    "token-auth-file": 'file of static tokens: token,user,uid,"group1,group2"',
+    "advertise-address": "address of the Service kubernetes",
+    "allow-privileged": "true: PodSecurity decides",
+    "authorization-mode": "RBAC or Node,RBAC",
     "disable-admission-plugins": "comma-separated plugins to leave out",
+    "enable-admission-plugins": "comma-separated plugins, which must be among those there are: all of them are on",
+    "admission-control-config-file": "settings of PodSecurity: defaults and exemptions",
+    "runtime-config": "versions and resources to leave out (GROUP/VERSION=false), or that must be there (=true)",
+    "feature-gates": "features, which must be asked for as they are: Podium has no switches for them",
 }
-WITHOUT_EFFECT = {
-    "advertise-address", "allow-privileged", "authorization-mode", "enable-admission-plugins", "etcd-servers", "etcd-prefix", "event-ttl",
-    "feature-gates",
-    "logging-format", "runtime-config", "service-account-issuer", "service-account-key-file", "storage-backend", "v", "vmodule", "watch-cache",
-}  # fmt: skip
+WITHOUT_EFFECT = {"etcd-servers", "etcd-prefix", "event-ttl", "logging-format", "storage-backend", "v", "vmodule", "watch-cache"}
+ALWAYS_THERE = frozenset(
+    {
+        "MutatingAdmissionPolicy", "MutatingAdmissionWebhook", "ResourceQuota", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook",
+    }
+)  # fmt: skip
+"""Plugins that are no rows of the admission's table."""
+
 _USAGE_EXIT = 1
 
 Serve = Callable[["Flags"], Coroutine[Any, Any, None]]
-
-
-class _WrongFlag(Exception):
-    pass
-
-
-@dataclass
-class Flags:
-    values: dict[str, str] = field(default_factory=dict)
-
-    def get(self, name: str, default: str = "") -> str:
-        return self.values.get(name, default)
-
-
-def parse_flags(arguments: Sequence[str], known: Sequence[str]) -> Flags:
-    """`--name=value`, `--name value` and a bare `--name` (true). Raises _WrongFlag for an unknown one."""
-    flags, rest = Flags(), list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            raise _WrongFlag(f"unknown command {word!r}")
-        name, equals, value = word.lstrip("-").partition("=")
-        if name not in known:
-            raise _WrongFlag(f"unknown flag: --{name}")
-        if not equals:
-            value = rest.pop(0) if rest and not rest[0].startswith("-") else "true"
-        flags.values[name] = value
-    return flags
 
 
 def apiserver(arguments: Sequence[str]) -> int:
@@ -100,15 +90,15 @@ def etcd(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str], known: Sequence[str], serve: Serve) -> int:
     try:
         flags = parse_flags(arguments, known)
-        _check_modes(flags)
-    except _WrongFlag as error:
+        check_modes(flags)
+    except WrongFlag as error:
         print(f"Error: {error}", file=sys.stderr)
         return _USAGE_EXIT
     import uvloop
 
     try:
         uvloop.run(serve(flags))
-    except OSError as error:
+    except (OSError, WrongFlag) as error:
         print(f"Error: {error}", file=sys.stderr)
         return _USAGE_EXIT
     return 0
@@ -140,24 +130,25 @@ async def _serve_etcd(flags: Flags) -> None:
     await server.close()
 
 
-def _check_modes(flags: Flags) -> None:
-    """Raises _WrongFlag for an authorization without RBAC: this server always asks it."""
-    modes = flags.get("authorization-mode", "RBAC").split(",")
-    if "RBAC" not in modes or "AlwaysAllow" in modes:
-        raise _WrongFlag(f"--authorization-mode={','.join(modes)} is not supported: Podium authorizes by Node and RBAC")
-
-
 async def _serve_api(flags: Flags) -> None:
+    from podium.api.account_tokens import ISSUER
+    from podium.api.admission import ORDER
     from podium.control_plane import build
+    from podium.objects.resources import builtin
     from podium.store.memory import MemoryStore
     from podium.world.http_server import HttpServer
     from podium.world.real import RealWorld
 
     host, port = flags.get("bind-address", "127.0.0.1"), int(flags.get("secure-port", "6443"))
+    known = {plugin.name for plugin in ORDER} | ALWAYS_THERE
+    check_features(flags)
+    signing_key = _signing_key(flags)
+    _check_key(flags, signing_key)
     plane = await build(
         MemoryStore(), RealWorld(), service_cidr=flags.get("service-cluster-ip-range", "10.0.0.0/24").partition(",")[0],
-        signing_key=_signing_key(flags), api_endpoint=(host, port),
-        disabled_plugins=frozenset(p for p in flags.get("disable-admission-plugins").split(",") if p),
+        signing_key=signing_key, issuer=flags.get("service-account-issuer", ISSUER), resources=served(flags, builtin()),
+        api_endpoint=(flags.get("advertise-address", host), port), disabled_plugins=disabled_plugins(flags, known), identities=_tokens(flags),
+        pod_security=_pod_security(flags),
     )  # fmt: skip
     server = plane.server
     http = HttpServer(server.handle, _tls(flags), on_crash=server.crashed, on_too_large=server.too_large)
@@ -165,6 +156,57 @@ async def _serve_api(flags: Flags) -> None:
     await _stopped()
     await http.close()
     await plane.stop()
+
+
+def _tokens(flags: Flags) -> "Sources | None":
+    """Raises WrongFlag for a file that cannot be read."""
+    if not (path := flags.get("token-auth-file")):
+        return None
+    from podium.api.authentication import Sources
+    from podium.api.static_tokens import StaticTokens
+
+    try:
+        return Sources(StaticTokens(Path(path)))
+    except (OSError, ValueError) as error:
+        raise WrongFlag(f"--token-auth-file: {error}") from error
+
+
+def _pod_security(flags: Flags) -> "PodSecurity":
+    """Raises WrongFlag for a file that cannot be read."""
+    from podium.api import admission_config
+    from podium.api.pod_security_config import PodSecurity
+
+    if not (path := flags.get("admission-control-config-file")):
+        return PodSecurity()
+    try:
+        return admission_config.read(Path(path))
+    except (OSError, ValueError) as error:
+        raise WrongFlag(f"--admission-control-config-file: {error}") from error
+
+
+def _check_key(flags: Flags, signing_key: bytes) -> None:
+    """Tokens are verified with the key that signs them: raises WrongFlag when another one is asked for."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+    if "service-account-signing-key-file" not in flags.values:
+        return
+    signer = load_pem_private_key(signing_key, None).public_key()
+    for path in flags.list("service-account-key-file"):
+        try:
+            data = Path(path).read_bytes()
+            if b"PRIVATE KEY" in data:
+                key: object = load_pem_private_key(data, None).public_key()
+            elif b"CERTIFICATE" in data:
+                key = x509.load_pem_x509_certificate(data).public_key()
+            else:
+                key = load_pem_public_key(data)
+        except (OSError, ValueError) as error:
+            raise WrongFlag(f"--service-account-key-file: {path}: {error}") from error
+        if key != signer:
+            raise WrongFlag(
+                f"--service-account-key-file: {path} is not the key of --service-account-signing-key-file, which alone verifies"
+            )
 
 
 def _tls(flags: Flags) -> ssl.SSLContext:

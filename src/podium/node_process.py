@@ -11,9 +11,11 @@ from podium.api.authority import Authority
 from podium.cli import addresses, identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
+from podium.instrument.process_metrics import register_process
 from podium.network import services
 from podium.network.fabric import Fabric, FabricFailure, uplink_mtu
 from podium.network.hosts_file import HostsFiles
+from podium.network.measurements import DnsMeasurements, ProxyMeasurements
 from podium.network.role import NetworkConfig, run_network
 from podium.node.role import FleetConfig, NodeConfig, run_fleet, run_node, stop_everything
 from podium.node.runtime.interface import Runtime, RuntimeFailure
@@ -45,11 +47,17 @@ def run(cluster: Cluster, name: str) -> None:
         client = _client(cluster, authority, f"node-{name}", f"system:node:{name}", ["system:nodes"])
         network = _network_config(cluster, name, hosts)
         network_client = _client(cluster, authority, f"network-{name}", "system:kube-proxy")
-        supervisor.start("network", run_network(network, network_client, world, supervisor))
+        proxy, dns = ProxyMeasurements(world), DnsMeasurements(world)
+        supervisor.start("network", run_network(network, network_client, world, supervisor, proxy, dns))
         runtime = _runtime(cluster, world, fabric, hosts)
         if cluster.runtime == "cri":
             await _load_pause_image(cluster)
-        await run_node(_node_config(cluster, name, authority), client, world, runtime, supervisor)
+        components = {"kube-proxy": proxy.registry}
+        if cluster.network == "kernel":
+            components["coredns"] = dns.registry
+        agent = await run_node(_node_config(cluster, name, authority), client, world, runtime, supervisor, components)
+        for registry in (agent.metrics.registry, *components.values()):
+            register_process(registry)
 
     _run(cluster, start)
 
@@ -66,7 +74,8 @@ def run_simulated(cluster: Cluster) -> None:
             tls=_server_tls(authority, "fleet", FLEET, [cluster.api_host]),
             pod_cidr=cluster.simulated_cidr,
         )
-        await run_fleet(config, client, world, supervisor)
+        fleet = await run_fleet(config, client, world, supervisor)
+        register_process(fleet.metrics.registry)
 
     _run(cluster, start)
 
@@ -114,13 +123,14 @@ def _client(cluster: Cluster, authority: Authority, file: str, common_name: str,
 
 
 def _server_tls(authority: Authority, name: str, common_name: str, hosts: list[str]) -> ssl.SSLContext:
-    """For what the API server calls: only clients with a certificate of the cluster's authority get through the handshake."""
+    """For node agents: a client shows a certificate of the cluster's authority, or none and then perhaps a token; one of another
+    authority does not get through the handshake."""
     certificate, key = authority.issue_files(f"serving-{name}", common_name, hosts=hosts)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(cafile=str(authority.ca_path))
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from podium.api.request import Request
 from podium.client.in_process import InProcessClient
-from podium.control_plane import ControlPlane
+from podium.control_plane import ADMINISTRATOR, ControlPlane
 from podium.objects.resources import Resource, resource
 from podium.objects.status import BadRequest, Conflict, Invalid, MethodNotAllowed, NotFound, ServerError, StatusError, UnsupportedMediaType
 from podium.objects.values import copy
@@ -294,6 +295,13 @@ async def test_replicas_are_where_the_definition_says(plane: ControlPlane, clien
     found = await client.patch(crontabs, "a", {"spec": {"replicas": 5}}, "default", subresource="scale")
     assert found["spec"] == {"replicas": 5}
     assert (await client.get(crontabs, "a", "default"))["spec"]["replicas"] == 5
+    applied = {"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 6}}
+    options = {"fieldManager": "m", "force": "true"}
+    request = Request("patch", crontabs, ADMINISTRATOR, "default", "a", "scale", applied, options, patch_type="apply")
+    assert (await plane.server.execute(request)).to_value()["spec"] == {"replicas": 6}  # type: ignore[union-attr]
+    stored = await client.get(crontabs, "a", "default")
+    (entry,) = [e for e in stored["metadata"]["managedFields"] if e["manager"] == "m"]
+    assert entry["fieldsV1"] == {"f:spec": {"f:replicas": {}}} and stored["spec"]["replicas"] == 6
     with pytest.raises(Invalid):
         await client.patch(crontabs, "a", {"spec": {"replicas": -1}}, "default")
 

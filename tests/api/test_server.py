@@ -267,6 +267,35 @@ async def test_scale_is_a_view_of_the_workload(live: Live) -> None:
     assert deployment_now["spec"]["replicas"] == 5 and deployment_now["metadata"]["generation"] == 2
 
 
+async def test_an_applied_scale_is_owned_by_its_manager(live: Live) -> None:
+    from tests.api.objects import deployment
+
+    at, media = "/apis/apps/v1/namespaces/default/deployments/d", "application/apply-patch+yaml"
+    await live.ask("POST", "/apis/apps/v1/namespaces/default/deployments?fieldManager=maker", deployment("d", 2))
+
+    def scale(replicas: object) -> dict[str, object]:
+        return {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": replicas}}
+
+    conflicted = await live.ask("PATCH", f"{at}/scale?fieldManager=hpa", scale(7), content_type=media)
+    message = orjson.loads(conflicted.body)["message"]
+    assert conflicted.status == 409 and message.startswith('Apply failed with 1 conflict: conflict with "maker" using apps/v1')
+    assert message.endswith(": .spec.replicas")
+    forced = await live.ask("PATCH", f"{at}/scale?fieldManager=hpa&force=true", scale(7), content_type=media)
+    assert (forced.status, orjson.loads(forced.body)["kind"], orjson.loads(forced.body)["spec"]) == (200, "Scale", {"replicas": 7})
+    value = orjson.loads((await live.ask("GET", at)).body)
+    (entry,) = [e for e in value["metadata"]["managedFields"] if e["manager"] == "hpa"]
+    assert (entry["operation"], entry["subresource"], entry["fieldsV1"]) == ("Apply", "scale", {"f:spec": {"f:replicas": {}}})
+    assert value["spec"]["replicas"] == 7 and value["spec"]["template"]["spec"]["containers"]
+    tried = await live.ask("PATCH", f"{at}/scale?fieldManager=hpa&dryRun=All", scale(9), content_type=media)
+    assert orjson.loads(tried.body)["spec"] == {"replicas": 9}
+    for wrong, status in ((scale(-1), 422), (scale("x"), 422), (scale(None), 422), ({**scale(1), "kind": "Pod"}, 400)):
+        assert (await live.ask("PATCH", f"{at}/scale?fieldManager=hpa", wrong, content_type=media)).status == status
+    absent = f"{at}x/scale?fieldManager=hpa"
+    assert (await live.ask("PATCH", absent, {**scale(1), "metadata": {"name": "dx"}}, content_type=media)).status == 404
+    assert (await live.ask("PATCH", f"{at}/scale", scale(1), content_type=media)).status == 422  # no manager
+    assert orjson.loads((await live.ask("GET", at)).body)["spec"]["replicas"] == 7
+
+
 async def test_binding_happens_once(live: Live) -> None:
     await live.admin.create(resource("pods"), pod("p"))
     binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}

@@ -149,6 +149,62 @@ OBJECTS: dict[str, Object] = {
 }  # fmt: skip
 """By `plural` or `plural.group`, as in kubectl."""
 
+_MICRO = "2026-01-02T00:00:00.000000Z"
+CHANGES: dict[str, Object] = {
+    "configmaps": {"data": {"k": "w"}},
+    "endpoints": {"subsets": [{"addresses": [{"ip": "10.0.0.25"}], "ports": [{"name": "other", "port": 8080, "protocol": "TCP"}]}]},
+    "events": {"message": "tried again", "count": 2, "series": {"count": 100, "lastObservedTime": _MICRO}},
+    "events.events.k8s.io": {"note": "tried again", "series": {"count": 100, "lastObservedTime": _MICRO}},
+    "limitranges": {"spec": {"limits": [{"type": "Container", "default": {"cpu": "600m"}, "defaultRequest": {"cpu": "50m"}}]}},
+    "nodes": {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}},
+    "persistentvolumes": {"spec": {"persistentVolumeReclaimPolicy": "Delete"}},
+    "podtemplates": {"template": {"metadata": {"labels": {"app": "other"}}}},
+    "replicationcontrollers": {"spec": {"minReadySeconds": 3}},
+    "resourcequotas": {"spec": {"hard": {"configmaps": "10", "cpu": "750m", "memory": "1Gi"}}},
+    "secrets": {"data": {"k": "dmFsdWUx"}},
+    "services": {"spec": {"ports": [{"port": 81, "protocol": "TCP", "targetPort": 81}]}},
+    "serviceaccounts": {"automountServiceAccountToken": False},
+    "validatingadmissionpolicies.admissionregistration.k8s.io": {"spec": {"validations": [{"expression": "object.spec.replicas <= 9"}]}},
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": {"spec": {"reinvocationPolicy": "IfNeeded"}},
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": {"spec": {"validationActions": ["Warn"]}},
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": {"spec": {"policyName": "other"}},
+    "controllerrevisions.apps": {"revision": 2},
+    "daemonsets.apps": {"spec": {"minReadySeconds": 3}},
+    "deployments.apps": {"spec": {"replicas": 2}},
+    "replicasets.apps": {"spec": {"replicas": 2}},
+    "statefulsets.apps": {"spec": {"replicas": 2}},
+    "horizontalpodautoscalers.autoscaling": {"spec": {"maxReplicas": 5}},
+    "cronjobs.batch": {"spec": {"schedule": "*/5 * * * *"}},
+    "jobs.batch": {"spec": {"parallelism": 2}},
+    "leases.coordination.k8s.io": {"spec": {"holderIdentity": "other", "leaseDurationSeconds": 60, "renewTime": _MICRO, "leaseTransitions": 1}},
+    "endpointslices.discovery.k8s.io": {"endpoints": [{"addresses": ["10.1.2.4"], "conditions": {"ready": False}}]},
+    "flowschemas.flowcontrol.apiserver.k8s.io": {"spec": {"matchingPrecedence": 9999}},
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": {"spec": {"limited": {"nominalConcurrencyShares": 4}}},
+    "ingresses.networking.k8s.io": {"spec": {"defaultBackend": {"service": {"name": "other", "port": {"number": 81}}}}},
+    "networkpolicies.networking.k8s.io": {"spec": {"policyTypes": ["Ingress", "Egress"]}},
+    "poddisruptionbudgets.policy": {"spec": {"minAvailable": 2}},
+    "clusterroles.rbac.authorization.k8s.io": {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]},
+    "roles.rbac.authorization.k8s.io": {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]},
+    "clusterrolebindings.rbac.authorization.k8s.io": {"subjects": [{"kind": "User", "name": "joe"}]},
+    "rolebindings.rbac.authorization.k8s.io": {"subjects": [{"kind": "User", "name": "joe"}]},
+    "deviceclasses.resource.k8s.io": {"spec": {"selectors": [{"cel": {"expression": 'device.driver == "other.example.com"'}}]}},
+    "resourceslices.resource.k8s.io": {"spec": {"devices": [{"name": "gpu-1"}], "pool": {"generation": 2}}},
+    "priorityclasses.scheduling.k8s.io": {"description": "other"},
+    "csidrivers.storage.k8s.io": {"spec": {"podInfoOnMount": True}},
+    "csistoragecapacities.storage.k8s.io": {"capacity": "10Gi"},
+    "storageclasses.storage.k8s.io": {"allowVolumeExpansion": True},
+}  # fmt: skip
+"""What may be changed of the object above by a merge patch, beside its metadata. Kinds that are not here are fixed once made."""
+
+
+def contains(value: Any, part: Any) -> bool:
+    """Every field of `part` is in `value`; lists have the same length."""
+    if isinstance(part, dict):
+        return isinstance(value, dict) and all(key in value and contains(value[key], below) for key, below in part.items())
+    if isinstance(part, list):
+        return isinstance(value, list) and len(value) == len(part) and all(map(contains, value, part))
+    return bool(value == part)
+
 
 def served(api_version: str, kind: str, value: Object, name: str, labels: dict[str, str] | None = None) -> Object:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "labels": labels or {}}, **value}

@@ -149,3 +149,39 @@ def test_taints_keep_daemons_away_unless_tolerated() -> None:
         await api.settled(f"{SETS}/ds", settled(2))
 
     run(scenario, nodes=2)
+
+
+REVISIONS = "/apis/apps/v1/namespaces/default/controllerrevisions"
+
+
+@shows("[sig-apps] ControllerRevision [Serial] should manage the lifecycle of a ControllerRevision")
+def test_the_revisions_of_a_daemon_set_are_objects_like_others() -> None:
+    of_set = f"{REVISIONS}?labelSelector=app%3D{LABELS['app']}"
+
+    async def scenario(api: Api) -> None:
+        await api.post(SETS, daemon_set())
+        await api.settled(f"{SETS}/ds", settled(1))
+        (first,) = (await api.get(of_set))["items"]
+        at = f"{REVISIONS}/{first['metadata']['name']}"
+        assert first["revision"] == 1 and first["metadata"]["ownerReferences"][0]["name"] == "ds"
+        assert (await api.patch(at, {"metadata": {"labels": {"patched": "yes"}}}))["metadata"]["labels"]["patched"] == "yes"
+        own = {"metadata": {"name": "own", "labels": {**LABELS, "own": "yes"}}, "data": first["data"], "revision": 2}
+        made = await api.post(REVISIONS, {**own, "metadata": {**own["metadata"], "ownerReferences": first["metadata"]["ownerReferences"]}})
+        assert sorted(await api.names(of_set)) == sorted([first["metadata"]["name"], "own"])
+        await api.delete(at)
+        assert await api.names(of_set) == ["own"]
+        made["metadata"]["labels"]["updated"] = "yes"
+        made = await api.put(f"{REVISIONS}/own", made)
+        assert made["metadata"]["labels"]["updated"] == "yes"
+        refused = await api.refused(422, "PUT", f"{REVISIONS}/own", {**made, "data": {"spec": {}}})
+        assert refused["details"]["causes"][0] == {
+            "reason": "FieldValueInvalid", "field": "data", "message": 'Invalid value: {"spec":{}}: field is immutable',
+        }  # fmt: skip
+        await api.patch(f"{SETS}/ds", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}})
+        await api.settled(of_set, lambda f: len(f["items"]) == 2)
+        await api.settled(f"{SETS}/ds", settled(1))
+        await api.delete(f"{of_set},updated%3Dyes")
+        (left,) = (await api.get(of_set))["items"]
+        assert left["revision"] == 3
+
+    run(scenario, nodes=1)

@@ -12,8 +12,8 @@ from cryptography.x509.oid import NameOID
 
 from podium.objects.resources import Resource, builtin, resource
 from podium.objects.values import copy
-from tests.conformance.api import JSON_PATCH, Api
-from tests.conformance.objects import OBJECTS, Object, served
+from tests.conformance.api import JSON_PATCH, Api, Wire
+from tests.conformance.objects import CHANGES, OBJECTS, Object, contains, served
 
 shows = pytest.mark.conformance
 _POLICY = "AdmissionPolicy [Privileged:ClusterAdmin] should support"
@@ -108,7 +108,6 @@ ROWS = [
     pytest.param(
         "controllerrevisions.apps",
         id="controllerrevisions",
-        marks=shows("[sig-apps] ControllerRevision [Serial] should manage the lifecycle of a ControllerRevision"),
     ),
     pytest.param("daemonsets.apps", id="daemonsets"),
     pytest.param("deployments.apps", id="deployments"),
@@ -284,7 +283,9 @@ async def discovered(api: Api, kind: Resource) -> None:
     found = {r["name"]: r for r in (await api.get(root))["resources"]}
     assert set(found[kind.plural]["verbs"]) >= {"create", "delete", "get", "list", "patch", "update", "watch"}
     for sub in kind.subresources:
-        assert f"{kind.plural}/{sub.name}" in found
+        assert set(found[f"{kind.plural}/{sub.name}"]["verbs"]) == set(sub.verbs)
+    if kind.subresource("status"):
+        assert {"get", "patch", "update"} <= set(found[f"{kind.plural}/status"]["verbs"])
 
 
 async def lives(api: Api, kind: Resource) -> None:
@@ -294,34 +295,55 @@ async def lives(api: Api, kind: Resource) -> None:
         assert created["metadata"]["uid"] and created["metadata"]["creationTimestamp"] and created["kind"] == kind.kind
         await api.refused(409, "POST", path, instance(kind, first, {}))
         assert (await watch.next("ADDED"))["metadata"]["uid"] == created["metadata"]["uid"]
-        got = await api.get(f"{path}/{first}")
-        assert got["metadata"]["uid"] == created["metadata"]["uid"]
-        assert first in await api.names(path) and first in await api.names(kind.path())
-        assert await api.names(f"{path}?labelSelector=lot%3Done") == [first]
-        assert await api.names(f"{path}?fieldSelector=metadata.name%3D{first}") == [first]
-
-        patched = await api.patch(f"{path}/{first}", {"metadata": {"annotations": {"patched": "true"}}})
-        assert patched["metadata"]["annotations"]["patched"] == "true"
-        assert (await watch.next("MODIFIED"))["metadata"]["annotations"]["patched"] == "true"
-        await api.refused(409, "PUT", f"{path}/{first}", created)
-        updated = await api.put(f"{path}/{first}", {**patched, "metadata": {**patched["metadata"], "annotations": {"updated": "true"}}})
-        assert updated["metadata"]["annotations"] == {"updated": "true"}
-        assert (await watch.next("MODIFIED"))["metadata"]["annotations"] == {"updated": "true"}
-        operation = [{"op": "add", "path": "/metadata/labels/more", "value": "x"}]
-        assert (await api.patch(f"{path}/{first}", operation, JSON_PATCH))["metadata"]["labels"]["more"] == "x"
-        await watch.next("MODIFIED")
-        before = await api.get(f"{path}/{first}")
-        tried = await api.patch(f"{path}/{first}?dryRun=All", {"metadata": {"labels": {"tried": "x"}}})
-        assert tried["metadata"]["labels"]["tried"] == "x" and await api.get(f"{path}/{first}") == before
-        await api.refused(404, "PATCH", f"{path}/absent", {}, content_type="application/merge-patch+json")
-
-        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": created["metadata"]["uid"]}}
+        await is_found(api, kind, created)
+        await changes(api, kind, created, watch)
         await api.refused(409, "DELETE", f"{path}/{first}", {"preconditions": {"uid": "another"}})
-        await api.delete(f"{path}/{first}", options)
+        await api.delete(f"{path}/{first}", {"gracePeriodSeconds": 0, "preconditions": {"uid": created["metadata"]["uid"]}})
         await unprotect(api, kind)
         assert (await watch.until(lambda event, _: event == "DELETED"))["metadata"]["name"] == first
     await api.refused(404, "GET", f"{path}/{first}")
     await api.refused(404, "DELETE", f"{path}/{first}")
+    assert first not in await api.names(path)
+    again = await api.post(path, instance(kind, first, {"lot": "again"}))
+    assert again["metadata"]["uid"] != created["metadata"]["uid"]
+    await api.delete(f"{path}/{first}", {"gracePeriodSeconds": 0})
+    await unprotect(api, kind)
+
+
+async def is_found(api: Api, kind: Resource, created: Object) -> None:
+    """By itself, in its namespace and in all, by label and by field."""
+    path, name = kind.path("default"), created["metadata"]["name"]
+    assert (await api.get(f"{path}/{name}")) == created
+    assert name in await api.names(path) and name in await api.names(kind.path())
+    for selector in ("labelSelector=lot%3Done", f"fieldSelector=metadata.name%3D{name}"):
+        assert await api.names(f"{path}?{selector}") == [name] == await api.names(f"{kind.path()}?{selector}")
+
+
+async def changes(api: Api, kind: Resource, created: Object, watch: Wire) -> None:
+    """Labels and what may be changed of the rest, by patches and by an update: each answer, each event and what is read afterwards agree."""
+    at = f"{kind.path('default')}/{created['metadata']['name']}"
+    key = kind.plural + (f".{kind.group}" if kind.group else "")
+
+    async def reached(answer: Object, expected: Object) -> None:
+        assert contains(answer, expected), answer
+        assert contains(await watch.next("MODIFIED"), expected)
+        assert contains(await api.get(at), expected)
+
+    labels = {"metadata": {"labels": {"lot": "one", "patched": "true"}, "annotations": {"patched": "true"}}}
+    await reached(await api.patch(at, labels), labels)
+    await api.refused(409, "PUT", at, created)
+    if key in CHANGES:
+        await reached(await api.patch(at, CHANGES[key]), CHANGES[key])
+    value = await api.get(at)
+    value["metadata"]["labels"] |= {"updated": "true"}
+    value["metadata"]["annotations"] = {"updated": "true"}
+    await reached(await api.put(at, value), {"metadata": {"labels": value["metadata"]["labels"], "annotations": {"updated": "true"}}})
+    operation = [{"op": "add", "path": "/metadata/labels/more", "value": "x"}]
+    await reached(await api.patch(at, operation, JSON_PATCH), {"metadata": {"labels": {"more": "x", "updated": "true"}}})
+    before = await api.get(at)
+    tried = await api.patch(f"{at}?dryRun=All", {"metadata": {"labels": {"tried": "x"}}})
+    assert tried["metadata"]["labels"]["tried"] == "x" and await api.get(at) == before
+    await api.refused(404, "PATCH", f"{kind.path('default')}/absent", {}, content_type="application/merge-patch+json")
 
 
 async def unprotect(api: Api, kind: Resource) -> None:
@@ -351,6 +373,21 @@ STATUS: dict[str, Object] = {
 }  # fmt: skip
 
 
+def updated_status(kind: Resource, status: Object) -> Object:
+    """Another one, for the update after the patch."""
+    others: dict[str, Object] = {
+        "persistentvolumes": {"message": "another", "reason": "Other"}, "volumeattachments": {"attached": False},
+        "ingresses": {"loadBalancer": {"ingress": [{"ip": "169.1.1.2"}]}}, "cronjobs": {"lastScheduleTime": "2026-01-02T00:00:00Z"},
+        "resourcequotas": {"hard": {"configmaps": "7"}}, "horizontalpodautoscalers": {"currentReplicas": 2, "desiredReplicas": 3},
+        "validatingadmissionpolicies": {"observedGeneration": 2}, "pods": {"message": "another"},
+    }  # fmt: skip
+    if kind.plural in others:
+        return {**status, **others[kind.plural]}
+    if "conditions" not in status or kind.plural == "certificatesigningrequests":
+        return status
+    return {**status, "conditions": [*status["conditions"][:-1], {**status["conditions"][-1], "message": "Updated by a test"}]}
+
+
 async def has_a_status(api: Api, kind: Resource) -> None:
     """Only status and annotations are changed through it, and it not at all through the object."""
     path, name = kind.path("default"), names(kind)[1]
@@ -364,8 +401,11 @@ async def has_a_status(api: Api, kind: Resource) -> None:
         seen = await watch.next("MODIFIED")
         assert seen["metadata"]["annotations"]["by"] == "patch"
         assert (await api.get(at))["status"] == patched["status"]
-        updated = await api.put(at, {**patched, "metadata": {**patched["metadata"], "annotations": {"by": "update"}}})
-        assert updated["metadata"]["annotations"]["by"] == "update" and updated["status"] == patched["status"]
+        second = updated_status(kind, patched["status"])
+        value = {**patched, "metadata": {**patched["metadata"], "annotations": {"by": "update"}}, "status": second}
+        updated = await api.put(at, value)
+        assert updated["metadata"]["annotations"]["by"] == "update" and updated["status"] == second
+        assert (await watch.next("MODIFIED"))["status"] == second == (await api.get(f"{path}/{name}"))["status"]
     left = await api.patch(f"{path}/{name}", {"status": None, "metadata": {"annotations": {"by": "object"}}})
     assert left["status"] == updated["status"] and left["metadata"]["annotations"]["by"] == "object"
     await api.delete(f"{path}/{name}", {"gracePeriodSeconds": 0})
@@ -373,17 +413,23 @@ async def has_a_status(api: Api, kind: Resource) -> None:
 
 
 async def goes_as_a_collection(api: Api, kind: Resource) -> None:
-    path = kind.path("default")
-    for name in names(kind):
-        await api.post(path, instance(kind, name, {"lot": "three"}))
+    """Those that the selector means, and no other."""
+    path, (first, second, other) = kind.path("default"), names(kind)
+    for name, lot in ((first, "three"), (second, "three"), (other, "four")):
+        await api.post(path, instance(kind, name, {"lot": lot}))
+    assert sorted(await api.names(f"{kind.path()}?labelSelector=lot%3Dthree")) == [first, second]
     if "deletecollection" not in kind.verbs:
         return
     tried = await api.call("DELETE", f"{path}?labelSelector=lot%3Dthree&dryRun=All")
-    assert tried.status == 200 and len(await api.names(f"{path}?labelSelector=lot%3Dthree")) == 3
-    answer: Any = await api.delete(f"{path}?labelSelector=lot%3Dthree", {"gracePeriodSeconds": 0})
-    assert answer["kind"] == kind.list_kind or answer["status"] == "Success"
-    await unprotect(api, kind)
+    assert tried.status == 200 and len(await api.names(f"{path}?labelSelector=lot%3Dthree")) == 2
+    async with api.watch(path, labels="lot=three") as watch:
+        answer: Any = await api.delete(f"{path}?labelSelector=lot%3Dthree", {"gracePeriodSeconds": 0})
+        assert answer["kind"] == kind.list_kind or answer["status"] == "Success"
+        await unprotect(api, kind)
+        gone = [(await watch.until(lambda event, _: event == "DELETED"))["metadata"]["name"] for _ in range(2)]
+    assert sorted(gone) == [first, second]
     assert await api.names(f"{path}?labelSelector=lot%3Dthree") == []
+    assert other in await api.names(path)
 
 
 def test_no_kind_is_forgotten() -> None:

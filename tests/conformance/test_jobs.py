@@ -35,7 +35,6 @@ async def ended(api: Api, kind: str, name: str = "a", within_s: float = 600) -> 
     return value["status"]
 
 
-@shows("[sig-apps] Job should run a job to completion when tasks sometimes fail and are locally restarted")
 def test_a_job_runs_until_enough_have_succeeded() -> None:
     async def scenario(api: Api) -> None:
         made = await api.post(JOBS, job(annotations=QUICK, restart="OnFailure", parallelism=2, completions=4))
@@ -115,7 +114,6 @@ def test_a_disrupted_pod_is_replaced_without_counting() -> None:
     run(scenario, nodes=1)
 
 
-@shows("[sig-apps] Job should execute all indexes despite some failing when using backoffLimitPerIndex")
 def test_one_failing_index_does_not_stop_the_others() -> None:
     async def scenario(api: Api) -> None:
         spec = {"completions": 3, "parallelism": 3, "completionMode": "Indexed", "backoffLimitPerIndex": 1}
@@ -158,7 +156,6 @@ def test_too_many_failed_indexes_end_the_job() -> None:
     run(scenario, nodes=1)
 
 
-@shows("[sig-apps] Job should mark indexes as failed when the FailIndex action is matched in podFailurePolicy")
 def test_an_index_fails_by_policy() -> None:
     async def scenario(api: Api) -> None:
         rules = [{"action": "FailIndex", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
@@ -172,13 +169,10 @@ def test_an_index_fails_by_policy() -> None:
 
 
 SUCCESS = [
-    pytest.param({"rules": [{"succeededIndexes": "0-1"}]}, {0, 1}, id="all",
-                 marks=shows("[sig-apps] Job with successPolicy should succeeded when all indexes succeeded")),
-    pytest.param({"rules": [{"succeededIndexes": "0"}]}, {0}, id="succeededIndexes",
-                 marks=shows("[sig-apps] Job with successPolicy succeededIndexes rule should succeeded even when some indexes remain pending")),
-    pytest.param({"rules": [{"succeededCount": 1}]}, {1}, id="succeededCount",
-                 marks=shows("[sig-apps] Job with successPolicy succeededCount rule should succeeded even when some indexes remain pending")),
-]  # fmt: skip
+    pytest.param({"rules": [{"succeededIndexes": "0-1"}]}, {0, 1}, id="all"),
+    pytest.param({"rules": [{"succeededIndexes": "0"}]}, {0}, id="succeededIndexes"),
+    pytest.param({"rules": [{"succeededCount": 1}]}, {1}, id="succeededCount"),
+]
 
 
 @pytest.mark.parametrize(("policy", "succeed"), SUCCESS)
@@ -220,7 +214,8 @@ def test_a_suspended_job_waits_and_goes_with_its_pods() -> None:
         await api.post(JOBS, {**job(suspend=True, parallelism=2), "metadata": {"name": "a", "labels": {"e2e": "a"}}})
         await api.settled(f"{JOBS}/a", has("Suspended"))
         assert await api.names(PODS) == [] and "startTime" not in (await api.get(f"{JOBS}/a"))["status"]
-        await api.patch(f"{JOBS}/a", {"spec": {"suspend": False}, "metadata": {"labels": {"patched": "yes"}}})
+        patched = await api.patch(f"{JOBS}/a", {"spec": {"suspend": False}, "metadata": {"labels": {"patched": "yes"}}})
+        assert patched["metadata"]["labels"]["patched"] == "yes"
         resumed = await api.settled(f"{JOBS}/a", lambda j: j["status"].get("active") == 2)
         assert resumed["status"]["startTime"] and true(resumed, "Suspended") is None
         await api.patch(f"{JOBS}/a", {"spec": {"suspend": True}})
@@ -229,6 +224,7 @@ def test_a_suspended_job_waits_and_goes_with_its_pods() -> None:
         value["metadata"]["annotations"] = {"updated": "true"}
         await api.put(f"{JOBS}/a", {**value, "spec": {**value["spec"], "suspend": False}})
         await api.settled(f"{JOBS}/a", lambda j: j["status"].get("active") == 2)
+        assert (await api.get(f"{JOBS}/a"))["metadata"]["annotations"]["updated"] == "true"
         assert await api.names("/apis/batch/v1/jobs?labelSelector=e2e%3Da") == ["a"]
         await api.call("DELETE", f"{JOBS}?labelSelector=e2e%3Da&propagationPolicy=Foreground")
         await api.settled(f"{JOBS}/a", lambda j: j is None)

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from podium.api.authority import Authority
@@ -104,6 +105,48 @@ def test_an_unknown_flag_is_an_error(assets: Path, program: str) -> None:
 def test_an_authorization_without_rbac_is_refused(assets: Path) -> None:
     done = subprocess.run([assets / "kube-apiserver", "--authorization-mode=AlwaysAllow"], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Podium authorizes by Node and RBAC" in done.stderr
+
+
+def test_flags_that_choose_have_an_effect(assets: Path, tmp_path: Path, started: list["subprocess.Popen[bytes]"]) -> None:
+    authority, port = Authority.load_or_create(tmp_path), free_port()
+    certificate, key = authority.issue("kube-apiserver", hosts=["127.0.0.1"])
+    (tmp_path / "apiserver.crt").write_bytes(certificate)
+    (tmp_path / "apiserver.key").write_bytes(key)
+    (tmp_path / "tokens.csv").write_text('chosen,jane,u1,"system:masters,devs"\n')
+    issuer = f"https://127.0.0.1:{port}/"
+    command = [
+        assets / "kube-apiserver", f"--secure-port={port}", f"--cert-dir={tmp_path}", f"--token-auth-file={tmp_path / 'tokens.csv'}",
+        f"--service-account-issuer={issuer}", "--runtime-config=autoscaling/v1=false", "--feature-gates=ServerSideApply=true",
+        "--enable-admission-plugins=NodeRestriction", "--advertise-address=10.1.2.3",
+    ]  # fmt: skip
+    started.append(subprocess.Popen(command))
+    wait_for(f"https://127.0.0.1:{port}/healthz")
+    asyncio.run(ask(Endpoint(f"https://127.0.0.1:{port}", authority.ca_path, token="chosen"), issuer))
+
+
+async def ask(endpoint: Endpoint, issuer: str) -> None:
+    client = HttpsClient(endpoint)
+    who = await client.create(resource("selfsubjectreviews", "authentication.k8s.io"), {})
+    assert (who["status"]["userInfo"]["username"], who["status"]["userInfo"]["uid"]) == ("jane", "u1")
+    assert orjson.loads((await client.raw("GET", "/.well-known/openid-configuration")).body)["issuer"] == issuer
+    assert (await client.raw("GET", "/apis/autoscaling/v1")).status == 404
+    assert (await client.raw("GET", "/apis/autoscaling/v2")).status == 200
+    await client.create(resource("serviceaccounts"), {"metadata": {"name": "sa", "namespace": "default"}})
+    made = await client.create(resource("serviceaccounts"), {"spec": {}}, "default", subresource="token", name="sa")
+    assert made["spec"]["audiences"] == [issuer]
+    review = {"spec": {"token": made["status"]["token"]}}
+    answer = await client.create(resource("tokenreviews", "authentication.k8s.io"), review)
+    assert answer["status"]["user"]["username"] == "system:serviceaccount:default:sa"
+    slices = (await client.list(resource("endpointslices", "discovery.k8s.io"), "default")).items
+    assert [e["addresses"] for s in slices for e in s["endpoints"]] == [["10.1.2.3"]]
+    await client.aclose()
+
+
+def test_a_file_of_tokens_that_is_none_is_refused(assets: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokens.csv").write_text("lonely\n")
+    command = [assets / "kube-apiserver", f"--token-auth-file={tmp_path / 'tokens.csv'}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "line 1: a line must have at least token, user name and user uid" in done.stderr
 
 
 def test_help_lists_the_flags_that_envtest_looks_for(assets: Path) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from podium.network import dns_wire
 from podium.network.dns import DnsServer
 from podium.network.dns_zone import Directory, Zone
+from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
 from podium.world.virtual import VirtualWorld
 
@@ -180,7 +181,7 @@ async def test_resolvers_answer_for_names_outside() -> None:
     supervisor = Supervisor("test")
     resolver_transport, _ = await loop.create_datagram_endpoint(_Resolver, local_addr=("127.0.0.53", 0))
     port = resolver_transport.get_extra_info("sockname")[1]
-    server = DnsServer(ZONE, VirtualWorld(1), supervisor, ["127.0.0.53"], resolver_port=port)
+    server = DnsServer(ZONE, RealWorld(), supervisor, ["127.0.0.53"], resolver_port=port)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         own_port = probe.getsockname()[1]

@@ -227,6 +227,25 @@ def test_services_get_upstreams_defaults(spec: Object, expected: Object) -> None
          {"spec": {"egress": [{"ports": [{"port": 1, "protocol": "TCP"}]}], "podSelector": {}, "policyTypes": ["Ingress", "Egress"]}}),
         ("scheduling.k8s.io/v1", "PriorityClass", {"value": 1}, {"value": 1, "preemptionPolicy": "PreemptLowerPriority"}),
         ("authentication.k8s.io/v1", "TokenRequest", {}, {"spec": {"expirationSeconds": 3600}}),
+        ("resource.k8s.io/v1", "ResourceClaim", {"spec": {"devices": {"requests": [
+            {"name": "a", "exactly": {"deviceClassName": "c"}},
+            {"name": "b", "exactly": {"deviceClassName": "c", "allocationMode": "All", "tolerations": [{"key": "k"}]}},
+            {"name": "d", "firstAvailable": [{"name": "e", "deviceClassName": "c", "count": 2}]}]}}},
+         {"spec": {"devices": {"requests": [
+            {"name": "a", "exactly": {"deviceClassName": "c", "allocationMode": "ExactCount", "count": 1}},
+            {"name": "b", "exactly": {"deviceClassName": "c", "allocationMode": "All", "tolerations": [{"key": "k", "operator": "Equal"}]}},
+            {"name": "d", "firstAvailable": [{"name": "e", "deviceClassName": "c", "allocationMode": "ExactCount", "count": 2}]}]}}}),
+        ("resource.k8s.io/v1", "ResourceClaimTemplate", {"spec": {"spec": {"devices": {"requests": [
+            {"name": "a", "exactly": {"deviceClassName": "c"}}]}}}},
+         {"spec": {"spec": {"devices": {"requests": [
+            {"name": "a", "exactly": {"deviceClassName": "c", "allocationMode": "ExactCount", "count": 1}}]}}}}),
+        ("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", {"spec": {}}, {"spec": {"matchingPrecedence": 1000}}),
+        ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration", {"spec": {"type": "Exempt"}},
+         {"spec": {"type": "Exempt", "exempt": {"nominalConcurrencyShares": 0, "lendablePercent": 0}}}),
+        ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration",
+         {"spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Queue", "queuing": {}}}}},
+         {"spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 30, "lendablePercent": 0, "limitResponse": {
+             "type": "Queue", "queuing": {"queues": 64, "handSize": 8, "queueLengthLimit": 50}}}}}),
         ("v1", "LimitRange", {"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"cpu": "1", "memory": "1"}}]}},
          {"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"cpu": "1", "memory": "1"},
                                "default": {"cpu": "2"}, "defaultRequest": {"cpu": "2", "memory": "1"}}]}}),

@@ -18,7 +18,6 @@ REFUSED = """
 - [{containers: [{name: a, livenessProbe: {grpc: {port: 1}}}]}, 'spec.containers[0].livenessProbe.grpc', gRPC probes]
 - [{initContainers: [{name: a, volumeDevices: [{name: b}]}]}, 'spec.initContainers[0].volumeDevices', block devices]
 - [{initContainers: [{name: a, restartPolicy: Never}]}, 'spec.initContainers[0].restartPolicy', restart policies of init containers]
-- [{runtimeClassName: gvisor}, spec.runtimeClassName, runtime classes]
 - [{hostUsers: false}, spec.hostUsers, user namespaces]
 - [{securityContext: {seccompProfile: {type: Localhost, localhostProfile: x}}}, spec.securityContext.seccompProfile, seccomp]
 - [{containers: [{name: a, volumeMounts: [{name: v, mountPath: /v, mountPropagation: Bidirectional}]}]}, 'spec.containers[0].volumeMounts[0].mountPropagation', mount propagation]
@@ -26,12 +25,13 @@ REFUSED = """
 FINE = """
 - {hostPID: false}
 - {hostUsers: true}
+- {runtimeClassName: gvisor, overhead: {cpu: 250m}}
 - {initContainers: [{name: a, restartPolicy: Always}]}
 - {os: {name: linux}}
 - {volumes: [{name: v, hostPath: {path: /x}}, {name: w, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}
 - {containers: [{name: a, readinessProbe: {httpGet: {port: 80}}, lifecycle: {preStop: {sleep: {seconds: 1}}}, securityContext: {procMount: Default, seccompProfile: {type: RuntimeDefault}}}]}
 - {readinessGates: [{conditionType: x/y}]}
-- {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2}]}
+- {topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2, labelSelector: {}}]}
 """  # noqa: E501
 
 

@@ -220,3 +220,52 @@ def test_a_wave_of_important_pods_makes_just_enough_room():
         )
 
     run(scenario)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_room_is_made_whatever_fails_meanwhile(seed):
+    async def scenario(cluster):
+        for number in range(6):
+            put_node(cluster, f"n{number}", "4")
+            for which in range(4):
+                put_pod(cluster, f"low{number}-{which}", "1", node=f"n{number}")
+        scheduler = await started(cluster)
+        await asyncio.sleep(2)
+        for number in range(9):
+            put_pod(cluster, f"high{number}", "2", priority=10)
+        for second in range(150):
+            await asyncio.sleep(1)
+            if second == 40:
+                cluster.chaos.rate = 0
+            for value in cluster.client.all(PODS):
+                if "deletionTimestamp" in value["metadata"]:
+                    cluster.client.remove(PODS, value["metadata"]["name"], "ns")
+        assert cluster.chaos.failures > 5
+        found = where(cluster)
+        assert all(node for name, node in found.items() if name.startswith("high"))
+        used = {n: sum(2 if p.startswith("high") else 1 for p, node in found.items() if node == n) for n in set(found.values())}
+        assert max(used.values()) <= 4 and len(found) - 9 == 6  # nobody left in vain
+        assert not scheduler.cluster.nominations and not scheduler._evictions._going
+
+    run(scenario, seed=seed, lag_s=0.05, chaos=0.15)
+
+
+def test_the_same_seed_chooses_the_same_victims():
+    def left(seed):
+        found = []
+
+        async def scenario(cluster):
+            for number in range(300):
+                put_node(cluster, f"n{number:03}", "2")
+                put_pod(cluster, f"low{number:03}", "2", node=f"n{number:03}")
+            await started(cluster)
+            for number in range(10):
+                put_pod(cluster, f"high{number}", "2", priority=10)
+            await asyncio.sleep(2)
+            found.append([v["metadata"]["name"] for v in cluster.client.all(PODS) if "deletionTimestamp" in v["metadata"]])
+
+        run(scenario, seed=seed)
+        return found[0]
+
+    first = left(1)
+    assert len(first) == 10 and first == left(1) != left(2)

@@ -11,9 +11,9 @@ from podium.objects import selectors
 from podium.objects.values import Object
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Decider, Refusal
-from podium.scheduler.preemption import Budget, Fruitless, Preemptor, Victims, plan_preemption
+from podium.scheduler.preemption import Budget, Fruitless, Looks, Preemptor, Victims, plan_preemption
 from tests.scheduler import oracle
-from tests.scheduler.building import DEMANDS, cluster_of, node, pod
+from tests.scheduler.building import DEMANDS, cluster_of, node, place, pod
 from tests.scheduler.test_oracle import some_nodes, some_pods
 from tests.scheduler.test_placements import facts
 
@@ -190,6 +190,59 @@ def test_a_promise_outlives_its_node() -> None:
     assert {decider.decide(other, 5, f"ns/{n}") for n in range(20)} == {"b", "c"}
 
 
+def test_a_look_is_repeated_when_the_node_or_a_budget_changed() -> None:
+    cluster = cluster_of([node("a", "2"), node("b", "2")], [low("web", "2", "a", labels={"app": "web"}), low("free", "2", "b", 1)])
+    looks, demand = Looks(), DEMANDS.of(HIGH)
+
+    def victim(*budgets: Budget) -> str:
+        refusal = Decider(cluster, random.Random(1)).decide(demand, 10, "ns/high")
+        assert isinstance(refusal, Refusal)
+        preemptor = Preemptor("ns/high", demand, 10)
+        return victims(plan_preemption(cluster, preemptor, refusal, list(budgets), lambda _: "", random.Random(2), looks))[1]
+
+    assert victim() == "web"
+    assert victim(budget(0)) == "free"
+    assert victim() == "web"
+    place(cluster, pod("web", "2", labels={"app": "web"}, priority=5), "a")
+    assert victim() == "free"
+
+
+nomination_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.integers(0, 5), st.integers(0, 3), st.integers(1, 4), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["remove", "+node", "-node", "ask"]), st.integers(0, 5)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(nomination_steps)
+def test_promises_equal_their_sum(steps: list[Any]) -> None:
+    cluster = cluster_of([node(f"n{i}") for i in range(4)])
+    promised: dict[str, tuple[str, int, int]] = {}
+    for what, number, *more in steps:
+        key, name = f"ns/p{number}", f"n{number % 4}"
+        if what == "set":
+            where, cpu, priority = more
+            cluster.nominations.set(key, f"n{where}", DEMANDS.of(pod("p", str(cpu))), priority)
+            promised[key] = (f"n{where}", cpu, priority)
+        elif what == "remove":
+            cluster.nominations.remove(key)
+            promised.pop(key, None)
+        elif what == "+node":
+            cluster.pods.set_node(node(name))
+        elif what == "-node":
+            cluster.pods.remove_node(name)
+        for asked in range(4):
+            sums = cluster.nominations.reserved(asked, key)
+            for node_name, slot in cluster.nodes.slots.items():
+                others = [cpu for k, (at, cpu, p) in promised.items() if k != key and p >= asked and at == node_name]
+                column = None if sums is None else sums.requested.get("cpu")
+                assert (0 if column is None else column[slot]) == 1000 * sum(others)
+                assert (0 if sums is None else sums.pods[slot]) == len(others)
+
+
 @st.composite
 def important(draw: st.DrawFn) -> list[Object]:
     return [{**p, "spec": {**p["spec"], "priority": draw(st.integers(0, 3))}} for p in draw(some_pods())]
@@ -206,7 +259,7 @@ def test_plans_agree_with_the_oracle(nodes: list[Object], pods: list[Object], se
     """Without the victims the node takes the pod; with any one of them it does not; a fruitless plan means that no node would."""
     by_name = {n["metadata"]["name"]: n for n in nodes}
     cluster, placed = cluster_of(nodes), []
-    decider = Decider(cluster, random.Random(seed))
+    decider, looks = Decider(cluster, random.Random(seed)), Looks()
     for each in pods:
         demand, priority = DEMANDS.of(each), each["spec"]["priority"]
         key = f"{each['metadata']['namespace']}/{each['metadata']['name']}"
@@ -217,7 +270,8 @@ def test_plans_agree_with_the_oracle(nodes: list[Object], pods: list[Object], se
             continue
         before = facts(cluster)
         found = plan_preemption(cluster, Preemptor(key, demand, priority), chosen, [], lambda _: "", random.Random(seed))
-        assert facts(cluster) == before
+        remembered = plan_preemption(cluster, Preemptor(key, demand, priority), chosen, [], lambda _: "", random.Random(seed), looks)
+        assert facts(cluster) == before and found == remembered
         if isinstance(found, Victims):
             leaving = [(p, n) for p, n in placed if f"{p['metadata']['namespace']}/{p['metadata']['name']}" in found.keys]
             assert len(leaving) == len(found.keys) and all(p["spec"]["priority"] < priority and n == found.node for p, n in leaving)

@@ -41,8 +41,9 @@ class AccountToken:
 
 
 class AccountTokens:
-    def __init__(self, core: Core, signing_key: bytes) -> None:
-        """`signing_key`: PEM of the service accounts' private key."""
+    def __init__(self, core: Core, signing_key: bytes, issuer: str = ISSUER) -> None:
+        """`signing_key`: PEM of the service accounts' private key. `issuer` is also who the tokens are for, unless they say otherwise."""
+        self.issuer = issuer
         self._core = core
         self._signing_key_pem = signing_key
         self._keys: tuple[Any, Any, str] | None = None
@@ -89,7 +90,7 @@ class AccountTokens:
         unchecked = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
         options: Any = {"require": ["exp", "sub", "iss", "aud"], **unchecked}
         try:
-            claims = jwt.decode(text, self._key_pair()[1], algorithms=["ES256"], issuer=ISSUER, options=options)
+            claims = jwt.decode(text, self._key_pair()[1], algorithms=["ES256"], issuer=self.issuer, options=options)
             return _token_of(claims)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
             raise Unauthorized("invalid bearer token") from error
@@ -108,11 +109,10 @@ class AccountTokens:
         key = ECAlgorithm.to_jwk(public, as_dict=True)
         return {"keys": [{"use": "sig", "kty": key["kty"], "kid": key_id, "crv": key["crv"], "alg": "ES256", "x": key["x"], "y": key["y"]}]}
 
-    @staticmethod
-    def discovery() -> Object:
+    def discovery(self) -> Object:
         return {
-            "issuer": ISSUER,
-            "jwks_uri": ISSUER + JWKS_PATH,
+            "issuer": self.issuer,
+            "jwks_uri": self.issuer.rstrip("/") + JWKS_PATH,
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],

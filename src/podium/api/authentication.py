@@ -44,8 +44,8 @@ class Sources:
 class Authenticator:
     """Certificates are verified by TLS before they come here."""
 
-    def __init__(self, core: Core, signing_key: bytes, sources: Sources | None = None) -> None:
-        self.accounts = AccountTokens(core, signing_key)
+    def __init__(self, core: Core, signing_key: bytes, sources: Sources | None = None, issuer: str = ISSUER) -> None:
+        self.accounts = AccountTokens(core, signing_key, issuer)
         self._sources = sources or Sources()
         self._users: dict[Peer, User] = {}
 
@@ -69,19 +69,20 @@ class Authenticator:
 
     async def holder(self, text: str, audiences: Sequence[str] = ()) -> Holder:
         """`audiences`: who asks on whose behalf; empty for this API server. Raises Unauthorized with the reason."""
-        wanted = tuple(audiences) or (ISSUER,)
+        own = self.accounts.issuer
+        wanted = tuple(audiences) or (own,)
         if len(text) > TOKEN_BYTES_MAX:
             raise Unauthorized("invalid bearer token")
         static, providers = self._sources.static, self._sources.providers
         if static is not None and (user := static.find(text)) is not None:
-            return Holder(user, _meant((ISSUER,), wanted))
-        issuer = ISSUER if self.accounts.remembers(text) else _issuer(text)
-        if issuer == ISSUER:
+            return Holder(user, _meant((own,), wanted))
+        issuer = own if self.accounts.remembers(text) else _issuer(text)
+        if issuer == own:
             token = await self.accounts.verify(text)
             return Holder(token.user, _meant(token.audiences, wanted))
         for provider in providers:
             if provider.issuer == issuer:
-                return Holder(await provider.verify(text), _meant((ISSUER,), wanted))
+                return Holder(await provider.verify(text), _meant((own,), wanted))
         raise Unauthorized("invalid bearer token")
 
 

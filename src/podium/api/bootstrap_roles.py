@@ -237,6 +237,8 @@ CLUSTER_ROLES: dict[str, list[Row]] = {
         ("update patch", "core", "nodes/status"),
         ("get list watch delete", "core", "pods"),
         ("update patch", "core", "pods/status"),
+        TOKEN_REVIEW,
+        ACCESS_REVIEW,
         EVENTS,
     ],
 }

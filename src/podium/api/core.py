@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from podium.api.authorization import Authorizer
 from podium.api.custom.views import View, Views
 from podium.api.encoding import encode
+from podium.api.pod_security_config import NO_SETTINGS, PodSecurity
 from podium.api.request import Request
 from podium.objects.resources import Catalog, Resource
 from podium.objects.status import NotFound, not_found
@@ -63,9 +64,9 @@ class Strategy:
     def prepare_delete(self, core: "Core", new: Object) -> None:
         """The first delete of an object, before it is known who holds it back."""
 
-    def prepare_approval(self, core: "Core", new: Object, old: Object) -> None:
-        """A write to the approval subresource: only certificate requests have one."""
-        raise AssertionError("this kind has no approval")
+    def prepare_part(self, core: "Core", new: Object, old: Object, part: str) -> None:
+        """A write to another subresource that is a part of the object: what it may not change is as it was."""
+        raise AssertionError(f"this kind has no {part}")
 
     def reserve(self, core: "Core", new: Object, old: Object | None) -> "Reservation | None":
         return None
@@ -122,6 +123,7 @@ class Core:
     strategies: dict[tuple[str, str], Strategy] = field(default_factory=dict)
     disabled_plugins: frozenset[str] = frozenset()
     """Admission plugins that are not asked, by upstream's names."""
+    pod_security: PodSecurity = NO_SETTINGS
     admission: "AdmissionState" = field(init=False)
     authorizer: Authorizer = field(default_factory=Authorizer)
     views: Views = field(default_factory=Views)

@@ -41,6 +41,11 @@ _SUBRESOURCES: dict[tuple[str, str], Verb] = {
     ("get", "approval"): reading.get,
     ("update", "approval"): writing.update,
     ("patch", "approval"): writing.patch,
+    **{
+        (verb, part): serve
+        for part in ("ephemeralcontainers", "resize")
+        for verb, serve in (("get", reading.get), ("update", writing.update), ("patch", writing.patch))
+    },
     ("get", "scale"): subresources.get_scale,
     ("update", "scale"): subresources.change_scale,
     ("patch", "scale"): subresources.change_scale,

@@ -36,7 +36,11 @@ def manager_of(request: Request, api_version: str, operation: str) -> Manager:
     if not name.isprintable():
         raise invalid_error("meta.k8s.io", kind, "", [invalid("fieldManager", name, "should only contain printable characters")])
     name = name or request.user_agent.partition("/")[0][:MANAGER_LENGTH_MAX] or "unknown"
-    return Manager(name, operation, api_version, request.subresource if request.subresource in ("status", "scale") else "")
+    return Manager(name, operation, api_version, request.subresource if request.subresource in _DOORS else "")
+
+
+_DOORS = ("status", "scale", "ephemeralcontainers", "resize")
+"""Subresources whose writers are told apart from those of the object."""
 
 
 def track(request: Request, new: Object, old: Object | None, now: str) -> None:

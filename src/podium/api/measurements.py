@@ -3,6 +3,7 @@
 Source: k8s.io/apiserver endpoints/metrics (apiserver_request_total and its companions), storage/etcd3/metrics.
 """
 
+from podium import __version__
 from podium.api.core import Core
 from podium.api.request import Request
 from podium.api.watching import Hubs
@@ -15,6 +16,9 @@ _LONG_RUNNING = ("WATCH", "CONNECT")
 class Measurements:
     def __init__(self, core: Core, hubs: Hubs) -> None:
         self.registry = registry = Registry(lambda: core.world.clock.now().timestamp())
+        self.components: dict[str, Registry] = {}
+        """Registries of other components of this process, by name: each is served at /metrics/NAME."""
+        registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
         self._requests = registry.counter(
             "apiserver_request_total",
             "Counter of apiserver requests broken out for each verb, API resource and HTTP response code.",

@@ -1,4 +1,4 @@
-"""Logs, exec and attach: the API server passes them on to the node agent of the pod's node, over TLS with its own client certificate.
+"""Logs, exec, attach and nodes' metrics: the API server passes them on to the node agent of the pod's node, over TLS with its own client certificate.
 
 What the client may do was decided before; the node agent trusts only this server. Streams are passed on as they come, with flow control in
 both directions, and end on either side's end.
@@ -11,6 +11,7 @@ import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from podium.api import node_metrics_proxy
 from podium.api.core import Core, Object
 from podium.api.request import Request
 from podium.objects.resources import resource
@@ -48,7 +49,9 @@ class NodeProxy:
         self._clients: dict[tuple[str, int], HttpClient] = {}
 
     async def connect(self, request: Request, http: HttpRequest, connection: Connection) -> Response | None:
-        """Serves pods/log, pods/exec and pods/attach. Raises StatusError before anything is sent."""
+        """Serves pods/log, pods/exec, pods/attach and nodes/proxy. Raises StatusError before anything is sent."""
+        if (request.resource.group, request.resource.plural, request.subresource) == ("", "nodes", "proxy"):
+            return await self._node_proxy(request, http)
         if request.resource.plural != "pods" or request.subresource not in ("log", "exec", "attach"):
             instead = _INSTEAD.get(request.subresource, "")
             raise MethodNotAllowed(f"Podium does not support {request.resource.plural}/{request.subresource} yet{instead}")
@@ -60,10 +63,22 @@ class NodeProxy:
             return await self._log(client, f"/containerLogs/{name}", http, connection)
         return await self._stream(client, f"/{request.subresource}/{name}", http, connection)
 
+    async def _node_proxy(self, request: Request, http: HttpRequest) -> Response:
+        path = node_metrics_proxy.node_path(request, http)
+        name, port = node_metrics_proxy.node_and_port(request.name)
+        client = await self._client_of(name)
+        if port and port != str(client.port):
+            raise BadRequest(f"node {name} serves at port {client.port} only")
+        with _unreachable(client):
+            return await node_metrics_proxy.fetch(client, name, path, http)
+
     async def _client(self, pod: Object, request: Request) -> HttpClient:
         node_name = pod["spec"].get("nodeName", "")
         if not node_name:
             raise BadRequest(f"pod {request.name} does not have a host assigned")
+        return await self._client_of(node_name)
+
+    async def _client_of(self, node_name: str) -> HttpClient:
         record = await self._core.store.get(resource("nodes").key(None, node_name))
         if record is None:
             raise not_found("", "nodes", node_name)
@@ -177,7 +192,7 @@ def _container(pod: Object, asked: str) -> str:
     containers = [c["name"] for c in spec.get("containers", ())]
     initial = [c["name"] for c in spec.get("initContainers", ())]
     if asked:
-        if asked not in containers and asked not in initial:
+        if asked not in containers and asked not in initial and asked not in [c["name"] for c in spec.get("ephemeralContainers", ())]:
             raise BadRequest(f"container {asked} is not valid for pod {name}")
         return asked
     if len(containers) == 1:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 
+OWN_PARTS = ("approval", "ephemeralcontainers", "resize")
+"""Subresources that are a part of the object, beside its status: `Strategy.prepare_part` is their door."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Who asks. `groups` includes system:authenticated for everyone but anonymous."""

@@ -222,6 +222,8 @@ class ApiServer:
             raise NotFound("the server could not find the requested resource")
         if http.path == "/metrics":
             return self.measurements.registry.respond(http.headers)
+        if (component := self.measurements.components.get(http.path.removeprefix("/metrics/"))) is not None:
+            return component.respond(http.headers)
         if http.path == JWKS_PATH:
             return Response(200, orjson.dumps(self.authenticator.accounts.jwks()), _JWKS)
         if http.path == DISCOVERY_PATH:

@@ -23,7 +23,6 @@ from podium.objects.status import (
     NotFound,
     ServerError,
     TooManyRequests,
-    UnsupportedMediaType,
     conflict,
 )  # fmt: skip
 
@@ -209,15 +208,13 @@ async def get_scale(core: Core, request: Request) -> ObjectResult:
 async def change_scale(core: Core, request: Request) -> ObjectResult:
     """Update or patch of the Scale: only spec.replicas reaches the object behind it."""
     instructions, patch_type = request.value, request.patch_type
+    if patch_type == "apply":
+        return await _apply_scale(core, request)
 
     def scaled(old: Object) -> Object:
         before = scale_of(request.resource, old)
         if request.verb == "update":
             scale = instructions
-        elif patch_type == "apply":
-            raise UnsupportedMediaType(
-                "Podium does not apply to the scale subresource yet: patch spec.replicas, or apply the object itself"
-            )
         elif patch_type == "json":
             scale = patches.apply_json(before, instructions)
         else:
@@ -231,18 +228,33 @@ async def change_scale(core: Core, request: Request) -> ObjectResult:
             del new["metadata"]["resourceVersion"]
         return new
 
-    inner = Request(
-        "update",
-        request.resource,
-        request.user,
-        request.namespace,
-        request.name,
-        "scale",
-        options=request.options,
-        warnings=request.warnings,
-        user_agent=request.user_agent,
-    )
+    inner = _behind(request, "update")
     return ObjectResult(value=scale_of(request.resource, (await writing.change(core, inner, scaled)).to_value()))
+
+
+def _behind(request: Request, verb: str) -> Request:
+    """The same request, on the object behind the Scale."""
+    return Request(
+        verb, request.resource, request.user, request.namespace, request.name, "scale", options=request.options, warnings=request.warnings,
+        user_agent=request.user_agent,
+    )  # fmt: skip
+
+
+async def _apply_scale(core: Core, request: Request) -> ObjectResult:
+    """The manager comes to own the number of replicas, wherever the object has it, and nothing else."""
+    scale, resource_ = request.value, request.resource
+    writing.check_kind(request, scale, "autoscaling/v1", "Scale")
+    replicas = _replicas(request, scale)
+    if (scale.get("spec") or {}).get("replicas") is None:
+        raise invalid_error("autoscaling", "Scale", request.name, [required("spec.replicas", "is what is applied to a Scale")])
+    metadata = {k: v for k, v in (scale.get("metadata") or {}).items() if k in ("name", "namespace", "uid", "resourceVersion")}
+    applied: Object = {"apiVersion": resource_.api_version, "kind": resource_.kind, "metadata": metadata}
+    if resource_.custom is None:
+        applied["spec"] = {}
+    set_replicas(resource_, applied, replicas)
+    inner = _behind(request, "patch")
+    inner.patch_type, inner.value = "apply", applied
+    return ObjectResult(value=scale_of(resource_, (await writing.apply(core, inner)).to_value()))
 
 
 def _replicas(request: Request, scale: Any) -> int:
@@ -280,6 +292,9 @@ async def finalize(core: Core, request: Request) -> ObjectResult:
 def refuse(request: Request) -> MethodNotAllowed | NotFound:
     """For a subresource that is known but that Podium does not act on."""
     resource_ = request.resource
-    if resource_.subresource(request.subresource) is None:
+    found = resource_.subresource(request.subresource)
+    if found is None:
         return NotFound("the server could not find the requested resource")
+    if request.verb not in found.verbs:
+        return MethodNotAllowed("the server does not allow this method on the requested resource")
     return MethodNotAllowed(f"Podium does not support the subresource {resource_.plural}/{request.subresource} yet")

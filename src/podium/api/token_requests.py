@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from podium.api import node_restriction
-from podium.api.account_tokens import ISSUER
 from podium.api.authentication import Authenticator
 from podium.api.bodies import refusal, take
 from podium.api.core import Core
@@ -35,13 +34,13 @@ async def create_token(core: Core, request: Request, authenticator: Authenticato
     node_restriction.check_token(core.authorizer, request, spec)
     now = core.world.clock.now()
     expires = now + timedelta(seconds=seconds)
-    audiences = spec.get("audiences") or [ISSUER]
+    audiences = spec.get("audiences") or [authenticator.accounts.issuer]
     own: Object = {"namespace": request.namespace, "serviceaccount": {"name": request.name, "uid": account["metadata"]["uid"]}}
     if bound := spec.get("boundObjectRef"):
         own |= await _bound(core, request, bound)
     issued_s = int(now.timestamp())
     claims = {
-        "aud": audiences, "exp": int(expires.timestamp()), "iat": issued_s, "nbf": issued_s, "iss": ISSUER,
+        "aud": audiences, "exp": int(expires.timestamp()), "iat": issued_s, "nbf": issued_s, "iss": authenticator.accounts.issuer,
         "sub": f"system:serviceaccount:{request.namespace}:{request.name}", "jti": core.world.uid(), "kubernetes.io": own,
     }  # fmt: skip
     status = {"token": authenticator.accounts.sign(claims), "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}

@@ -14,7 +14,7 @@ from podium.api import field_management
 from podium.api.admission import admit, approve
 from podium.api.core import Core, Object, Reservation, Strategy
 from podium.api.escalation import check_grant
-from podium.api.request import ObjectResult, Request
+from podium.api.request import OWN_PARTS, ObjectResult, Request
 from podium.objects import conversion, patches, values
 from podium.objects.cause import Cause, invalid_error
 from podium.objects.kinds import kind_of
@@ -49,7 +49,7 @@ Change = Callable[[Object], Object]
 async def create(core: Core, request: Request) -> ObjectResult:
     resource, new = request.resource, request.value
     _check_creatable(request)
-    _check_kind(request, new, resource.api_version, resource.kind)
+    check_kind(request, new, resource.api_version, resource.kind)
     _conform(request, new, resource)
     metadata = _metadata(new)
     _check_namespace(request, metadata)
@@ -128,7 +128,7 @@ def _give_back(taken: list[Reservation]) -> None:
 async def update(core: Core, request: Request) -> ObjectResult:
     new = request.value
     resource = request.resource
-    _check_kind(request, new, resource.api_version, resource.kind)
+    check_kind(request, new, resource.api_version, resource.kind)
     _conform(request, new, resource, partial=request.subresource in _PARTS)
     metadata = _metadata(new)
     _check_namespace(request, metadata)
@@ -160,7 +160,7 @@ async def patch(core: Core, request: Request) -> ObjectResult:
         if not isinstance(new, dict):
             raise BadRequest("the patch does not leave an object")
         new = values.copy(new)  # the patch may share parts with the old object
-        _check_kind(request, new, resource.api_version, resource.kind)
+        check_kind(request, new, resource.api_version, resource.kind)
         _conform(request, new, resource, partial=request.subresource in _PARTS)
         _check_name_kept(request, _metadata(new))
         if _metadata(new).get("resourceVersion") == old["metadata"]["resourceVersion"] and not _insists(instructions):
@@ -173,7 +173,7 @@ async def patch(core: Core, request: Request) -> ObjectResult:
 async def apply(core: Core, request: Request) -> ObjectResult:
     """Server-side apply: creates the object, or merges the fields that the manager names into it."""
     resource, applied = request.resource, request.value
-    _check_kind(request, applied, resource.api_version, resource.kind)
+    check_kind(request, applied, resource.api_version, resource.kind)
     metadata = _metadata(applied)
     if metadata.pop("managedFields", None):
         raise BadRequest("metadata.managedFields must be nil")
@@ -281,8 +281,8 @@ async def _store_change(core: Core, request: Request, new: Object, record: Recor
     new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
     if request.subresource == "status":
         strategy.prepare_status(core, new, old)
-    elif request.subresource == "approval":
-        strategy.prepare_approval(core, new, old)
+    elif request.subresource in OWN_PARTS:
+        strategy.prepare_part(core, new, old, request.subresource)
     else:
         strategy.prepare_update(core, new, old)
     kind.default(new)
@@ -349,7 +349,7 @@ def _metadata(value: Object) -> Object:
     return metadata
 
 
-def _check_kind(request: Request, value: Any, api_version: str, kind: str) -> None:
+def check_kind(request: Request, value: Any, api_version: str, kind: str) -> None:
     """Fills in an absent apiVersion and kind from the URL; refuses others."""
     if not isinstance(value, dict):
         raise BadRequest("the request body must be an object")

@@ -66,6 +66,7 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     up.add_argument("--simulated-nodes", type=_count, metavar="N", help="simulated nodes beside this machine's own")
     up.add_argument("--audit-policy-file", metavar="F", help="record requests to the API server as this policy says (empty: no more)")
     up.add_argument("--audit-log-file", metavar="F", help="where they are recorded (default: log/audit.log of the data directory)")
+    up.add_argument("--admission-control-config-file", metavar="F", help="settings of PodSecurity: defaults and exemptions (empty: none)")
     up.add_argument("--manifests", metavar="DIR", help="apply the YAML files of this directory, and again when they change")
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -48,6 +48,8 @@ class Cluster:
     """What the API server records of its requests; empty: nothing. Read at its start."""
     audit_log_file: str = ""
     """Where it records it; empty: `audit.log` beside the other logs."""
+    admission_config_file: str = ""
+    """Settings of admission plugins; empty: none. Read when the API server starts."""
     upstream_dns: tuple[str, ...] = ()
     """Resolvers that names outside the cluster are forwarded to; empty: the machine's own, as they are when the node starts."""
 
@@ -217,13 +219,14 @@ def require(data_dir: Path) -> Cluster:
     return cluster
 
 
-def with_audit(cluster: Cluster, policy_file: str | None, log_file: str | None) -> Cluster:
-    """The cluster with these audit settings, remembered; None leaves one as it is, an empty one turns it off. Raises Refusal."""
-    wanted = {"audit_policy_file": policy_file, "audit_log_file": log_file}
-    changes = {k: str(Path(v).expanduser().resolve()) if v else "" for k, v in wanted.items() if v is not None}
-    if changes.get("audit_policy_file"):
-        _check_policy(changes["audit_policy_file"])
-    changed = replace(cluster, **changes)  # type: ignore[arg-type]  # both fields are strings
+def with_files(cluster: Cluster, given: Mapping[str, str | None]) -> Cluster:
+    """The cluster with these files as settings, by their fields, remembered; None leaves one as it is, an empty one turns it off. Raises
+    Refusal."""
+    changes = {k: str(Path(v).expanduser().resolve()) if v else "" for k, v in given.items() if v is not None}
+    for name, check in (("audit_policy_file", _check_policy), ("admission_config_file", _check_admission)):
+        if path := changes.get(name):
+            check(path)
+    changed = replace(cluster, **changes)  # type: ignore[arg-type]  # all these fields are strings
     if changed != cluster:
         changed.save()
     return changed
@@ -236,6 +239,15 @@ def _check_policy(path: str) -> None:
         audit_policy.parse(Path(path).read_text())
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise Refusal(f"--audit-policy-file {path}: {error}") from None
+
+
+def _check_admission(path: str) -> None:
+    from podium.api import admission_config
+
+    try:
+        admission_config.read(Path(path))
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise Refusal(f"--admission-control-config-file {path}: {error}") from None
 
 
 def load_or_create(data_dir: Path, runtime: str, simulated_nodes: int | None) -> Cluster:

@@ -12,14 +12,16 @@ import contextlib
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from podium.cli import addresses, kubeconfig, processes, readiness, supervise, turns
-from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir, with_audit
+from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir, with_files
 from podium.cli.progress import Progress
 from podium.cli.refusal import Refusal
+
+NO_FILES: Mapping[str, str | None] = {}
 
 READY_PATIENCE_S = 60.0
 CONTAINERD_PATIENCE_S = 20.0
@@ -62,7 +64,7 @@ def _run(data_dir: Path, arguments: Namespace, course: Course, progress: Progres
         began = time.monotonic()
         before = load(data_dir)
         course.ran_before = before is not None and bool(processes.living(before))
-        cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress, _audit(arguments))
+        cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress, _files(arguments))
         name, path = _install(cluster, course)
         course.ready = True
     progress.say(f"ready in {time.monotonic() - began:.2f} s: {cluster.api_url}, context {name} in {path}")
@@ -113,28 +115,33 @@ def _running(data_dir: Path, arguments: Namespace) -> Cluster | None:
         return None
     if arguments.simulated_nodes not in (None, before.simulated_nodes):
         return None
-    if any(setting is not None for setting in _audit(arguments)):
+    if any(setting is not None for setting in _files(arguments).values()):
         return None
     alive = {process.name for process in processes.living(before)}
     kept = load_or_create(data_dir, arguments.runtime, None)
     return kept if {*processes.wanted(kept), processes.SUPERVISOR} <= alive else None
 
 
-def _audit(arguments: Namespace) -> tuple[str | None, str | None]:
-    return arguments.audit_policy_file, arguments.audit_log_file
+def _files(arguments: Namespace) -> dict[str, str | None]:
+    """Settings that are files, by the fields of the cluster; None: as they were."""
+    return {
+        "audit_policy_file": arguments.audit_policy_file,
+        "audit_log_file": arguments.audit_log_file,
+        "admission_config_file": arguments.admission_control_config_file,
+    }
 
 
 def bring_up(
-    data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress, audit: tuple[str | None, str | None] = (None, None)
+    data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress, files: Mapping[str, str | None] = NO_FILES
 ) -> Cluster:
-    """Creates what is missing, starts it, and returns when the API is ready. `audit`: (policy file, log file), None as they were."""
+    """Creates what is missing, starts it, and returns when the API is ready. `files`: settings that are files, None as they were."""
     with progress.step(f"cluster in {data_dir}"):
         before = load(data_dir)
-        cluster = with_audit(load_or_create(data_dir, runtime, simulated_nodes), *audit)
+        cluster = with_files(load_or_create(data_dir, runtime, simulated_nodes), files)
         prepare(data_dir)
         if before is not None and before != cluster:  # who knows only the old settings starts anew
-            changed_audit = (before.audit_policy_file, before.audit_log_file) != (cluster.audit_policy_file, cluster.audit_log_file)
-            control_plane = (processes.CONTROL_PLANE,) if changed_audit else ()
+            changed = any(getattr(before, field) != getattr(cluster, field) for field in files)
+            control_plane = (processes.CONTROL_PLANE,) if changed else ()
             for name in (processes.SUPERVISOR, processes.SIMULATED, *control_plane):
                 _retire(cluster, name)
         supervise.stopping_file(cluster).unlink(missing_ok=True)

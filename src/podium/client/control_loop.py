@@ -39,6 +39,7 @@ class ControlLoop:
     async def run(self) -> None:
         """Forever; ends by cancellation, with its workers."""
         supervisor = Supervisor(self.name)
+        self._queue.measure(self.name)
         try:
             for number in range(self._workers):
                 supervisor.start(f"{self.name}/{number}", self._work())

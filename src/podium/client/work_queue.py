@@ -12,6 +12,8 @@ Source: client-go util/workqueue (queue, delaying queue, item exponential failur
 import asyncio
 from collections import deque
 
+from podium.client.queue_metrics import QueueFamilies, QueueMetrics
+from podium.instrument import component
 from podium.world.interface import World
 
 RETRY_FIRST_S = 0.005
@@ -29,11 +31,20 @@ class WorkQueue:
         self._failures: dict[str, int] = {}
         self._delayed: dict[str, tuple[float, asyncio.TimerHandle]] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._metrics: QueueMetrics | None = None
+
+    def measure(self, name: str) -> None:
+        """Counts from now on, under that name, in the registry of the component that this runs in; in none when there is none."""
+        registry = component.current()
+        if registry is not None:
+            self._metrics = registry.shared(QueueFamilies).of(name, self, self._clock)
 
     def add(self, key: str) -> None:
         if key in self._dirty:
             return
         self._dirty[key] = None
+        if self._metrics is not None:
+            self._metrics.added(key)
         if key not in self._processing:
             self._ready.append(key)
             self._wake()
@@ -55,6 +66,8 @@ class WorkQueue:
         """Adds the key after its backoff, and counts a failure."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        if self._metrics is not None:
+            self._metrics.retried()
         self.add_after(key, min(self._retry_max_s, self._retry_first_s * 2.0 ** min(failures, 62)))
 
     def forget(self, key: str) -> None:
@@ -80,10 +93,14 @@ class WorkQueue:
         key = self._ready.popleft()
         self._processing[key] = None
         del self._dirty[key]
+        if self._metrics is not None:
+            self._metrics.taken(key)
         return key
 
     def done(self, key: str) -> None:
         del self._processing[key]
+        if self._metrics is not None:
+            self._metrics.done(key)
         if key in self._dirty:
             self._ready.append(key)
             self._wake()

@@ -85,6 +85,7 @@ class Distribution:
 
 
 Child = TypeVar("Child", Value, Distribution)
+T = TypeVar("T")
 
 
 class Family(Generic[Child]):
@@ -131,6 +132,7 @@ class Registry:
         self._families: dict[str, Family[Any]] = {}
         self._readers: dict[str, tuple[str, str, tuple[str, ...], Reader]] = {}
         self._collectors: list[Callable[[], None]] = []
+        self._shared: dict[Any, Any] = {}
         self._now_s = now_s or (lambda: 0.0)
 
     def counter(self, name: str, text: str, names: Sequence[str] = ()) -> Family[Value]:
@@ -155,6 +157,13 @@ class Registry:
         """A gauge that never changes: versions and the like."""
         values = tuple((labels or {}).values())
         self.read(name, "gauge", text, tuple(labels or {}), lambda: [(values, value)])
+
+    def shared(self, make: Callable[["Registry"], T]) -> T:
+        """What `make` makes of this registry, made once: for families that several count in."""
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        found: T = self._shared[make]
+        return found
 
     def on_collect(self, collector: Callable[[], None]) -> None:
         self._collectors.append(collector)

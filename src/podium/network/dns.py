@@ -14,6 +14,7 @@ from podium.instrument.log import logger
 from podium.network import dns_wire
 from podium.network.dns_wire import Malformed, Query
 from podium.network.dns_zone import Zone
+from podium.network.measurements import DnsMeasurements
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
@@ -31,8 +32,18 @@ Send = Callable[[bytes], None]
 class DnsServer:
     """`listen` once; then it answers until the supervisor stops it."""
 
-    def __init__(self, zone: Zone, world: World, supervisor: Supervisor, resolvers: Sequence[str] = (), *, resolver_port: int = 53) -> None:
+    def __init__(
+        self,
+        zone: Zone,
+        world: World,
+        supervisor: Supervisor,
+        resolvers: Sequence[str] = (),
+        *,
+        resolver_port: int = 53,
+        measurements: DnsMeasurements | None = None,
+    ) -> None:
         self._zone = zone
+        self._measurements = measurements or DnsMeasurements(world)
         self._random = world.random("dns")
         self._supervisor = supervisor
         self._resolvers = tuple(resolvers)
@@ -70,7 +81,9 @@ class DnsServer:
                 send(refusal)
             return
         bytes_max = 65535 if stream else query.udp_bytes_max
-        if self._zone.holds(query.name):
+        ours = self._zone.holds(query.name)
+        send = self._measurements.asked(f"{'.'.join(self._zone.name)}." if ours else ".", query.type, send, stream=stream)
+        if ours:
             self._answer(query, send, bytes_max)
         elif not self._resolvers:
             send(dns_wire.answer(query, dns_wire.REFUSED, authoritative=False))

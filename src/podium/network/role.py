@@ -5,6 +5,7 @@ Changes are gathered for GATHER_S, then applied as one; what an applier refuses 
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from podium.network.dns import DnsServer
 from podium.network.dns_zone import Directory, Zone
 from podium.network.hosts_file import HostsFiles
 from podium.network.loopback_proxy import LoopbackProxy
+from podium.network.measurements import DnsMeasurements, ProxyMeasurements
 from podium.network.nftables import NftablesApplier, RulesRefused, Site
 from podium.network.services import SERVICE_LABEL, Endpoint, Forward, plan_forwards
 from podium.objects.resources import resource
@@ -47,20 +49,37 @@ class NetworkConfig:
     hosts: HostsFiles | None = None
 
 
-async def run_network(config: NetworkConfig, client: Client, world: World, supervisor: Supervisor) -> None:
+async def run_network(
+    config: NetworkConfig,
+    client: Client,
+    world: World,
+    supervisor: Supervisor,
+    proxy: ProxyMeasurements | None = None,
+    dns: DnsMeasurements | None = None,
+) -> None:
     """Starts what the node needs under the supervisor and returns."""
     mirrors = Mirrors(client, world, supervisor)
     events = EventRecorder(client, world, "podium-network", config.node_name)
     supervisor.start("network/events", events.run())
-    supervisor.start("network/services", ServiceLoop(config, mirrors, events, world, supervisor).run())
+    supervisor.start("network/services", ServiceLoop(config, mirrors, events, world, supervisor, proxy).run())
     if config.kind == "kernel":
         zone = Zone(config.cluster_domain, directory(mirrors), [config.pod_cidr, config.service_cidr])
-        supervisor.start("network/dns", DnsServer(zone, world, supervisor, config.resolvers).run(config.gateway))
+        supervisor.start("network/dns", DnsServer(zone, world, supervisor, config.resolvers, measurements=dns).run(config.gateway))
 
 
 class ServiceLoop:
-    def __init__(self, config: NetworkConfig, mirrors: Mirrors, events: EventRecorder, world: World, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig,
+        mirrors: Mirrors,
+        events: EventRecorder,
+        world: World,
+        supervisor: Supervisor,
+        measurements: ProxyMeasurements | None = None,
+    ) -> None:
         self._config = config
+        self._clock = world.clock
+        self._measurements = measurements or ProxyMeasurements(world)
         self._events = events
         self._services = mirrors.of(resource("services"))
         self._slices = mirrors.of(resource("endpointslices", "discovery.k8s.io"))
@@ -80,14 +99,20 @@ class ServiceLoop:
         await self._reach_api()
         await self._services.synced()
         await self._slices.synced()
-        for mirror in (self._services, self._slices):
-            mirror.subscribe(lambda _: self._changed.set())
+        self._services.subscribe(lambda _: self._noticed(self._measurements.service_changed))
+        self._slices.subscribe(lambda _: self._noticed(self._measurements.endpoints_changed))
         self._changed.set()
         while True:
             await self._changed.wait()
             await asyncio.sleep(GATHER_S)
             self._changed.clear()
-            await self._apply(plan_forwards(self._services.all(), self._slices.all(), self._config.node_name))
+            began_s = self._clock.monotonic()
+            if await self._apply(plan_forwards(self._services.all(), self._slices.all(), self._config.node_name)):
+                self._measurements.synced(began_s)
+
+    def _noticed(self, count: Callable[[], None]) -> None:
+        count()
+        self._changed.set()
 
     async def _reach_api(self) -> None:
         """Pods of the kernel network cannot reach 127.0.0.1: the gateway's address leads there. Taken already when the server does it."""
@@ -97,18 +122,22 @@ class ServiceLoop:
             except OSError as error:
                 log.info("the API server is not forwarded to", gateway=self._config.gateway, error=str(error))
 
-    async def _apply(self, forwards: tuple[Forward, ...]) -> None:
+    async def _apply(self, forwards: tuple[Forward, ...]) -> bool:
+        """False when the kernel refused: then it is tried again."""
         await self._proxy.apply(forwards, cluster_ips=self._kernel is None, node_ports=True)
         if self._config.hosts is not None:
             self._config.hosts.update(self._services.all(), forwards)
         if self._kernel is None:
-            return
+            return True
         try:
             await self._kernel.apply(forwards)
         except RulesRefused as error:
             log.error("service rules refused", error=str(error))
+            self._measurements.failures.add()
             await asyncio.sleep(RETRY_S)
             self._changed.set()
+            return False
+        return True
 
     def _refused(self, forward: Forward, why: str) -> None:
         service = self._services.get(forward.namespace, forward.name)

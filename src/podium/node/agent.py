@@ -8,7 +8,7 @@ Source: kubelet kubelet.go (syncLoop), kubelet_node_status.go.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,8 +17,10 @@ from podium.client.interface import Client
 from podium.client.leases import NodeLease
 from podium.client.mirror import Change, Mirror
 from podium.instrument.log import logger
+from podium.instrument.metrics import Registry
 from podium.node import log_rotation, machine
 from podium.node.config import NodeConfig
+from podium.node.kubelet_metrics import KubeletMetrics
 from podium.node.node_object import NodeDescription
 from podium.node.node_registration import NodeRegistration
 from podium.node.pod_files import NodeSurroundings, PodFiles
@@ -51,21 +53,30 @@ EVENTS_PER_S = 50.0
 
 
 class NodeAgent:
-    def __init__(self, config: NodeConfig, client: Client, world: World, runtime: Runtime, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        client: Client,
+        world: World,
+        runtime: Runtime,
+        supervisor: Supervisor,
+        components: Mapping[str, Registry] | None = None,
+    ) -> None:
         self._config = config
         self._client = client
         self._world = world
-        self._runtime = runtime
         self._supervisor = supervisor
         self._events = EventRecorder(client, world, "kubelet", config.name, write_rate_per_s=EVENTS_PER_S)
         self._writer = StatusWriter(client, world)
         self._probes = ProbeSchedule(world, supervisor)
+        self.workers: PodWorkers | None = None
+        self.metrics = KubeletMetrics(lambda: [self.workers] if self.workers else [], self._probes, world, components)
+        self._runtime = self.metrics.measured(runtime)
         self._mirror = Mirror(client, resource("pods"), world, fields=f"spec.nodeName={config.name}")
         self._lease = NodeLease(client, world, config.name)
         self._registration: NodeRegistration | None = None
         self._files: PodFiles | None = None
         self._runtime_problem = ""
-        self.workers: PodWorkers | None = None
 
     async def start(self, port: int = 0) -> None:
         """Returns when the node is registered and follows its pods. Waits for a runtime and an API server that do not answer yet."""
@@ -114,7 +125,7 @@ class NodeAgent:
             preparation = self._files = PodFiles(around, sources, volumes)
             target = RealTarget(self._runtime)
         facts = NodeFacts(config.address, info.name)
-        parts = NodeParts(config.name, facts, self._runtime, preparation, target)
+        parts = NodeParts(config.name, facts, self._runtime, preparation, target, allocatable=description.allocatable)
         return PodWorkers(parts, Shared(self._world, self._supervisor, self._events, self._probes, self._writer.publish))
 
     async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:

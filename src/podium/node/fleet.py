@@ -19,6 +19,7 @@ from podium.client.mirror import Change, Mirror
 from podium.client.parallel import in_parallel
 from podium.instrument.log import logger
 from podium.node.config import FleetConfig
+from podium.node.kubelet_metrics import KubeletMetrics
 from podium.node.node_object import NodeDescription, node_info
 from podium.node.node_registration import NodeRegistration
 from podium.node.pod_status import NodeFacts
@@ -67,6 +68,7 @@ class Fleet:
         shared = Shared(world, supervisor, self._events, self._probes, self._writer.publish)
         self._target = SimulatedTarget(world)
         self.nodes: dict[str, SimulatedNode] = {}
+        self.metrics = KubeletMetrics(lambda: [node.workers for node in self.nodes.values()], self._probes, world)
         subnets = _subnets(config.pod_cidr)
         pool = Addresses(config.pod_cidr) if config.count > len(subnets) else None
         for number in range(config.count):
@@ -96,8 +98,9 @@ class Fleet:
         name = config.node_name(number)
         runtime = SimulatedRuntime(world, name, pool or cidr, delays=config.delays, on_change=lambda uid: workers.poke(uid))
         parts = NodeParts(
-            name, NodeFacts(config.address, NAME), runtime, NoFiles(), self._target, status_patience_s=None, quiet=config.quiet
-        )
+            name, NodeFacts(config.address, NAME), runtime, NoFiles(), self._target, status_patience_s=None, quiet=config.quiet,
+            allocatable=config.capacity,
+        )  # fmt: skip
         workers = PodWorkers(parts, shared)
         registration = NodeRegistration(client, world, self._describe(number, name, cidr))
         return SimulatedNode(name, registration, NodeLease(client, world, name), workers)

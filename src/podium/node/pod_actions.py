@@ -6,19 +6,39 @@ Source: kubelet/kuberuntime startContainer, killContainer; kubelet/images (pull 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from podium.instrument.log import logger
 from podium.node import log_rotation
+from podium.node.environment import CONFIG_ERROR
 from podium.node.hooks import HookFailure, Hooks
 from podium.node.pod_memory import CRASH_BACKOFF_FIRST_S, CRASH_BACKOFF_MAX_S, Doom, Health, Waiting, next_crash_backoff
-from podium.node.pod_plan import Action, KillContainer, RemoveContainer, RemoveSandbox, RunSandbox, StartContainer, StopSandbox
+from podium.node.pod_plan import (
+    Action,
+    KillContainer,
+    RemoveContainer,
+    RemoveSandbox,
+    ResizeContainer,
+    RunSandbox,
+    StartContainer,
+    StopSandbox,
+)
 from podium.node.pod_spec import display
 from podium.node.pod_status import NodeFacts
 from podium.node.pod_worker import PodWorker
 from podium.node.preparation import Preparation, PreparationFailure
-from podium.node.runtime.interface import ContainerSpec, ImageError, Runtime, RuntimeFailure, RuntimeUnavailable, SandboxSpec
+from podium.node.resize import amounts
+from podium.node.runtime.interface import (
+    ContainerSpec,
+    ContainerState,
+    ImageError,
+    Runtime,
+    RuntimeFailure,
+    RuntimeUnavailable,
+    SandboxSpec,
+)
 from podium.objects.values import Object
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
@@ -84,6 +104,8 @@ class PodActions:
                 await self._runtime.stop_sandbox(action.sandbox_id)
             case RemoveSandbox():
                 await self._runtime.remove_sandbox(action.sandbox_id)
+            case ResizeContainer():
+                await self._resize(worker, action)
             case RemoveContainer():
                 await self._runtime.remove_container(action.container_id)
                 for container in worker.view.containers:
@@ -98,7 +120,8 @@ class PodActions:
             self._event(worker, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         try:
             await self._prepare(worker)
-            await self._runtime.run_sandbox(self._preparation.sandbox_spec(worker.pod, action.attempt))
+            handler = await self._preparation.handler(worker.pod)
+            await self._runtime.run_sandbox(replace(self._preparation.sandbox_spec(worker.pod, action.attempt), handler=handler))
         except RuntimeUnavailable:
             raise
         except PreparationFailure as failure:
@@ -129,12 +152,16 @@ class PodActions:
         if container is None or sandbox is None:
             return
         memory, name = worker.memory, action.name
+        if name in memory.granted:
+            container = {**container, "resources": memory.granted[name]}
         try:
             await self._prepare(worker)
             if not await self._pull(worker, container):
                 return
             address = worker.address(self._host_ip)
             spec = await self._preparation.container_spec(worker.pod, container, action.attempt, address)
+            if target := container.get("targetContainerName"):
+                spec = replace(spec, target_id=_running(worker, target))
         except PreparationFailure as failure:
             reason = "ContainerCreating" if failure.reason == "FailedMount" else failure.reason
             memory.waiting[name] = self._retry(reason, failure.message, CONFIG_RETRY_S)
@@ -167,6 +194,7 @@ class PodActions:
             self._event(worker, "Warning", "Failed", f"Error: {failure}", name)
             return None
         memory.images[container_id] = container.get("image", "")
+        memory.in_force[container_id] = container.get("resources") or {}
         self._event(worker, "Normal", "Created", "Container created", name)
         try:
             await self._runtime.start_container(container_id)
@@ -193,6 +221,22 @@ class PodActions:
             finally:
                 worker.interruptible = False
         memory.health[container_id] = Health("startupProbe" not in container, "readinessProbe" not in container)
+
+    # Resize
+
+    async def _resize(self, worker: PodWorker, action: ResizeContainer) -> None:
+        memory, container = worker.memory, action.container
+        try:
+            await self._runtime.update_container(container.id, amounts({"resources": action.resources}))
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as failure:
+            message = f"Error resizing container {container.name}: {failure}"
+            memory.resize_error = self._retry("Error", message, CREATE_RETRY_S)
+            self._event(worker, "Warning", "ResizeError", message)
+            return
+        memory.in_force[container.id] = action.resources
+        memory.resize_error = None
 
     # Images
 
@@ -291,6 +335,14 @@ class PodActions:
             grace_s = max(TERM_AFTER_HOOK_MIN_S, grace_s - (self._world.clock.monotonic() - began_s))
         await self._runtime.stop_container(kill.container.id, grace_s)
         log.debug("container stopped", pod=display(worker.pod), container=kill.container.name)
+
+
+def _running(worker: PodWorker, name: str) -> str:
+    """The id of a container whose processes another one is to see. Raises PreparationFailure."""
+    found = worker.view.newest(name)
+    if found is None or found.state is not ContainerState.RUNNING:
+        raise PreparationFailure(CONFIG_ERROR, f'unable to find target container "{name}"')
+    return found.id
 
 
 def pull_policy(container: Object) -> str:

@@ -16,12 +16,13 @@ from pathlib import Path
 from podium.node import volumes as volume_paths
 from podium.node.atomic_files import BadPath
 from podium.node.environment import CONFIG_ERROR, Surroundings, environment, expand, expanded
+from podium.node.pod_spec import all_containers
 from podium.node.preparation import PreparationFailure
 from podium.node.refusals import container_refusals, pod_refusals
-from podium.node.runtime.interface import ContainerSpec, Mount, PortMapping, Resources, SandboxSpec, SecurityContext
+from podium.node.resize import amounts
+from podium.node.runtime.interface import ContainerSpec, Mount, PortMapping, SandboxSpec, SecurityContext
 from podium.node.sources import Sources
 from podium.node.volumes import Volumes
-from podium.objects.quantities import milli, whole
 from podium.objects.status import StatusError
 from podium.objects.values import Object
 
@@ -57,10 +58,23 @@ class PodFiles:
         if refused:
             raise PreparationFailure("FailedCreatePodSandBox", f"Failed to create pod sandbox: {'; '.join(refused)}")
         directory = self.pod_directory(pod)
-        for container in [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]:
+        for container in all_containers(pod):
             (directory / "log" / container["name"]).mkdir(parents=True, exist_ok=True)
         directory.chmod(0o750)
         await self.volumes.set_up(pod)
+
+    async def handler(self, pod: Object) -> str:
+        name = pod["spec"].get("runtimeClassName")
+        if not name:
+            return ""
+        try:
+            found = await self._sources.runtime_class(name)
+        except (StatusError, OSError) as error:
+            raise PreparationFailure("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}") from error
+        if found is None:
+            message = f'Failed to create pod sandbox: runtimeclasses.node.k8s.io "{name}" not found'
+            raise PreparationFailure("FailedCreatePodSandBox", message)
+        return str(found["handler"])
 
     async def clean(self, pod: Object) -> None:
         await self.volumes.clean(pod)
@@ -87,6 +101,7 @@ class PodFiles:
             labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
             sysctls={s["name"]: s.get("value", "") for s in security.get("sysctls") or ()},
+            overhead=amounts({"resources": {"requests": spec.get("overhead") or {}, "limits": spec.get("overhead") or {}}}),
         )
 
     def _dns(self, pod: Object) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -132,7 +147,7 @@ class PodFiles:
             working_dir=container.get("workingDir") or "",
             mounts=self._mounts(pod, container, attempt, variables, address),
             log_path=str(log_path),
-            resources=resources(container),
+            resources=amounts(container),
             security=security_context(pod, container),
             tty=bool(container.get("tty")),
             stdin=bool(container.get("stdin")),
@@ -213,17 +228,6 @@ def hosts_file(pod: Object, address: str, domain: str) -> str:
         lines += ["", "# Entries added by HostAliases."]
         lines += ["\t".join([alias["ip"], *(alias.get("hostnames") or ())]) for alias in aliases]
     return "\n".join(lines) + "\n"
-
-
-def resources(container: Object) -> Resources:
-    given = container.get("resources") or {}
-    limits, requests = given.get("limits") or {}, given.get("requests") or {}
-    return Resources(
-        cpu_request_m=milli(str(requests.get("cpu", limits.get("cpu", 0)))),
-        cpu_limit_m=milli(str(limits.get("cpu", 0))),
-        memory_request_bytes=whole(str(requests.get("memory", limits.get("memory", 0)))),
-        memory_limit_bytes=whole(str(limits.get("memory", 0))),
-    )
 
 
 def security_context(pod: Object, container: Object) -> SecurityContext:

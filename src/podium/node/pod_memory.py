@@ -4,6 +4,7 @@ All of it may be lost: after a restart of the agent the runtime's attempts and t
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 CRASH_BACKOFF_FIRST_S = 10.0
 CRASH_BACKOFF_MAX_S = 300.0
@@ -76,6 +77,16 @@ class PodMemory:
     images: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
     """Termination messages, by container id."""
+    granted: dict[str, Any] = field(default_factory=dict)
+    """The `resources` that the node grants each container, by name (resize.py); empty before the pod is looked at first."""
+    in_force: dict[str, Any] = field(default_factory=dict)
+    """The `resources` of each running container, by id."""
+    resize_pending: tuple[str, str] | None = None
+    """Why the spec asks for more than is granted: reason and message."""
+    resizing: bool = False
+    """A grant was changed, and not all of it is in force yet."""
+    resize_error: Waiting | None = None
+    """What is granted could not be brought into force."""
     sandbox_error: Waiting | None = None
     verdict: Verdict | None = None
     started_at: str = ""

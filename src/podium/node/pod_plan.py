@@ -7,7 +7,8 @@ The states, first match wins:
 1. the pod is being deleted, is gone, failed as a whole, or its phase is terminal: kill what runs, stop the sandboxes, done;
 2. every container is finished for good by the restart policy: stop the sandbox;
 3. no ready sandbox: kill what is left of the old one, make the next;
-4. init containers in order, each in the current sandbox, sidecars staying; then the containers, restarted by policy and backoff.
+4. init containers in order, each in the current sandbox, sidecars staying; then the containers, restarted by policy and backoff, and resized
+   to what the node grants them (resize.py); beside all of them the ephemeral containers, each once.
 
 Source: kubelet/kuberuntime computePodActions, computeInitContainerActions, doBackOff, killPodWithSyncResult.
 """
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from podium.node.observation import PodView
 from podium.node.pod_memory import PodMemory
 from podium.node.pod_spec import grace_s, has_run_before, is_sidecar, is_terminal, restart_policy, status_of
+from podium.node.resize import needs_restart, same
 from podium.node.runtime.interface import ContainerState, ContainerStatus
 from podium.objects.values import Object
 
@@ -64,7 +66,15 @@ class RemoveSandbox:
     sandbox_id: str
 
 
-Action = RunSandbox | StopSandbox | StartContainer | KillContainer | RemoveContainer | RemoveSandbox
+@dataclass(frozen=True, slots=True)
+class ResizeContainer:
+    """`resources` as in a container spec."""
+
+    container: ContainerStatus
+    resources: Object
+
+
+Action = RunSandbox | StopSandbox | StartContainer | KillContainer | ResizeContainer | RemoveContainer | RemoveSandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,8 @@ class _Planner:
         if self._plan_inits(sandbox.id):
             for container in self._pod["spec"]["containers"]:
                 self._plan_container(container, sandbox.id)
+        for container in self._pod["spec"].get("ephemeralContainers") or ():
+            self._plan_ephemeral(container["name"])
         self._plan_removals()
         return self._done()
 
@@ -228,6 +240,15 @@ class _Planner:
         else:
             self._actions.append(KillContainer(current, f"Container {name} is in unknown state, try killing it before restart", 2.0))
 
+    def _plan_ephemeral(self, name: str) -> None:
+        """It runs once, however it ends, and in whichever sandbox there is; also while the pod initialises."""
+        newest = self._view.newest(name)
+        if newest is None:
+            if not has_run_before(status_of(self._pod, name)):
+                self._start(name, None)
+        elif newest.state is ContainerState.CREATED and not self._is_waiting(name):
+            self._actions += [RemoveContainer(newest.id), StartContainer(name, newest.attempt)]
+
     def _is_init(self, name: str) -> bool:
         return any(c["name"] == name for c in self._pod["spec"].get("initContainers", ()))
 
@@ -260,6 +281,21 @@ class _Planner:
         elif self._memory.images.get(current.id, container.get("image")) != container.get("image"):
             message = f"Container {container['name']} definition changed, will be restarted"
             self._actions.append(KillContainer(current, message, float(grace_s(self._pod))))
+        else:
+            self._check_resources(container, current)
+
+    def _check_resources(self, container: Object, current: ContainerStatus) -> None:
+        granted, in_force = self._memory.granted.get(container["name"]), self._memory.in_force.get(current.id)
+        if granted is None or in_force is None or same(granted, in_force):
+            return
+        error = self._memory.resize_error
+        if error is not None and error.retry_at > self._now.monotonic_s:
+            self._wakes.append(error.retry_at)
+        elif needs_restart(container, in_force, granted):
+            message = f"Container {container['name']} resize requires restart"
+            self._actions.append(KillContainer(current, message, float(grace_s(self._pod))))
+        else:
+            self._actions.append(ResizeContainer(current, granted))
 
     def _restart(self, container: Object, exited: ContainerStatus) -> None:
         policy = "Always" if is_sidecar(container) else restart_policy(self._pod)

@@ -34,10 +34,16 @@ def is_terminal(pod: Object) -> bool:
     return phase_of(pod) in TERMINAL_PHASES
 
 
+def all_containers(pod: Object) -> list[Object]:
+    """Initial, regular and ephemeral ones."""
+    spec = pod["spec"]
+    return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
+
+
 def status_of(pod: Object, name: str) -> Object:
     """The container's entry of the pod's status in the API; {} when it has none."""
     status = pod.get("status", {})
-    for field in ("containerStatuses", "initContainerStatuses"):
+    for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         for entry in status.get(field) or ():
             if entry["name"] == name:
                 found: Object = entry

@@ -9,6 +9,7 @@ Source: kubelet convertToAPIContainerStatuses, getPhase, generateAPIPodStatus; k
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from podium.node import resize
 from podium.node.observation import PodView
 from podium.node.pod_memory import PodMemory
 from podium.node.pod_plan import Held
@@ -17,6 +18,7 @@ from podium.node.runtime.interface import ContainerState, ContainerStatus
 from podium.objects.values import Object, is_deleting
 
 LOST_EXIT_CODE = 137
+RESIZE_CONDITIONS = (resize.PENDING, resize.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def pod_status(pod: Object, seen: Sighting, node: NodeFacts, timestamp: str) -> 
         status["containerStatuses"] = mains
         if inits:
             status["initContainerStatuses"] = inits
+        if spec.get("ephemeralContainers"):
+            status["ephemeralContainerStatuses"] = [_ephemeral_entry(pod, c, seen, node) for c in spec["ephemeralContainers"]]
     if "generation" in pod["metadata"]:
         status["observedGeneration"] = pod["metadata"]["generation"]
     status["conditions"] = _conditions(pod, seen, status, timestamp)
@@ -73,13 +77,19 @@ def _set_addresses(pod: Object, status: Object, view: PodView, node: NodeFacts) 
 # Containers
 
 
+def _ephemeral_entry(pod: Object, container: Object, seen: Sighting, node: NodeFacts) -> Object:
+    """It is never restarted and never counts for readiness."""
+    entry = _container_entry({**pod, "spec": {**pod["spec"], "restartPolicy": "Never"}}, container, seen, node, init=False)
+    return {k: False if k == "ready" else v for k, v in entry.items() if k != "started"}
+
+
 def _container_entry(pod: Object, container: Object, seen: Sighting, node: NodeFacts, *, init: bool) -> Object:
     name = container["name"]
     old = status_of(pod, name)
     history = seen.view.of(name)
     newest = history[0] if history else None
     if newest is None:
-        return _unseen_entry(pod, container, old, seen, init)
+        return {**_unseen_entry(pod, container, old, seen, init), **_amounts(name, None, seen.memory)}
     previous = history[1] if len(history) > 1 else None
     entry = {
         "name": name,
@@ -91,6 +101,7 @@ def _container_entry(pod: Object, container: Object, seen: Sighting, node: NodeF
         "started": False,
         "state": _state(newest, seen.memory, node),
         "lastState": _last_state(previous, old, newest, seen.memory, node),
+        **_amounts(name, newest, seen.memory),
     }
     health = seen.memory.health.get(newest.id)
     if newest.state is ContainerState.RUNNING and health is not None:
@@ -105,6 +116,15 @@ def _container_entry(pod: Object, container: Object, seen: Sighting, node: NodeF
         entry["state"] = {"waiting": waiting}
         entry["ready"] = False
     return entry
+
+
+def _amounts(name: str, container: ContainerStatus | None, memory: PodMemory) -> Object:
+    """What the node grants the container, and what is in force in it; nothing for one that has no amounts."""
+    granted = memory.granted.get(name) or {}
+    running = container is not None and container.state is ContainerState.RUNNING
+    in_force = memory.in_force.get(container.id, granted) if running and container is not None else granted
+    found: Object = {"allocatedResources": granted["requests"]} if granted.get("requests") else {}
+    return {**found, "resources": in_force} if in_force else found
 
 
 def _stays_terminated(pod: Object, container: Object, newest: ContainerStatus, init: bool) -> bool:
@@ -260,9 +280,10 @@ def _conditions(pod: Object, seen: Sighting, status: Object, timestamp: str) -> 
     }
     if "PodScheduled" not in old:
         computed["PodScheduled"] = ("True", "", "")
+    computed |= _resize_conditions(pod, seen)
     generation = pod["metadata"].get("generation")
     mine = [_condition(name, *answer, old.get(name), timestamp, generation) for name, answer in computed.items()]
-    return mine + [c for name, c in old.items() if name not in computed]
+    return mine + [c for name, c in old.items() if name not in computed and name not in RESIZE_CONDITIONS]
 
 
 def _condition(name: str, value: str, reason: str, message: str, old: Object | None, timestamp: str, generation: int | None) -> Object:
@@ -310,6 +331,17 @@ def _initialized(pod: Object, status: Object) -> Answer:
     if incomplete:
         return "False", "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(incomplete)}]"
     return "True", "", ""
+
+
+def _resize_conditions(pod: Object, seen: Sighting) -> dict[str, Answer]:
+    """There while a resize waits or is on its way, and only then."""
+    memory, found = seen.memory, {}
+    if memory.resize_pending is not None:
+        found[resize.PENDING] = ("True", *memory.resize_pending)
+    if resize.unfinished_resizes(seen.view, memory):
+        error = memory.resize_error
+        found[resize.IN_PROGRESS] = ("True", "", "") if error is None else ("True", error.reason, error.message)
+    return found
 
 
 def _ready(pod: Object, containers_ready: Answer, old: dict[str, Object]) -> Answer:

@@ -68,7 +68,7 @@ class PodWorker:
 
     def container_spec(self, name: str) -> Object | None:
         spec = self.pod["spec"]
-        for field in ("containers", "initContainers"):
+        for field in ("containers", "initContainers", "ephemeralContainers"):
             for container in spec.get(field) or ():
                 if container["name"] == name:
                     found: Object = container

@@ -8,8 +8,8 @@ Source: kubelet pod_workers.go, kubelet.go (syncPod, syncTerminatingPod), kubele
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from podium.client.events import EventRecorder
 from podium.instrument.log import logger
@@ -24,6 +24,8 @@ from podium.node.pod_status import NodeFacts, Sighting
 from podium.node.pod_worker import PodWorker, orphan
 from podium.node.preparation import Preparation
 from podium.node.probes import ProbeSchedule, ProbeTarget
+from podium.node.resize import DEFERRED, grant, granted_before, same, unfinished_resizes
+from podium.node.resize import RETRY_S as RESIZE_RETRY_S
 from podium.node.runtime.interface import ContainerState, ContainerStatus, Runtime, RuntimeFailure
 from podium.objects.values import Object, key_of
 from podium.world.interface import World
@@ -53,7 +55,7 @@ class Shared:
 @dataclass(frozen=True, slots=True)
 class NodeParts:
     """One node's own parts. `status_patience_s`: a pod still busy after this long has its status written meanwhile (None: never).
-    `quiet`: only warnings become events."""
+    `quiet`: only warnings become events. `allocatable` bounds what resized pods may ask for."""
 
     name: str
     facts: NodeFacts
@@ -63,6 +65,7 @@ class NodeParts:
     http_get: HttpGet = http_get
     status_patience_s: float | None = 0.3
     quiet: bool = False
+    allocatable: Mapping[str, str] = field(default_factory=dict)
 
 
 class PodWorkers:
@@ -104,7 +107,7 @@ class PodWorkers:
         spec_before = worker.pod["spec"]
         if not worker.take(pod):
             return
-        for name in changed_images(spec_before, pod["spec"]):
+        for name in changed_containers(spec_before, pod["spec"]):
             worker.memory.forgive(name)
         now = pod["metadata"]
         newly_deleted = "deletionTimestamp" in now and "deletionTimestamp" not in before
@@ -216,8 +219,10 @@ class PodWorkers:
             return
         path = ""
         if container:
-            inits = [c["name"] for c in worker.pod["spec"].get("initContainers", ())]
-            path = f"spec.{'initContainers' if container in inits else 'containers'}{{{container}}}"
+            spec = worker.pod["spec"]
+            kinds = ("initContainers", "ephemeralContainers")
+            kind = next((k for k in kinds if any(c["name"] == container for c in spec.get(k) or ())), "containers")
+            path = f"spec.{kind}{{{container}}}"
         kind = "Warning" if type == "Warning" else "Normal"
         self._events.event(worker.pod, kind, reason, message, field_path=path, host=self.node)  # type: ignore[arg-type]
 
@@ -281,27 +286,34 @@ class PodWorkers:
         view = self._observed.pod(worker.uid)
         if not (worker.over and not view.containers):
             worker.view = view
+        worker.memory.granted = worker.memory.granted or granted_before(worker.pod)
         self._note(worker, view)
         now = Now(self._world.clock.now().timestamp(), self._world.clock.monotonic())
         deadline_in_s = self._judge(worker, now)
+        retry_in_s = self._grant(worker)
         plan = plan_pod(worker.pod, view, worker.memory, now, gone=worker.gone)
         for held in plan.held:
             if held not in worker.held:
                 message = f"Back-off restarting failed container {held.name} in pod {display(worker.pod)}"
                 self.pod_event(worker, "Warning", "BackOff", message, held.name)
         worker.held = plan.held
-        if deadline_in_s is not None and not plan.over:
-            wake_at = min(plan.wake_at or now.monotonic_s + deadline_in_s, now.monotonic_s + deadline_in_s)
-            plan = Plan(plan.actions, wake_at, plan.held, plan.over)
+        wakes = [now.monotonic_s + seconds for seconds in (deadline_in_s, retry_in_s) if seconds is not None]
+        if wakes and not plan.over:
+            plan = Plan(plan.actions, min([*wakes, *([plan.wake_at] if plan.wake_at else [])]), plan.held, plan.over)
         return plan
 
     async def _settled(self, worker: PodWorker, plan: Plan) -> float | None:
         if plan.over:
-            worker.over = True
+            if not worker.over:
+                worker.over = True
+                self._retry_resizes()
             if worker.gone:
                 await self.clean_up(worker)
                 self.forget(worker)
                 return None
+        if worker.memory.resizing and not unfinished_resizes(worker.view, worker.memory):
+            worker.memory.resizing = False
+            self.pod_event(worker, "Normal", "ResizeCompleted", "Pod resize completed")
         self._publish(self, worker.uid)
         return max(0.0, plan.wake_at - self._world.clock.monotonic()) if plan.wake_at is not None else None
 
@@ -318,6 +330,33 @@ class PodWorkers:
         self.pod_event(worker, "Normal", DEADLINE.reason, DEADLINE.message)
         return None
 
+    def _grant(self, worker: PodWorker) -> float | None:
+        """Grants the pod what its spec asks for, if the node has it; seconds until it is to be asked again when it has not."""
+        memory, pod = worker.memory, worker.pod
+        if worker.deleting or worker.over or is_terminal(pod):
+            return None
+        before, pending = memory.granted, memory.resize_pending
+        rest = (w for w in self._workers.values() if w is not worker and not w.over)
+        others = ((w.pod, w.memory.granted or granted_before(w.pod)) for w in rest)
+        answer = grant(pod, before, others, self._parts.allocatable)
+        memory.granted = dict(answer.granted)
+        memory.resize_pending = (answer.reason, answer.message) if answer.reason else None
+        generation = pod["metadata"].get("generation", 0)
+        if answer.reason and memory.resize_pending != pending:
+            message = f"Pod resize {answer.reason}: {answer.message} (generation {generation})"
+            self.pod_event(worker, "Warning", f"Resize{answer.reason}", message)
+        if any(not same(resources, before.get(name, {})) for name, resources in memory.granted.items()):
+            memory.resize_error, memory.resizing = None, True
+            self.pod_event(worker, "Normal", "ResizeStarted", f"Pod resize started (generation {generation})")
+            self._retry_resizes()
+        return RESIZE_RETRY_S if answer.reason == DEFERRED else None
+
+    def _retry_resizes(self) -> None:
+        """Something on the node has become free, or may have: who waits for it is asked again, the most important first."""
+        waiting = [w for w in self._workers.values() if w.memory.resize_pending is not None and w.memory.resize_pending[0] == DEFERRED]
+        for worker in sorted(waiting, key=lambda w: -(w.pod["spec"].get("priority") or 0)):
+            self.poke(worker.uid)
+
     def _note(self, worker: PodWorker, view: PodView) -> None:
         """Brings the memory in line with what runs: health of the running, messages of the ended, nothing of the vanished."""
         memory = worker.memory
@@ -330,7 +369,7 @@ class PodWorkers:
             elif container.state is ContainerState.EXITED:
                 self._note_exited(worker, container, spec)
         known = {c.id for c in view.containers}
-        for table in (memory.health, memory.doomed, memory.images, memory.messages):
+        for table in (memory.health, memory.doomed, memory.images, memory.messages, memory.in_force):
             for container_id in [i for i in table if i not in known]:
                 del table[container_id]
 
@@ -342,6 +381,10 @@ class PodWorkers:
             same = str(entry.get("containerID", "")).endswith(container.id)
             started = "startupProbe" not in spec or (same and bool(entry.get("started")))
             memory.health[container.id] = Health(started, "readinessProbe" not in spec or (same and bool(entry.get("ready"))))
+        if container.id not in memory.in_force and container.name in memory.granted:
+            entry = status_of(worker.pod, container.name)
+            told = entry.get("resources") if str(entry.get("containerID", "")).endswith(container.id) else None
+            memory.in_force[container.id] = told or memory.granted[container.name]
         age_s = max(0.0, self._world.clock.now().timestamp() - container.started_ns / 1e9)
         started_s = self._world.clock.monotonic() - age_s
         address = worker.address(self.facts.host_ip)
@@ -358,13 +401,14 @@ class PodWorkers:
             )
 
 
-def changed_images(before: Object, after: Object) -> list[str]:
-    """The containers whose image was changed: what an earlier one did wrong is not held against the new."""
+def changed_containers(before: Object, after: Object) -> list[str]:
+    """The containers whose image or resources were changed: what an earlier one did wrong is not held against the new."""
     if before is after:
         return []
-    images = {c["name"]: c.get("image") for field in ("containers", "initContainers") for c in before.get(field) or ()}
-    now = [c for field in ("containers", "initContainers") for c in after.get(field) or ()]
-    return [c["name"] for c in now if images.get(c["name"]) != c.get("image")]
+    kinds, fields = ("containers", "initContainers"), ("image", "resources")
+    known = {c["name"]: [c.get(f) for f in fields] for kind in kinds for c in before.get(kind) or ()}
+    now = [c for kind in kinds for c in after.get(kind) or ()]
+    return [c["name"] for c in now if known.get(c["name"]) != [c.get(f) for f in fields]]
 
 
 def _needs_writing(pod: Object) -> bool:

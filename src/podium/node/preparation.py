@@ -5,7 +5,8 @@
 
 from typing import Protocol
 
-from podium.node.runtime.interface import ContainerSpec, SandboxSpec
+from podium.node.runtime.interface import ContainerSpec, Resources, SandboxSpec
+from podium.objects.quantities import milli, whole
 from podium.objects.values import Object
 
 
@@ -23,7 +24,13 @@ class Preparation(Protocol):
         """Makes directories and volumes; safe to repeat. Raises PreparationFailure (FailedMount, FailedCreatePodSandBox)."""
         ...
 
-    def sandbox_spec(self, pod: Object, attempt: int) -> SandboxSpec: ...
+    async def handler(self, pod: Object) -> str:
+        """The runtime handler of the pod's RuntimeClass, empty without one. Raises PreparationFailure (FailedCreatePodSandBox)."""
+        ...
+
+    def sandbox_spec(self, pod: Object, attempt: int) -> SandboxSpec:
+        """Without the handler."""
+        ...
 
     async def container_spec(self, pod: Object, container: Object, attempt: int, address: str) -> ContainerSpec:
         """Raises PreparationFailure (CreateContainerConfigError)."""
@@ -42,6 +49,10 @@ class NoFiles:
     async def prepare(self, pod: Object) -> None:
         return
 
+    async def handler(self, pod: Object) -> str:
+        """Any will do."""
+        return pod["spec"].get("runtimeClassName") or ""
+
     def sandbox_spec(self, pod: Object, attempt: int) -> SandboxSpec:
         metadata, spec = pod["metadata"], pod["spec"]
         return SandboxSpec(
@@ -50,10 +61,21 @@ class NoFiles:
         )  # fmt: skip
 
     async def container_spec(self, pod: Object, container: Object, attempt: int, address: str) -> ContainerSpec:
-        return ContainerSpec(container["name"], attempt, container.get("image", ""), (), (), (), "", (), "")
+        return ContainerSpec(container["name"], attempt, container.get("image", ""), (), (), (), "", (), "", resources(container))
 
     def termination_message(self, pod: Object, container: Object, attempt: int, log_path: str, failed: bool) -> str:
         return ""
 
     async def clean(self, pod: Object) -> None:
         return
+
+
+def resources(container: Object) -> Resources:
+    given = container.get("resources") or {}
+    limits, requests = given.get("limits") or {}, given.get("requests") or {}
+    return Resources(
+        cpu_request_m=milli(str(requests.get("cpu", limits.get("cpu", 0)))),
+        cpu_limit_m=milli(str(limits.get("cpu", 0))),
+        memory_request_bytes=whole(str(requests.get("memory", limits.get("memory", 0)))),
+        memory_limit_bytes=whole(str(limits.get("memory", 0))),
+    )

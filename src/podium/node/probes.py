@@ -12,6 +12,7 @@ Source: kubelet/prober worker.go and prober.go (order of the gates, thresholds, 
 
 import asyncio
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,6 +80,8 @@ class _Watched:
     gone: bool = False
     leaving: bool = False
     """The pod is being stopped: only its readiness still matters."""
+    results: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(kind of probe; successful, failed or unknown) to how often."""
 
 
 class ProbeSchedule:
@@ -131,6 +134,11 @@ class ProbeSchedule:
     def __len__(self) -> int:
         return len(self._watched)
 
+    def results(self) -> Iterator[tuple[PodWorker, str, dict[tuple[str, str], int]]]:
+        """Of each container that is probed: its pod, its name, how often which kind of probe had which result."""
+        for watched in self._watched.values():
+            yield watched.worker, watched.container["name"], watched.results
+
     async def run(self) -> None:
         """Forever."""
         while True:
@@ -180,6 +188,8 @@ class ProbeSchedule:
 
     def _note(self, watched: _Watched, probe: _Probe, outcome: Outcome) -> bool:
         """Counts the outcome and acts at the thresholds; whether this probe goes on."""
+        result = (probe.kind, "unknown" if outcome.ok is None else "successful" if outcome.ok else "failed")
+        watched.results[result] = watched.results.get(result, 0) + 1
         if outcome.ok is not True:
             word = "failed" if outcome.ok is False else "errored"
             message = f"{probe.kind.capitalize()} probe {word}: {outcome.output[:OUTPUT_MAX]}"

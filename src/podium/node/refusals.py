@@ -7,7 +7,7 @@ a failed pod would be replaced by its ReplicaSet at once, and again, and again.
 from podium.objects.values import Object
 
 _POD_FLAGS = ("hostPID", "hostIPC", "shareProcessNamespace", "setHostnameAsFQDN")
-_POD_VALUES = ("runtimeClassName", "overhead", "ephemeralContainers", "resourceClaims", "resources", "hostnameOverride")
+_POD_VALUES = ("resourceClaims", "resources", "hostnameOverride")
 _SECURITY = ("seLinuxOptions", "windowsOptions", "procMount", "appArmorProfile")
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 

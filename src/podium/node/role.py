@@ -2,7 +2,11 @@
 return; stopping the supervisor ends them and leaves containers running. `stop_everything` (drain.py) ends those too.
 """
 
+from collections.abc import Mapping
+
 from podium.client.interface import Client
+from podium.instrument.metrics import Registry
+from podium.node.access import NodeAccess
 from podium.node.agent import NodeAgent
 from podium.node.config import FleetConfig, NodeConfig
 from podium.node.drain import stop_everything
@@ -15,11 +19,19 @@ from podium.world.supervisor import Supervisor
 __all__ = ["FleetConfig", "NodeConfig", "run_fleet", "run_node", "stop_everything"]
 
 
-async def run_node(config: NodeConfig, client: Client, world: World, runtime: Runtime, supervisor: Supervisor) -> NodeAgent:
+async def run_node(
+    config: NodeConfig,
+    client: Client,
+    world: World,
+    runtime: Runtime,
+    supervisor: Supervisor,
+    components: Mapping[str, Registry] | None = None,
+) -> NodeAgent:
     """Returns when the node is registered and follows its pods; waits as long as the API or the runtime do not answer.
-    Raises OSError when the port is taken."""
-    agent = NodeAgent(config, client, world, runtime, supervisor)
-    server = NodeServer(agent.find, config.client_common_name, config.tls)
+    `components` count what else runs in this process, and are served at /metrics/NAME. Raises OSError when the port is taken."""
+    agent = NodeAgent(config, client, world, runtime, supervisor, components)
+    access = NodeAccess(client, world)
+    server = NodeServer(agent.find, config.client_common_name, config.tls, metrics=agent.metrics, access=access)
     port = await _serve(server, config.listen_address or config.address, config.port, supervisor) if config.tls else 0
     await agent.start(port)
     return agent
@@ -28,7 +40,8 @@ async def run_node(config: NodeConfig, client: Client, world: World, runtime: Ru
 async def run_fleet(config: FleetConfig, client: Client, world: World, supervisor: Supervisor) -> Fleet:
     """Returns when all simulated nodes are registered. Raises OSError when the port is taken."""
     fleet = Fleet(config, client, world, supervisor)
-    server = NodeServer(fleet.find, config.client_common_name, config.tls)
+    access = NodeAccess(client, world)
+    server = NodeServer(fleet.find, config.client_common_name, config.tls, metrics=fleet.metrics, access=access)
     port = await _serve(server, config.listen_address, config.port, supervisor) if config.tls else 0
     await fleet.start(port)
     return fleet

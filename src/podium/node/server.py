@@ -1,7 +1,7 @@
-"""The node's HTTPS server: logs, exec and attach for the API server, and health. Upstream's kubelet paths.
+"""The node's HTTPS server: logs, exec and attach for the API server, metrics, and health. Upstream's kubelet paths.
 
-Only the API server's client certificate is let in (403 otherwise; no anonymous reads), except to /healthz. Several nodes of one process
-(a fleet) share a server: pods are found by namespace and name.
+Only the API server's client certificate is let in (403 otherwise; no anonymous reads), except to /healthz and, for those who may `get`
+nodes/metrics or nodes/stats (access.py), to metrics. Several nodes of one process (a fleet) share a server: pods are found by namespace and name.
 
 Source: kubelet/server/server.go (getContainerLogs, getExec), kubelet.go GetKubeletContainerLogs and validateContainerLogStatus (wording).
 """
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from podium.instrument.log import logger
 from podium.node import exec_stream
+from podium.node.access import Denied, NodeAccess
+from podium.node.kubelet_metrics import KubeletMetrics, UnknownNode
 from podium.node.logs import Formatter, LogOptions, read_log
 from podium.node.pod_spec import epoch_s
 from podium.node.pod_worker import PodWorker
@@ -39,8 +41,18 @@ class Refused(Exception):
 
 
 class NodeServer:
-    def __init__(self, find: FindPod, client_common_name: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        find: FindPod,
+        client_common_name: str,
+        tls: ssl.SSLContext | None,
+        *,
+        metrics: KubeletMetrics | None = None,
+        access: NodeAccess | None = None,
+    ) -> None:
         self._find = find
+        self._metrics = metrics
+        self._access = access
         self._client_common_name = client_common_name
         self._tls = tls
         self._http: HttpServer | None = None
@@ -61,7 +73,12 @@ class NodeServer:
     async def _handle(self, request: HttpRequest, connection: Connection) -> Response | None:
         if request.path == "/healthz":
             return Response(200, b"ok", TEXT)
-        if self._tls is not None and (request.peer is None or request.peer.common_name != self._client_common_name):
+        trusted = self._tls is None or (request.peer is not None and request.peer.common_name == self._client_common_name)
+        if self._metrics is not None:
+            self._metrics.count_request(request)
+            if self._metrics.served(request.path):
+                return await self._serve_metrics(self._metrics, request, trusted)
+        if not trusted:
             return Response(403, b"only the API server may ask this node\n", TEXT)
         try:
             return await self._route(request, connection)
@@ -69,6 +86,20 @@ class NodeServer:
             return Response(refused.status, refused.message.encode(), TEXT)
         except RuntimeFailure as failure:
             return Response(500, str(failure).encode(), TEXT)
+
+    async def _serve_metrics(self, metrics: KubeletMetrics, request: HttpRequest, trusted: bool) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            return Response(405, b"method not allowed\n", TEXT)
+        try:
+            if not trusted:
+                if self._access is None:
+                    raise Denied(403, "only the API server may ask this node\n")
+                await self._access.check(request, metrics.node_asked(request))
+            return await metrics.respond(request)
+        except Denied as denied:
+            return Response(denied.status, denied.message.encode(), TEXT)
+        except UnknownNode as error:
+            return Response(404, f'node "{error}" is not of this server\n'.encode(), TEXT)
 
     async def _route(self, request: HttpRequest, connection: Connection) -> Response | None:
         parts = request.path.strip("/").split("/")

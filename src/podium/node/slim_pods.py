@@ -20,9 +20,13 @@ _METADATA = (
     "name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
 )  # fmt: skip
 _SPEC = (
-    "nodeName", "restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "hostNetwork", "readinessGates",
+    "nodeName", "restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "hostNetwork", "readinessGates", "overhead",
+    "priority",
 )  # fmt: skip
-_CONTAINER = ("name", "image", "imagePullPolicy", "restartPolicy", "lifecycle", "startupProbe", "livenessProbe", "readinessProbe", "ports")
+_CONTAINER = (
+    "name", "image", "imagePullPolicy", "restartPolicy", "lifecycle", "startupProbe", "livenessProbe", "readinessProbe", "ports", "resources",
+    "resizePolicy",
+)  # fmt: skip
 _OURS = "podium.dev/"
 
 
@@ -95,7 +99,7 @@ class SlimPods:
         if annotations:
             kept["annotations"] = self._share(annotations)
         less: Object = {key: spec[key] for key in _SPEC if key in spec}
-        for field in ("containers", "initContainers"):
+        for field in ("containers", "initContainers", "ephemeralContainers"):
             if spec.get(field):
                 less[field] = self._share([{k: c[k] for k in _CONTAINER if k in c} for c in spec[field]])
         status = dict(pod.get("status") or {})

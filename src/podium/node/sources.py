@@ -46,6 +46,9 @@ class Sources:
     async def secret(self, namespace: str, name: str) -> Object | None:
         return await self._get("secrets", namespace, name)
 
+    async def runtime_class(self, name: str) -> Object | None:
+        return await self._get("runtimeclasses", "", name, "node.k8s.io")
+
     async def services(self, namespace: str) -> list[Object]:
         """Those with a cluster address, by name; the API's own (default/kubernetes) is always among them."""
         found = await self._services_of(namespace)
@@ -67,12 +70,12 @@ class Sources:
         life_s = min(float(expires_s), 86_400.0)
         return Token(answer["status"]["token"], self._clock.monotonic() + life_s * 0.8)
 
-    async def _get(self, plural: str, namespace: str, name: str) -> Object | None:
+    async def _get(self, plural: str, namespace: str, name: str, group: str = "") -> Object | None:
         key = (plural, namespace, name)
         found, value = self._kept(key)
         if not found:
             try:
-                value = await self._client.get(resource(plural), name, namespace)
+                value = await self._client.get(resource(plural, group), name, namespace or None)
             except NotFound:
                 value = None
             self._keep(key, value)

@@ -86,6 +86,7 @@ def status_changes(old: Object, new: Object) -> Object:
     changes: dict[str, Any] = {k: v for k, v in new.items() if k not in ("conditions", "podIPs", "hostIPs") and old.get(k) != v}
     before = {c["type"]: c for c in old.get("conditions") or ()}
     conditions = [_condition_patch(before.get(c["type"]), c) for c in new["conditions"] if before.get(c["type"]) != c]
+    conditions += [{"$patch": "delete", "type": name} for name in before if name not in {c["type"] for c in new["conditions"]}]
     if conditions:
         changes["conditions"] = conditions
     for field in ("podIPs", "hostIPs"):

@@ -17,6 +17,7 @@ from podium.node import atomic_files, tmpfs
 from podium.node.atomic_files import BadPath, File, Payload
 from podium.node.environment import decoded
 from podium.node.fields import UnknownField, field_value, resource_value
+from podium.node.pod_spec import all_containers
 from podium.node.preparation import PreparationFailure
 from podium.node.sources import Sources, Token
 from podium.objects.quantities import whole
@@ -173,7 +174,7 @@ class Volumes:
                 value = field_value(pod, item["fieldRef"]["fieldPath"], (pod.get("status", {}).get("podIP", ""), self._host_ip))
             else:
                 reference = item["resourceFieldRef"]
-                container = next(c for c in _containers(pod) if c["name"] == reference.get("containerName"))
+                container = next(c for c in all_containers(pod) if c["name"] == reference.get("containerName"))
                 value = resource_value(container, reference, self._allocatable)
             payload[item["path"]] = File(value.encode(), item.get("mode") or mode)
         return payload
@@ -267,10 +268,6 @@ def disk_usage(directory: Path) -> int:
             except OSError:
                 continue
     return total
-
-
-def _containers(pod: Object) -> list[Object]:
-    return [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
 
 
 def _fs_group(pod: Object) -> int | None:

@@ -12,7 +12,7 @@ Source: named in each file. Not here: what upstream's registries and admission s
 from collections.abc import Callable
 from typing import Any
 
-from podium.objects.defaulting import admission, cluster, flow_control, network, pods, storage, workloads
+from podium.objects.defaulting import admission, cluster, devices, flow_control, network, pods, storage, workloads
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 
@@ -53,6 +53,9 @@ _DEFAULTS: dict[tuple[str, str], Callable[[dict[str, Any]], None]] = {
     ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): admission.default_policy_binding,
     ("flowcontrol.apiserver.k8s.io/v1", "FlowSchema"): flow_control.default_flow_schema,
     ("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration"): flow_control.default_priority_level,
+    ("certificates.k8s.io/v1", "PodCertificateRequest"): cluster.default_pod_certificate_request,
+    ("resource.k8s.io/v1", "ResourceClaim"): devices.default_claim,
+    ("resource.k8s.io/v1", "ResourceClaimTemplate"): devices.default_template,
     ("authentication.k8s.io/v1", "TokenRequest"): cluster.default_token_request,
 }
 

@@ -31,7 +31,14 @@ _VALUE = f"({_KEY})?"
 _DATA_KEY = "[-._a-zA-Z0-9]+"
 _PERCENT = "[0-9]+%"
 
+_WILDCARD = r"\*\." + _SUBDOMAIN
+_URL_PATH = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+"
+_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
+
 _label = re.compile(_LABEL)
+_wildcard = re.compile(_WILDCARD)
+_url_path = re.compile(_URL_PATH)
+_identifier = re.compile(_IDENTIFIER)
 _subdomain = re.compile(_SUBDOMAIN)
 _label_1035 = re.compile(_LABEL_1035)
 _key = re.compile(_KEY)
@@ -45,6 +52,13 @@ _SUBDOMAIN_TEXT = f"a lowercase RFC 1123 subdomain must consist of lower case al
 _LABEL_1035_TEXT = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
     "start with an alphabetic character, and end with an alphanumeric character"
+)
+_WILDCARD_TEXT = (
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case "
+    "alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+)
+_IDENTIFIER_TEXT = (
+    "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'"
 )
 _KEY_TEXT = f"must consist of alphanumeric characters, '-', '_' or '.', and {_ENDS}"
 _VALUE_TEXT = f"a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and {_ENDS}"
@@ -93,6 +107,24 @@ def dns_subdomain(text: str) -> list[str]:
     if not _subdomain.fullmatch(text):
         faults.append(mismatch(_SUBDOMAIN_TEXT, _SUBDOMAIN, "example.com"))
     return faults
+
+
+def wildcard_subdomain(text: str) -> list[str]:
+    """`*.` and a subdomain: hosts of Ingresses (RFC 1034 section 4.3.3)."""
+    faults = [too_long(SUBDOMAIN_LENGTH_MAX)] if _bytes(text) > SUBDOMAIN_LENGTH_MAX else []
+    if not _wildcard.fullmatch(text):
+        faults.append(mismatch(_WILDCARD_TEXT, _WILDCARD, "*.example.com"))
+    return faults
+
+
+def url_path(text: str) -> list[str]:
+    """What may stand in the path of a URL (RFC 3986)."""
+    return [] if _url_path.fullmatch(text) else [mismatch("Invalid path", _URL_PATH)]
+
+
+def identifier(text: str) -> list[str]:
+    """As in C."""
+    return [] if _identifier.fullmatch(text) else [mismatch(_IDENTIFIER_TEXT, _IDENTIFIER, "my_name", "MY_NAME", "MyName")]
 
 
 def dns_1035_label(text: str) -> list[str]:

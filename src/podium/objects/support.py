@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from podium.objects.advice import advice
 from podium.objects.cause import Cause, forbidden
 from podium.objects.resources import Resource
 from podium.objects.values import Object
@@ -37,6 +38,7 @@ def review(resource: Resource, value: Object, old: Object | None = None) -> Revi
     rules = _RULES.get((resource.group, resource.kind))
     if rules:
         _walk(rules, value, old, "", found)
+    found.warnings.extend(advice(resource, value, old))
     return found
 
 
@@ -135,7 +137,6 @@ _CONTAINER = (
     ("livenessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("readinessProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
     ("startupProbe.grpc", _REFUSED, lambda value: True, "gRPC probes yet; use exec, httpGet or tcpSocket"),
-    ("resizePolicy", _WARNED, _given, "no effect yet: the resources of a running pod cannot be changed"),
     ("env.*.valueFrom.fileKeyRef", _REFUSED, lambda value: True, "variables from files of a volume yet"),
 )
 _POD = (
@@ -145,11 +146,8 @@ _POD = (
     ("setHostnameAsFQDN", _REFUSED, _given, "fully qualified host names yet"),
     ("hostnameOverride", _REFUSED, _given, "hostnameOverride yet; hostname and subdomain work"),
     ("hostUsers", _REFUSED, _is(False), "user namespaces for pods yet"),
-    ("runtimeClassName", _REFUSED, _given, "runtime classes yet; every pod of a node runs in the same runtime"),
-    ("overhead", _REFUSED, _given, "pod overhead yet"),
     ("resources", _REFUSED, _given, "resources of a whole pod yet; set them on its containers"),
     ("resourceClaims", _REFUSED, _given, "dynamic resource claims yet"),
-    ("ephemeralContainers", _REFUSED, _given, "ephemeral containers (kubectl debug) yet"),
     ("os.name", _REFUSED, _is_not("linux", ""), "operating systems other than Linux"),
     ("volumes.*", _REFUSED, _other_than(*_VOLUMES, "csi"), f"this kind of volume yet; these work: {', '.join(_VOLUMES[1:])}"),
     ("volumes.*.csi", _WARNED, _given, "is stored, but Podium runs no CSI drivers yet: the pod waits on its node"),
@@ -166,7 +164,7 @@ _POD = (
     ("schedulingGroup", _WARNED, _given, "no effect yet: the pods of a group are scheduled one by one"),
     *(
         (f"{kind}.*.{path}", refuses, test, text)
-        for kind in ("containers", "initContainers")
+        for kind in ("containers", "initContainers", "ephemeralContainers")
         for path, refuses, test, text in _CONTAINER
     ),
 )  # fmt: skip
@@ -263,7 +261,8 @@ _ACTED_ON = frozenset({
     ("apiregistration.k8s.io", "APIService"), ("", "Secret"), ("", "Service"), ("", "ServiceAccount"), ("apps", "ControllerRevision"),
     ("apiextensions.k8s.io", "CustomResourceDefinition"), ("apps", "Deployment"), ("apps", "ReplicaSet"),
     ("coordination.k8s.io", "Lease"), ("coordination.k8s.io", "LeaseCandidate"), ("apps", "DaemonSet"), ("apps", "StatefulSet"),
-    ("scheduling.k8s.io", "PriorityClass"), ("policy", "PodDisruptionBudget"), ("batch", "CronJob"), ("batch", "Job"),
+    ("scheduling.k8s.io", "PriorityClass"), ("node.k8s.io", "RuntimeClass"),
+    ("policy", "PodDisruptionBudget"), ("batch", "CronJob"), ("batch", "Job"),
     ("discovery.k8s.io", "EndpointSlice"), ("events.k8s.io", "Event"), ("authentication.k8s.io", "TokenReview"),
     ("authentication.k8s.io", "SelfSubjectReview"), ("authorization.k8s.io", "LocalSubjectAccessReview"),
     ("authorization.k8s.io", "SelfSubjectAccessReview"), ("authorization.k8s.io", "SelfSubjectRulesReview"),
@@ -283,7 +282,6 @@ _STORED: Mapping[tuple[str, str], str] = {
     ("", "PersistentVolumeClaim"): "is stored, but stays Pending: Podium provides no volumes yet",
     ("", "PersistentVolume"): "is stored, but never bound: Podium provides no volumes yet",
     ("storage.k8s.io", "StorageClass"): "is stored, but Podium provides no volumes yet",
-    ("node.k8s.io", "RuntimeClass"): "is stored, but pods cannot use it yet",
 }
 
 

@@ -172,6 +172,41 @@ def parse(pod: Object, key: bytes = b"") -> Demand:
     )
 
 
+def held(pod: Object) -> Object:
+    """The placed pod with what it holds of its node while it is resized: of what its spec asks for, what the node granted and what is in
+    force, the most; without the spec when the node said that it can never have that. The pod itself when these are the same."""
+    status, spec = pod.get("status") or {}, pod["spec"]
+    changed: dict[str, Amounts] = {}
+    for kind, entries in (("containers", "containerStatuses"), ("initContainers", "initContainerStatuses")):
+        asked = {c["name"]: (c.get("resources") or {}).get("requests") or {} for c in spec.get(kind) or ()}
+        for entry in status.get(entries) or ():
+            granted = entry.get("allocatedResources")
+            requests, in_force = asked.get(entry["name"]), (entry.get("resources") or {}).get("requests")
+            if granted is None or requests is None or (granted == requests and in_force in (None, requests)):
+                continue
+            parts = [
+                amounts(texts) for texts in ([granted] if is_infeasible(pod) else [requests, granted]) + ([in_force] if in_force else [])
+            ]
+            changed[entry["name"]] = {name: max(part.get(name, 0) for part in parts) for part in parts for name in part}
+    if not changed:
+        return pod
+    new = dict(spec)
+    for kind in ("containers", "initContainers"):
+        if spec.get(kind):
+            new[kind] = [{**c, "resources": {"requests": _texts(changed[c["name"]])}} if c["name"] in changed else c for c in spec[kind]]
+    return {**pod, "spec": new}
+
+
+def is_infeasible(pod: Object) -> bool:
+    """Whether its node said that it will never have what the spec asks for."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "PodResizePending" and c.get("reason") == "Infeasible" for c in conditions)
+
+
+def _texts(found: Amounts) -> dict[str, str]:
+    return {name: f"{amount}m" if name == CPU else str(amount) for name, amount in found.items()}
+
+
 def pod_requests(spec: Object, missing: Amounts | None = None) -> Amounts:
     """What the pod needs at its peak. `missing`: what a container that names no request for a resource counts as."""
     total: Amounts = {}

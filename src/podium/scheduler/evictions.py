@@ -24,7 +24,7 @@ from podium.scheduler.binding import Binder
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Refusal
 from podium.scheduler.demand import Demand
-from podium.scheduler.preemption import Budget, Fruitless, Preemptor, plan_preemption
+from podium.scheduler.preemption import Budget, Fruitless, Looks, Preemptor, plan_preemption
 
 log = logger("scheduler.preemption")
 
@@ -66,6 +66,8 @@ class Evictions:
         self._again = again
         self._going: dict[str, str] = {}
         """Victims, key to uid, whose deletion the mirror does not show yet."""
+        self._looks = Looks()
+        self._read: dict[str, tuple[Object, Budget | None]] = {}
 
     def attempt(self, pod: Object, demand: Demand, refusal: Refusal) -> Outcome:
         """What preempting can do for a pod that was just refused. Notes the nomination; the writes are `carry_out`'s."""
@@ -76,7 +78,8 @@ class Evictions:
             return Outcome(messages.fruitless(refusal.nodes, {messages.NOT_HELPFUL: refusal.nodes}))
         if self._waits_for_victims(key, priority, refusal):
             return Outcome(messages.WAITS_FOR_VICTIMS)
-        plan = plan_preemption(self._cluster, Preemptor(key, demand, priority), refusal, self._current_budgets(), self._started, self._draw)
+        preemptor = Preemptor(key, demand, priority)
+        plan = plan_preemption(self._cluster, preemptor, refusal, self._current_budgets(), self._started, self._draw, self._looks)
         if isinstance(plan, Fruitless):
             promised = self._cluster.nominations.remove(key)
             told = (pod.get("status") or {}).get("nominatedNodeName")
@@ -138,19 +141,25 @@ class Evictions:
         return "" if pod is None else (pod.get("status") or {}).get("startTime") or ""
 
     def _current_budgets(self) -> list[Budget]:
-        """An empty selector means no pod here, as upstream."""
-        found = []
+        """An empty selector means no pod here, as upstream. A budget is read once per version."""
+        known, self._read = self._read, {}
         for value in self._budgets.all():
-            try:
-                selector = selectors.from_value((value.get("spec") or {}).get("selector"))
-            except BadRequest:
-                continue
-            if selector.empty or selector.nothing:
-                continue
-            status = value.get("status") or {}
-            disrupted = frozenset(status.get("disruptedPods") or ())
-            found.append(Budget(value["metadata"]["namespace"], selector, status.get("disruptionsAllowed", 0), disrupted))
-        return found
+            key = key_of(value)
+            before = known.get(key)
+            self._read[key] = before if before is not None and before[0] is value else (value, _budget(value))
+        return [budget for _, budget in self._read.values() if budget is not None]
+
+
+def _budget(value: Object) -> Budget | None:
+    try:
+        selector = selectors.from_value((value.get("spec") or {}).get("selector"))
+    except BadRequest:
+        return None
+    if selector.empty or selector.nothing:
+        return None
+    status = value.get("status") or {}
+    disrupted = frozenset(status.get("disruptedPods") or ())
+    return Budget(value["metadata"]["namespace"], selector, status.get("disruptionsAllowed", 0), disrupted)
 
 
 def priority_of(pod: Object) -> int:

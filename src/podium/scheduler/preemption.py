@@ -17,6 +17,7 @@ Source: kubernetes pkg/scheduler/framework/preemption (SelectCandidate, DryRunPr
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -31,11 +32,14 @@ from podium.scheduler.priorities import Sums, ports_conflict
 
 CANDIDATES_PERCENT = 10
 CANDIDATES_MIN = 100
+REMEMBERED_MAX = 16
+"""Kinds of preempting pods for which `Looks` remembers nodes."""
 NO_VICTIMS = "No preemption victims found for incoming pod"
 
 _NOT_STARTED = "~"
 """Sorts after every timestamp: a pod that has not started is the youngest."""
 _PRIORITY_OFFSET = 2**31
+_RANK = attrgetter("rank")
 _CLUSTER_FILTERS = tuple(f for f in FILTERS if f.depends == "cluster")
 
 
@@ -72,36 +76,58 @@ class Fruitless:
     reasons: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Pod:
+    """`rank` sorts the more important pod first: by priority, then by age."""
+
     key: str
     placed: Placed
     started: str
-
-    @property
-    def rank(self) -> tuple[int, str, str]:
-        """The more important pod sorts first: by priority, then by age."""
-        return -self.placed.priority, self.started, self.key
+    rank: tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    slot: int
+    """The candidate of the lowest `cost` is taken; of equals the one whose most important victims started last: `oldest` is when the first of
+    those did."""
+
     node: str
     victims: tuple[_Pod, ...]
     violations: int
+    cost: tuple[int, int, int, int]
+    oldest: str
 
-    @property
-    def cost(self) -> tuple[int, int, int, int]:
-        """The candidate with the lowest is taken; of equals the one whose most important victim is the youngest."""
-        total = sum(pod.placed.priority + _PRIORITY_OFFSET for pod in self.victims)
-        return self.violations, self.victims[0].placed.priority, total, len(self.victims)
 
-    @property
-    def oldest(self) -> str:
-        """When the oldest of the most important victims started."""
-        first = self.victims[0].placed.priority
-        return min(pod.started for pod in self.victims if pod.placed.priority == first)
+def _candidate_of(node: str, victims: tuple[_Pod, ...], violations: int) -> _Candidate:
+    """`victims` are sorted."""
+    first = victims[0].placed.priority
+    total = sum(pod.placed.priority + _PRIORITY_OFFSET for pod in victims)
+    oldest = min(pod.started for pod in victims if pod.placed.priority == first)
+    return _Candidate(node, victims, violations, (violations, first, total, len(victims)), oldest)
+
+
+class Looks:
+    """What earlier plans found on each node, for pods of the same demand and priority: in a wave of equal pods only the nodes whose pods
+    changed are looked at again. A budget that changed makes all of it void; when a pod started is remembered, too, so that a pod that
+    starts later counts as young until its node changes."""
+
+    def __init__(self) -> None:
+        self._budgets: list[Budget] = []
+        self._found: dict[tuple[Demand, int], dict[int, tuple[int, _Candidate | str]]] = {}
+
+    def of(self, preemptor: Preemptor, budgets: list[Budget]) -> dict[int, tuple[int, _Candidate | str]]:
+        """By slot: the node's usage version then, and what was found."""
+        if budgets != self._budgets:
+            self._budgets = budgets
+            self._found.clear()
+        key = (preemptor.demand, preemptor.priority)
+        found = self._found.pop(key, None)
+        if found is None:
+            if len(self._found) >= REMEMBERED_MAX:
+                del self._found[next(iter(self._found))]
+            found = {}
+        self._found[key] = found
+        return found
 
 
 def plan_preemption(
@@ -111,16 +137,18 @@ def plan_preemption(
     budgets: list[Budget],
     started: Callable[[str], str],
     draw: random.Random,
+    looks: Looks | None = None,
 ) -> Victims | Fruitless:
     """`refusal` is what the decider just said of the pod; `started(key)` when a placed pod started (RFC 3339), or empty."""
     reserved = cluster.nominations.reserved(preemptor.priority, preemptor.key)
     promising, reasons = _promising(cluster, preemptor, refusal, reserved)
     wanted = min(len(promising), max(CANDIDATES_MIN, len(refusal.helpable) * CANDIDATES_PERCENT // 100))
     start = draw.randrange(len(promising)) if len(promising) > 1 else 0
-    node_plan = _NodePlan(cluster, preemptor, reserved, budgets, started)
+    known = {} if looks is None else looks.of(preemptor, budgets)
+    node_plan = _NodePlan(cluster, preemptor, reserved, budgets, started, known)
     found: list[_Candidate] = []
     for slot in (*promising[start:], *promising[:start]):
-        candidate = node_plan.candidate(slot)
+        candidate = node_plan.look(slot)
         if isinstance(candidate, str):
             reasons[candidate] = reasons.get(candidate, 0) + 1
             continue
@@ -164,30 +192,50 @@ class _NodePlan:
     """Which pods must leave one node, for the same pod on node after node."""
 
     def __init__(
-        self, cluster: Cluster, preemptor: Preemptor, reserved: Sums | None, budgets: list[Budget], started: Callable[[str], str]
+        self,
+        cluster: Cluster,
+        preemptor: Preemptor,
+        reserved: Sums | None,
+        budgets: list[Budget],
+        started: Callable[[str], str],
+        known: dict[int, tuple[int, _Candidate | str]],
     ) -> None:
         self._cluster = cluster
+        self._known = known
         self._preemptor = preemptor
         self._reserved = reserved
         self._budgets = budgets
         self._started = started
         demand = preemptor.demand
+        self._wanted = list(demand.requests.items())
         hard = any(spread.hard for spread in demand.spreads)
         self._neighbourly = bool(hard or demand.affinity or demand.anti_affinity or cluster.pods.objecting(demand))
         self._promised_ports = set(cluster.nominations.ports_promised(demand, preemptor.priority, preemptor.key))
 
-    def candidate(self, slot: int) -> _Candidate | str:
-        """The victims there; or why even all of them would not help."""
+    def look(self, slot: int) -> _Candidate | str:
+        """The victims there; or why even all of them would not help. Remembered where it depends on the node's own pods alone."""
+        if self._neighbourly or (self._reserved is not None and self._reserved.pods[slot]):
+            return self._candidate(slot)
+        version = int(self._cluster.nodes.usage_version[slot])
+        before = self._known.get(slot)
+        if before is not None and before[0] == version:
+            return before[1]
+        found = self._candidate(slot)
+        self._known[slot] = (version, found)
+        return found
+
+    def _candidate(self, slot: int) -> _Candidate | str:
         name = self._cluster.nodes.names[slot]
         here = self._cluster.pods.on(name)
-        below = [_Pod(key, p, self._started(key) or _NOT_STARTED) for key, p in here if p.priority < self._preemptor.priority]
+        priority, demand = self._preemptor.priority, self._preemptor.demand
+        below = [self._pod(key, placed) for key, placed in here if placed.priority < priority]
         if not below:
             return NO_VICTIMS
-        below.sort(key=lambda pod: pod.rank)
-        staying = [p for _, p in here if p.priority >= self._preemptor.priority]
-        demand = self._preemptor.demand
-        if slot in self._promised_ports or any(ports_conflict(demand, p.demand) for p in staying):
-            return PORTS_TAKEN
+        below.sort(key=_RANK)
+        if demand.ports:
+            staying = [placed for _, placed in here if placed.priority >= priority]
+            if slot in self._promised_ports or any(ports_conflict(demand, placed.demand) for placed in staying):
+                return PORTS_TAKEN
         with self._cluster.pods.without(pod.key for pod in below if self._neighbourly):
             why = self._rejected(slot)
             if why:
@@ -195,8 +243,12 @@ class _NodePlan:
             victims = self._victims(slot, below)
         if not victims:
             return NO_VICTIMS
-        chosen = sorted((pod for pod, _ in victims), key=lambda pod: pod.rank)
-        return _Candidate(slot, name, tuple(chosen), sum(violates for _, violates in victims))
+        chosen = sorted((pod for pod, _ in victims), key=_RANK)
+        return _candidate_of(name, tuple(chosen), sum(violates for _, violates in victims))
+
+    def _pod(self, key: str, placed: Placed) -> _Pod:
+        started = self._started(key) or _NOT_STARTED
+        return _Pod(key, placed, started, (-placed.priority, started, key))
 
     def _victims(self, slot: int, below: list[_Pod]) -> list[tuple[_Pod, bool]]:
         """Those that cannot be kept, and whether that breaks a budget. `below` is sorted."""
@@ -207,10 +259,12 @@ class _NodePlan:
 
     def _kept(self, slot: int, pod: _Pod, free: Amounts) -> bool:
         """Whether the pod may stay; then it is no longer part of `free`."""
-        demand, theirs = self._preemptor.demand, pod.placed.demand
-        if any(left - theirs.requests.get(name, 0) < demand.requests[name] for name, left in free.items()):
-            return False
-        if ports_conflict(demand, theirs):
+        theirs = pod.placed.demand
+        requests = theirs.requests
+        for name, wanted in self._wanted:
+            if free[name] - requests.get(name, 0) < wanted:
+                return False
+        if self._preemptor.demand.ports and ports_conflict(self._preemptor.demand, theirs):
             return False
         if self._neighbourly:
             self._cluster.pods.place_back(pod.key, pod.placed)
@@ -218,14 +272,14 @@ class _NodePlan:
                 self._cluster.pods.remove(pod.key)
                 return False
         for name in free:
-            free[name] -= theirs.requests.get(name, 0)
+            free[name] -= requests.get(name, 0)
         return True
 
     def _free(self, slot: int, below: list[_Pod]) -> Amounts:
         """What is there of each resource that the pod asks for, once all of `below` left."""
         nodes, reserved = self._cluster.nodes, self._reserved
         free: Amounts = {}
-        for name in self._preemptor.demand.requests:
+        for name, _ in self._wanted:
             row = nodes.resource(name)
             amount = int(nodes.allocatable[row, slot] - nodes.requested[row, slot])
             if not self._neighbourly:  # otherwise they are out of the sums already

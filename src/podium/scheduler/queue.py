@@ -82,6 +82,13 @@ class SchedulingQueue:
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
+    def places(self) -> dict[str, int]:
+        """How many pods are in each place."""
+        counts: dict[str, int] = {}
+        for entry in self._entries.values():
+            counts[entry.place] = counts.get(entry.place, 0) + 1
+        return counts
+
     def place(self, key: str) -> str:
         """ "active", "backoff", "refused", "deciding", or "" for a pod that does not wait."""
         entry = self._entries.get(key)

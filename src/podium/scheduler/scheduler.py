@@ -19,7 +19,9 @@ from podium.client.events import EventRecorder
 from podium.client.interface import Client
 from podium.client.mirror import Change, Handler, Mirror
 from podium.client.mirrors import Mirrors
+from podium.instrument import component
 from podium.instrument.log import logger
+from podium.instrument.metrics import Registry
 from podium.objects.resources import resource
 from podium.objects.status import Conflict, NotFound
 from podium.objects.values import Object, is_deleting, key_of, name_of
@@ -27,8 +29,9 @@ from podium.scheduler import messages
 from podium.scheduler.binding import Binder
 from podium.scheduler.cluster import Cluster
 from podium.scheduler.decision import Decider, Refusal
-from podium.scheduler.demand import Demands
+from podium.scheduler.demand import Demands, held, is_infeasible
 from podium.scheduler.evictions import Evictions, priority_of
+from podium.scheduler.measurements import ERROR, SCHEDULED, UNSCHEDULABLE, Measurements
 from podium.scheduler.queue import SchedulingQueue, Waiting
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
@@ -56,6 +59,7 @@ class Scheduler:
         self.cluster = Cluster()
         self.demands = Demands()
         self.queue = SchedulingQueue(world.clock)
+        self._measurements = Measurements(component.current() or Registry(), self.queue, name)
         self._decider = Decider(self.cluster, world.random("scheduler"))
         self._binder = Binder(client, world.clock, self._bound, self._not_bound)
         self._events = events
@@ -121,14 +125,18 @@ class Scheduler:
         if pod is None:
             self.queue.remove(entry.key)
             return
+        began_s = self._world.clock.monotonic()
         try:
             demand = self.demands.of(pod)
             decision = self._decider.decide(demand, priority_of(pod), entry.key)
         except Exception as error:  # one pod that we stumble over must not stop the others
             log.error("decision failed", pod=entry.key, error=error)
+            self._measurements.attempted(ERROR, self._world.clock.monotonic() - began_s)
             self.queue.failed(entry)
             await self._say_waiting(pod, messages.ERROR, repr(error))
             return
+        spent_s = self._world.clock.monotonic() - began_s
+        self._measurements.attempted(UNSCHEDULABLE if isinstance(decision, Refusal) else SCHEDULED, spent_s)
         if isinstance(decision, Refusal):
             await self._refused(entry, pod, decision)
             return
@@ -162,6 +170,7 @@ class Scheduler:
         key = key_of(pod)
         assumed = self._assumed.get(key)
         if assumed is not None and assumed[0]["metadata"]["uid"] == pod["metadata"]["uid"]:
+            self._measurements.scheduled(assumed[1].attempts)
             self.queue.remove(key)
 
     def _not_bound(self, pod: Object, node: str, error: Exception) -> None:
@@ -220,8 +229,12 @@ class Scheduler:
             self.queue.happened("pod gone")  # what it was promised is free
         if old is not None and assumed is None and _same_placement(old, pod):
             return
-        self.cluster.pods.place(key, node, self.demands.of(pod), is_deleting(pod), priority_of(pod))
+        before = self.cluster.pods.pods.get(key)
+        demand = self.demands.of(held(pod))
+        self.cluster.pods.place(key, node, demand, is_deleting(pod), priority_of(pod))
         self.queue.happened("pod placed")
+        if before is not None and any(demand.requests.get(name, 0) < amount for name, amount in before.demand.requests.items()):
+            self.queue.happened("pod gone")  # it has become smaller
 
     def _offer(self, pod: Object, old: Object | None) -> None:
         """A pending pod: into the queue if it is ours to decide."""
@@ -271,11 +284,19 @@ def _is_finished(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
+def _granted(pod: Object) -> list[object]:
+    """What of its status says what a pod holds of its node."""
+    status = pod.get("status") or {}
+    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return [is_infeasible(pod), *((entry.get("allocatedResources"), entry.get("resources")) for entry in entries if "resources" in entry)]
+
+
 def _same_placement(old: Object, new: Object) -> bool:
     """Most changes of a placed pod are to its status and change nothing here."""
     return (
         old["spec"] == new["spec"]
         and old["metadata"].get("labels") == new["metadata"].get("labels")
         and is_deleting(old) == is_deleting(new)
+        and _granted(old) == _granted(new)
         and (old.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     )

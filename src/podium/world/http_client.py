@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from podium.world.http_tunnel import Tunnel, open_tunnel
 from podium.world.raw_stream import RawStream
 
 if TYPE_CHECKING:
@@ -250,15 +251,18 @@ class HttpClient:
         server_hostname: str = "",
         connections_max: int = 64,
         timeout_s: float = 60.0,
+        tunnel: Tunnel | None = None,
     ) -> None:
+        """`tunnel`: connections go through that proxy (CONNECT)."""
         self.host, self.port = host, port
+        self._tunnel = tunnel
         self._tls = tls
         self._server_hostname = server_hostname or host
         self._timeout_s = timeout_s
         self._idle: list[_Exchange] = []
         self._slots = asyncio.Semaphore(connections_max)
         self._open: dict[_Exchange, None] = {}
-        self._host_header = f"host: {host}:{port}\r\n"
+        self._host_header = f"host: {f'[{host}]' if ':' in host else host}:{port}\r\n"
 
     async def request(
         self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None, *, timeout_s: float | None = None
@@ -342,7 +346,9 @@ class HttpClient:
         return exchange.headers, exchange.raw
 
     def _encode(self, method: str, target: str, body: bytes, headers: dict[str, str] | None) -> bytes:
-        lines = [f"{method} {target} HTTP/1.1\r\n", self._host_header]
+        lines = [f"{method} {target} HTTP/1.1\r\n"]
+        if headers is None or "host" not in headers:
+            lines.append(self._host_header)
         for name, value in (headers or {}).items():
             lines.append(f"{name}: {value}\r\n")
         if body or method in ("POST", "PUT", "PATCH"):
@@ -362,9 +368,13 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, exchange = await loop.create_connection(
-                    _Exchange, self.host, self.port, ssl=self._tls, server_hostname=self._server_hostname if self._tls else None
-                )
+                if self._tunnel is not None:
+                    exchange = _Exchange()
+                    await open_tunnel(self._tunnel, self.host, self.port, exchange, self._tls, self._server_hostname)
+                else:
+                    _, exchange = await loop.create_connection(
+                        _Exchange, self.host, self.port, ssl=self._tls, server_hostname=self._server_hostname if self._tls else None
+                    )
         except ssl.SSLError as error:
             raise ConnectionAbortedError(f"TLS with {self.host}:{self.port} failed: {error}") from error
         except TimeoutError as error:
@@ -385,6 +395,12 @@ class HttpClient:
     def _drop(self, exchange: _Exchange) -> None:
         self._open.pop(exchange, None)
         exchange.close()
+
+    def close_idle(self) -> None:
+        """Closes the connections that nobody uses; those in use are closed by whoever reads them."""
+        for exchange in self._idle:
+            self._drop(exchange)
+        self._idle.clear()
 
     async def aclose(self) -> None:
         for exchange in list(self._open):

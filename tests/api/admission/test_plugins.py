@@ -113,7 +113,7 @@ async def test_a_claim_grows_only_where_its_class_allows_it(client: InProcessCli
     grown = {"spec": {"resources": {"requests": {"storage": "2Gi"}}}}
     for name in ("fixed", "growing"):
         await client.create(CLAIMS, claim(name, storageClassName=name))
-        with pytest.raises(Forbidden, match="Only bound persistent volume claims can be expanded"):
+        with pytest.raises(Invalid, match=r"spec is immutable after creation except resources\.requests .* for bound claims"):
             await client.patch(CLAIMS, name, grown, "default")
         await client.patch(CLAIMS, name, {"status": {"phase": "Bound"}}, "default", subresource="status")
     with pytest.raises(Forbidden, match="only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc"):

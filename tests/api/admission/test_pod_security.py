@@ -1,11 +1,15 @@
 """The Pod Security Standards: each control in upstream's words, and what the labels of a namespace do."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podium.api.admission.pod_security import policy_of
-from podium.api.admission.pod_security_checks import LATEST, faults
+from podium.api.admission.pod_security import check, policy_of
+from podium.api.admission.pod_security_checks import faults
+from podium.api.admission_config import read
+from podium.api.pod_security_config import LATEST, PodSecurity, Standard
+from podium.api.request import Request, User
 from podium.client.in_process import InProcessClient
 from podium.control_plane import ControlPlane
 from podium.objects.resources import resource
@@ -123,8 +127,6 @@ def within(value: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_namespace_that_enforces_refuses_pods_but_not_templates(plane: ControlPlane, client: InProcessClient) -> None:
-    from podium.api.request import Request, User
-
     await _namespace(client, enforce="restricted", warn="restricted")
     with pytest.raises(Forbidden) as refusal:
         await client.create(PODS, within(pod("p")))
@@ -140,8 +142,6 @@ async def test_a_namespace_that_enforces_refuses_pods_but_not_templates(plane: C
 
 
 async def test_who_raises_the_level_is_told_of_the_pods_there_are(plane: ControlPlane, client: InProcessClient) -> None:
-    from podium.api.request import Request, User
-
     await _namespace(client)
     for name in ("b", "a"):
         await client.create(PODS, within(pod(name)))
@@ -154,3 +154,91 @@ async def test_who_raises_the_level_is_told_of_the_pods_there_are(plane: Control
     ]
     with pytest.raises(Invalid, match=r'metadata.labels\[pod-security.kubernetes.io/enforce\]: Invalid value: "x": must be one of'):
         await client.patch(NAMESPACES, "n", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "x"}}})
+
+
+SETTINGS = """
+apiVersion: apiserver.config.k8s.io/v1
+kind: AdmissionConfiguration
+plugins:
+- name: PodSecurity
+  configuration:
+    apiVersion: pod-security.admission.config.k8s.io/v1
+    kind: PodSecurityConfiguration
+    defaults: {enforce: baseline, enforce-version: v1.30, warn: restricted}
+    exemptions: {usernames: [ann], runtimeClasses: [sandboxed], namespaces: [kube-system]}
+"""
+EXPECTED = PodSecurity(
+    Standard("baseline", "v1.30"), Standard(), Standard("restricted"), frozenset({"ann"}), frozenset({"sandboxed"}), frozenset({"kube-system"}),
+)  # fmt: skip
+
+
+def test_settings_are_read_from_one_file_or_two(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(SETTINGS)
+    assert read(tmp_path / "one.yaml") == EXPECTED
+    head, _, body = SETTINGS.partition("  configuration:\n")
+    (tmp_path / "two.yaml").write_text(head + "  path: part.yaml\n")
+    (tmp_path / "part.yaml").write_text(body)
+    assert read(tmp_path / "two.yaml") == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("AdmissionConfiguration", "Other", "must be a AdmissionConfiguration of apiserver.config.k8s.io/v1"),
+        ("name: PodSecurity", "name: EventRateLimit", "no settings for the plugin 'EventRateLimit'"),
+        ("enforce: baseline", "enforce: strict", "defaults.enforce: must be one of privileged, baseline, restricted"),
+        ("v1.30", "1.30", 'defaults.enforce-version: must be "latest" or "v1.x"'),
+        ("warn: restricted", "shout: restricted", 'unknown field "shout"'),
+        ("[ann]", "[ann, ann]", "exemptions.usernames: a name is there twice"),
+        ("[ann]", "ann", "exemptions.usernames: must be a list of names"),
+        ("[kube-system]", "[Kube]", "exemptions.namespaces: 'Kube': a lowercase RFC 1123 label"),
+        ("defaults: {", "defaults: {{", "while parsing"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, old: str, new: str, why: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(SETTINGS.replace(old, new))
+    with pytest.raises(ValueError) as refused:
+        read(path)
+    assert why in str(refused.value)
+
+
+async def _asked(plane: ControlPlane, user: str, value: dict[str, Any], kind: str = "pods", group: str = "") -> Request:
+    request = Request("create", resource(kind, group), User(user, ("system:masters",)), value["metadata"].get("namespace"), value=value)
+    await plane.server.execute(request)
+    return request
+
+
+async def test_defaults_hold_where_a_namespace_says_nothing(plane: ControlPlane, client: InProcessClient) -> None:
+    plane.server.core.pod_security = PodSecurity(enforce=Standard("baseline"), warn=Standard("restricted"))
+    await _namespace(client)
+    bad = within(pod("p", hostNetwork=True))
+    with pytest.raises(Forbidden, match='violates PodSecurity "baseline:latest": host namespaces'):
+        await client.create(PODS, bad)
+    assert [w[:50] for w in (await _asked(plane, "bob", within(pod("q")))).warnings] == [
+        'would violate PodSecurity "restricted:latest": all'
+    ]
+    await client.patch(NAMESPACES, "n", {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}})
+    await client.create(PODS, within(pod("r", hostNetwork=True)))
+
+
+async def test_who_is_exempt_is_not_asked(plane: ControlPlane, client: InProcessClient) -> None:
+    plane.server.core.pod_security = PodSecurity(
+        users=frozenset({"ann"}), runtime_classes=frozenset({"sandboxed"}), namespaces=frozenset({"free"})
+    )
+    await _namespace(client, enforce="restricted")
+    request = await _asked(plane, "ann", within(pod("p")))
+    assert request.annotations["pod-security.kubernetes.io/exempt"] == "user"
+    with pytest.raises(Forbidden):
+        await _asked(plane, "bob", within(pod("q")))
+    value = within(pod("q", runtimeClassName="sandboxed"))
+    request = Request("create", PODS, User("bob"), "n", value=value)
+    await check(plane.server.core, request, value, None)  # alone: pods with a runtime class are refused for another reason
+    assert request.annotations["pod-security.kubernetes.io/exempt"] == "runtimeClass"
+    labelled = {"metadata": {"name": "free", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    made = await _asked(plane, "bob", labelled, "namespaces")
+    assert made.warnings == ['namespace "free" is exempt from Pod Security, and the policy (enforce=restricted:latest) will be ignored']
+    await client.create(ACCOUNTS, {"metadata": {"name": "default", "namespace": "free"}})
+    value = pod("p")
+    value["metadata"]["namespace"] = "free"
+    assert (await _asked(plane, "bob", value)).annotations["pod-security.kubernetes.io/exempt"] == "namespace"

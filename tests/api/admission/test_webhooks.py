@@ -108,6 +108,26 @@ async def test_what_a_webhook_adds_gets_defaults_and_the_other_plugins_work(clie
     assert len(made["spec"]["volumes"]) == 1
 
 
+async def test_a_webhook_of_the_older_review_is_asked_in_it(client: InProcessClient, hooks: HookServer) -> None:
+    asked: list[dict[str, Any]] = []
+    change = base64.b64encode(b'[{"op": "add", "path": "/data/old", "value": "1"}]').decode()
+
+    def respond(body: dict[str, Any]) -> dict[str, Any]:
+        asked.append(body)
+        return {"response": {"allowed": True, "patch": change}}  # neither its kind, nor the question's uid, nor the kind of the patch
+
+    hooks.whole = respond
+    await client.create(MUTATING, configuration("Mutating", "m", hooks.webhook("/old", admissionReviewVersions=["v0", "v1beta1", "v1"])))
+    assert (await client.create(CONFIGMAPS, configmap("a", k="v")))["data"] == {"k": "v", "old": "1"}
+    assert (asked[0]["apiVersion"], asked[0]["kind"]) == ("admission.k8s.io/v1beta1", "AdmissionReview")
+    assert asked[0]["request"]["object"]["data"] == {"k": "v"}
+    hooks.whole = lambda body: {**respond(body), "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
+    with pytest.raises(
+        ServerError, match=r"expected webhook response of admission\.k8s\.io/v1beta1, Kind=AdmissionReview, got admission\.k8s\.io/v1"
+    ):
+        await client.create(CONFIGMAPS, configmap("b"))
+
+
 async def test_a_webhook_is_asked_again_when_a_later_one_changed_something(client: InProcessClient, hooks: HookServer) -> None:
     hooks.paths["/labels"] = lambda request: patch({"op": "add", "path": "/data/count", "value": str(len(request["object"]["data"]))})
     hooks.paths["/other"] = add_data(other="x")
@@ -328,7 +348,7 @@ async def test_defaults_of_a_configuration(client: InProcessClient, hooks: HookS
         ({"clientConfig": {"url": "http://a.b/c"}}, "'https' is the only allowed URL scheme; desired format: https://host[/path]"),
         ({"sideEffects": "Some"}, 'webhooks[0].sideEffects: Unsupported value: "Some": supported values: "None", "NoneOnDryRun"'),
         ({"timeoutSeconds": 31}, "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds"),
-        ({"admissionReviewVersions": []}, "webhooks[0].admissionReviewVersions: Required value: must specify one of v1"),
+        ({"admissionReviewVersions": []}, "webhooks[0].admissionReviewVersions: Required value: must specify one of v1, v1beta1"),
         ({"matchConditions": [{"name": "a", "expression": "... [{ object.foo == bar"}]}, "compilation failed"),
         ({"matchConditions": [{"name": "a", "expression": "object.metadata"}]}, "must evaluate to bool"),
         (

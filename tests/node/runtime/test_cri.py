@@ -122,8 +122,19 @@ async def ended(runtime: CriRuntime, container_id: str) -> tuple[int, str]:
     async with asyncio.timeout(20):
         while (status := await runtime.container_status(container_id)) is None or status.state != ContainerState.EXITED:
             await asyncio.sleep(0.02)
-    assert status.created_ns <= status.started_ns <= status.finished_ns
+    # containerd notes the start when its call returns: a container may have ended by then.
+    assert status.created_ns <= min(status.started_ns, status.finished_ns)
     return status.exit_code, status.reason
+
+
+async def test_what_a_container_uses_is_measured(runtime: CriRuntime, tmp_path: Path) -> None:
+    sandbox, container_id = await started(runtime, tmp_path, "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; sleep 100")
+    async with asyncio.timeout(20):
+        while not ((usage := (await runtime.usage()).containers.get(container_id)) and usage.cpu_s):
+            await asyncio.sleep(0.1)
+    assert usage.working_set_bytes is not None and usage.working_set_bytes > 50_000
+    interfaces = (await runtime.usage()).interfaces.get(sandbox.id)
+    assert interfaces is None or [interface.name for interface in interfaces] == ["eth0"]
 
 
 async def test_a_container_runs_in_its_pod(runtime: CriRuntime, tmp_path: Path) -> None:
@@ -140,6 +151,13 @@ async def test_a_container_runs_in_its_pod(runtime: CriRuntime, tmp_path: Path) 
     [listed], [status] = await runtime.list_sandboxes(), await runtime.list_containers()
     assert (listed.ready, listed.ip, listed.uid) == (True, sandbox.ip, "uid-p")
     assert (status.sandbox_id, status.pod_uid, status.log_path) == (sandbox.id, "uid-p", str(tmp_path / "log/c/0.log"))
+
+
+async def test_a_handler_must_be_one_of_the_runtimes(runtime: CriRuntime, tmp_path: Path) -> None:
+    sandbox = await runtime.run_sandbox(pod(tmp_path, handler="runc", overhead=Resources(cpu_request_m=250, memory_limit_bytes=1 << 20)))
+    assert sandbox.ready
+    with pytest.raises(RuntimeFailure, match='no runtime for "gvisor" is configured'):
+        await runtime.run_sandbox(pod(tmp_path, "q", handler="gvisor"))
 
 
 async def test_a_later_agent_finds_everything(runtime: CriRuntime, cluster: Cluster, tmp_path: Path) -> None:
@@ -188,6 +206,29 @@ async def test_limits_and_security_reach_the_container(runtime: CriRuntime, tmp_
     lines = [line.split(" ", 3)[3] for line in (tmp_path / "log/c/0.log").read_text().splitlines()]
     assert lines[:2] == ["uid=1234 gid=2345 groups=2345,3456", "read-only"]
     assert "NoNewPrivs:\t1" in lines
+
+
+async def test_limits_of_a_running_container_are_changed(runtime: CriRuntime, tmp_path: Path) -> None:
+    script = "trap 'python3 -c \"x = bytearray(100 << 20)\"; exit $?' TERM; while :; do sleep 0.05; done"
+    _, container_id = await started(runtime, tmp_path, script, resources=Resources(memory_limit_bytes=512 << 20))
+    await runtime.update_container(container_id, Resources(memory_limit_bytes=32 << 20, cpu_limit_m=250))
+    await asyncio.sleep(0.2)
+    await runtime.stop_container(container_id, 10)
+    assert (await ended(runtime, container_id))[0] == 137
+    await runtime.remove_container(container_id)
+    with pytest.raises(RuntimeFailure):
+        await runtime.update_container(container_id, Resources(cpu_limit_m=100))
+
+
+async def test_a_container_sees_the_processes_of_its_target(runtime: CriRuntime, tmp_path: Path) -> None:
+    sandbox, target = await started(runtime, tmp_path, "exec sleep 1234")
+    for name, target_id in (("looks", target), ("blind", "")):
+        log_path = str(tmp_path / f"log/{name}/0.log")
+        spec = in_image(tmp_path, "cat /proc/[0-9]*/cmdline", name=name, log_path=log_path, target_id=target_id)
+        made = await runtime.create_container(sandbox.id, spec, pod(tmp_path, dns_servers=("10.98.0.10",)))
+        await runtime.start_container(made)
+        assert await ended(runtime, made) == (0, "Completed")
+        assert (b"sleep\0001234" in Path(log_path).read_bytes()) is bool(target_id)
 
 
 async def test_over_the_memory_limit_is_oom_killed(runtime: CriRuntime, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from podium.node.runtime.process import ProcessRuntime
 from podium.world.real import RealWorld
 from tests.node.runtime.conftest import container, left_behind, pod, process_runtime
 
+LIMIT_FILES = ("memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -54,6 +55,12 @@ def living() -> str:
     """The command lines of all processes that are not zombies."""
     lines = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout.splitlines()
     return "\n".join(line for line in lines if not line.startswith("Z"))
+
+
+async def test_a_handler_must_be_one_of_the_runtimes(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    assert (await runtime.run_sandbox(pod(tmp_path, handler="process"))).ready
+    with pytest.raises(RuntimeFailure, match='no runtime for "gvisor" is configured'):
+        await runtime.run_sandbox(pod(tmp_path, "q", handler="gvisor"))
 
 
 async def test_output_is_logged_in_cri_format(runtime: ProcessRuntime, tmp_path: Path) -> None:
@@ -340,6 +347,29 @@ async def test_capabilities_are_a_containers_not_roots(runtime: ProcessRuntime, 
 
 @pytest.mark.root
 @as_root
+async def test_limits_of_a_running_container_are_changed(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    script = "trap 'python3 -c \"x = bytearray(100 << 20)\"; exit $?' TERM; while :; do sleep 0.05; done"
+    container_id = await started(runtime, tmp_path, script, resources=Resources(memory_limit_bytes=512 << 20, cpu_limit_m=500))
+    groups = runtime._state.containers[container_id].cgroups
+    assert groups, "this machine lets no control groups be made"
+    await runtime.update_container(container_id, Resources(memory_limit_bytes=32 << 20, cpu_limit_m=250, cpu_request_m=100))
+    texts = [(Path(group) / name).read_text().split() for group in groups for name in LIMIT_FILES if (Path(group) / name).exists()]
+    assert [str(32 << 20)] in texts and any(text[:1] == ["25000"] for text in texts)
+    await asyncio.sleep(0.2)
+    await runtime.stop_container(container_id, 10)
+    assert (await ended(runtime, container_id)).exit_code == 137
+
+
+async def test_limits_without_control_groups_are_refused(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    container_id = await started(runtime, tmp_path, "sleep 100")
+    runtime._state.containers[container_id].cgroups.clear()
+    await runtime.update_container(container_id, Resources(cpu_request_m=100))
+    with pytest.raises(RuntimeFailure, match="control groups"):
+        await runtime.update_container(container_id, Resources(cpu_limit_m=100))
+
+
+@pytest.mark.root
+@as_root
 async def test_over_the_memory_limit_is_oom_killed(runtime: ProcessRuntime, tmp_path: Path) -> None:
     limits = Resources(memory_limit_bytes=32 << 20, cpu_limit_m=500)
     command = ("python3", "-c", "x = bytearray(200 << 20)")
@@ -404,3 +434,14 @@ def test_an_ordinary_user_can_do_the_same() -> None:
     ran = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
     subprocess.run(["rm", "-rf", directory], check=True)
     assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+async def test_what_a_container_uses_is_measured(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    script = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; echo done; sleep 100"
+    container_id = await started(runtime, tmp_path, script)
+    await printed(tmp_path, 1)
+    usage = (await runtime.usage()).containers[container_id]
+    assert usage.cpu_s is not None and 0.01 < usage.cpu_s < 20
+    assert usage.working_set_bytes is not None and usage.working_set_bytes > 50_000
+    await runtime.stop_container(container_id, 0)
+    assert (await runtime.usage()).containers == {}

@@ -59,6 +59,7 @@ ORDER: tuple[Plugin, ...] = (
     Plugin("NamespaceLifecycle", _created_in_namespaces, mutate=namespace_lifecycle.check_namespace),
     Plugin("LimitRanger", on("CREATE", "pods"), mutate=limit_ranger.set_defaults, validate=limit_ranger.check),
     Plugin("LimitRanger", on("CREATE UPDATE", "persistentvolumeclaims"), validate=limit_ranger.check),
+    Plugin("LimitRanger", on("UPDATE", "pods", subresources=("resize",)), validate=limit_ranger.check),
     Plugin("ServiceAccount", on("CREATE", "pods"), mutate=service_account.set_account, validate=service_account.check_account),
     Plugin("ServiceAccount", on("UPDATE", "pods", subresources=("ephemeralcontainers",)), validate=service_account.check_account),
     Plugin("NodeRestriction", _written_by_nodes, mutate=_restrict_nodes),
@@ -134,7 +135,7 @@ async def admit(core: Core, request: Request, new: Object, old: Object | None) -
 async def approve(core: Core, request: Request, new: Object, old: Object | None) -> Hold | None:
     """Asks every plugin that may refuse the final object. What is returned is the caller's to undo or keep. Raises StatusError."""
     await _validate(core, request, operation_of(new, old), new, old)
-    if request.subresource or not request.namespace or "ResourceQuota" in core.disabled_plugins:
+    if request.subresource not in ("", "resize") or not request.namespace or "ResourceQuota" in core.disabled_plugins:
         return None
     return await resource_quota.reserve(core, request, new, old)
 

@@ -1,27 +1,25 @@
 """PodSecurity: a namespace's labels say which Pod Security Standard its pods must keep, and of which they are warned.
 
-Labels pod-security.kubernetes.io/{enforce,audit,warn} name a level, the same with -version a version; without them everything is allowed.
+Labels pod-security.kubernetes.io/{enforce,audit,warn} name a level, the same with -version a version; without them the configured defaults
+hold, which allow everything unless said otherwise. Users, runtime classes and namespaces may be exempt (admission_config.py).
 Policies are compiled when a namespace changes. Templates of workloads are never refused, only warned of.
 
 Source: k8s.io/pod-security-admission admission/admission.go, api/helpers.go (messages).
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from podium.api.admission.plugin import forbidden
-from podium.api.admission.pod_security_checks import LATEST, faults
+from podium.api.admission.pod_security_checks import faults
 from podium.api.core import Core, Object
+from podium.api.pod_security_config import LEVELS, MODES, NO_SETTINGS, VERSION, PodSecurity, Standard
 from podium.api.request import Request
 from podium.objects.cause import Cause, invalid, invalid_error
 from podium.objects.resources import resource
 
-LEVELS = ("privileged", "baseline", "restricted")
-MODES = ("enforce", "audit", "warn")
 PODS_CHECKED_MAX = 3000
 _PREFIX = "pod-security.kubernetes.io/"
-_VERSION = re.compile(r"v1\.(0|[1-9][0-9]*)")
 
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "podtemplates": ("template",),
@@ -37,26 +35,6 @@ TEMPLATES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standard:
-    level: str = "privileged"
-    version: str = "latest"
-
-    @property
-    def minor(self) -> int:
-        return LATEST if self.version == "latest" else int(self.version[3:])
-
-    def __str__(self) -> str:
-        return f"{self.level}:{self.version}"
-
-    def violations(self, template: Object) -> str:
-        """What of it a pod, or the template of one, breaks; empty: nothing."""
-        if self.level == "privileged":
-            return ""
-        found = faults(self.level, self.minor, template.get("spec") or {}, (template.get("metadata") or {}).get("annotations"))
-        return ", ".join(map(str, found))
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     enforce: Standard
     audit: Standard
@@ -68,20 +46,20 @@ class Policy:
         return self.enforce.level == self.audit.level == self.warn.level == "privileged"
 
 
-def policy_of(labels: Mapping[str, str] | None) -> Policy:
+def policy_of(labels: Mapping[str, str] | None, settings: PodSecurity = NO_SETTINGS) -> Policy:
     """What cannot be read counts as restricted (and is refused when it is written)."""
     labels = labels or {}
     causes: list[Cause] = []
-    enforce, audit, warn = (_standard(labels, mode, causes) for mode in MODES)
+    enforce, audit, warn = (_standard(labels, mode, settings.standard(mode), causes) for mode in MODES)
     return Policy(enforce, audit, warn, tuple(causes))
 
 
-def _standard(labels: Mapping[str, str], mode: str, causes: list[Cause]) -> Standard:
-    level, version = labels.get(_PREFIX + mode, "privileged"), labels.get(f"{_PREFIX}{mode}-version", "latest")
+def _standard(labels: Mapping[str, str], mode: str, default: Standard, causes: list[Cause]) -> Standard:
+    level, version = labels.get(_PREFIX + mode, default.level), labels.get(f"{_PREFIX}{mode}-version", default.version)
     if level not in LEVELS:
         causes.append(invalid(f"metadata.labels[{_PREFIX}{mode}]", level, "must be one of " + ", ".join(LEVELS)))
         level = "restricted" if mode == "enforce" else "privileged"
-    if version != "latest" and not _VERSION.fullmatch(version):
+    if version != "latest" and not VERSION.fullmatch(version):
         causes.append(invalid(f"metadata.labels[{_PREFIX}{mode}-version]", version, 'must be "latest" or "v1.x"'))
         version = "latest"
     return Standard(level, version)
@@ -95,26 +73,41 @@ async def check(core: Core, request: Request, new: Object | None, old: Object | 
     facts = core.admission.namespaces.get(request.namespace or "")
     if facts is None or facts.policy.permissive:
         return
+    settings = core.pod_security
+    if request.namespace in settings.namespaces or request.user.name in settings.users:
+        request.annotate(_PREFIX + "exempt", "namespace" if request.namespace in settings.namespaces else "user")
+        return
     if request.resource.plural == "pods":
         if old is None or _differs(new, old):
-            _judge(request, facts.policy, new, enforce=True)
+            _judge(request, facts.policy, new, settings, enforce=True)
         return
     template = new
     for field in TEMPLATES[f"{request.resource.plural}.{request.resource.group}".rstrip(".")]:
         template = template.get(field) or {}
     if template:
-        _judge(request, facts.policy, template, enforce=False)
+        _judge(request, facts.policy, template, settings, enforce=False)
 
 
-def _judge(request: Request, policy: Policy, template: Object, *, enforce: bool) -> None:
+def _judge(request: Request, policy: Policy, template: Object, settings: PodSecurity, *, enforce: bool) -> None:
+    if (template.get("spec") or {}).get("runtimeClassName") in settings.runtime_classes:
+        request.annotate(_PREFIX + "exempt", "runtimeClass")
+        return
     if enforce:
         request.annotate(_PREFIX + "enforce-policy", str(policy.enforce))
-        if violations := policy.enforce.violations(template):
+        if violations := _violations(policy.enforce, template):
             raise forbidden(request, f'violates PodSecurity "{policy.enforce}": {violations}')
-    if violations := policy.audit.violations(template):
+    if violations := _violations(policy.audit, template):
         request.annotate(_PREFIX + "audit-violations", f'would violate PodSecurity "{policy.audit}": {violations}')
-    if violations := policy.warn.violations(template):
+    if violations := _violations(policy.warn, template):
         request.warn(f'would violate PodSecurity "{policy.warn}": {violations}')
+
+
+def _violations(standard: Standard, template: Object) -> str:
+    """What of it a pod, or the template of one, breaks; empty: nothing."""
+    if standard.level == "privileged":
+        return ""
+    found = faults(standard.level, standard.minor, template.get("spec") or {}, (template.get("metadata") or {}).get("annotations"))
+    return ", ".join(map(str, found))
 
 
 def _differs(new: Object, old: Object) -> bool:
@@ -127,15 +120,31 @@ def _differs(new: Object, old: Object) -> bool:
 
 
 async def _check_namespace(core: Core, request: Request, new: Object, old: Object | None) -> None:
-    policy = policy_of(new["metadata"].get("labels"))
-    before = policy_of(old["metadata"].get("labels")) if old is not None else None
+    settings = core.pod_security
+    policy = policy_of(new["metadata"].get("labels"), settings)
+    before = policy_of(old["metadata"].get("labels"), settings) if old is not None else None
     if policy.causes and (before is None or policy.causes != before.causes):
         raise invalid_error("", "Namespace", request.name, policy.causes)
-    if before is None or policy.enforce == before.enforce or policy.enforce.level == "privileged":
+    if before is not None and policy.enforce == before.enforce:
+        return
+    if request.name in settings.namespaces:
+        if policy.enforce.level != "privileged":
+            request.warn(f'namespace "{request.name}" is exempt from Pod Security, and the policy ({_shown(policy)}) will be ignored')
+        return
+    if before is None or policy.enforce.level == "privileged":
         return
     if policy.enforce.version == before.enforce.version and LEVELS.index(policy.enforce.level) < LEVELS.index(before.enforce.level):
         return
     await _warn_of_pods(core, request, policy.enforce)
+
+
+def _shown(policy: Policy) -> str:
+    """The level when it is one for all, as upstream shortens it."""
+    standards = {mode: getattr(policy, mode) for mode in MODES}
+    shown = {mode: standard for mode, standard in standards.items() if standard.level != "privileged"}
+    if len(set(standards.values())) == 1:
+        return str(policy.enforce)
+    return ", ".join(f"{mode}={standard}" for mode, standard in shown.items())
 
 
 async def _warn_of_pods(core: Core, request: Request, standard: Standard) -> None:

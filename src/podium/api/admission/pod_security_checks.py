@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from podium.api.core import Object
-
-LATEST = 10_000
-"""The minor version that stands for `latest`."""
+from podium.api.pod_security_config import LATEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""AdmissionReview v1: the question to a webhook, and what its answer means.
+"""AdmissionReview: the question to a webhook, and what its answer means.
 
-Pure. Source: k8s.io/apiserver pkg/admission/plugin/webhook/request/admissionreview.go, webhook/errors/statuserror.go.
+In version v1, or in v1beta1 for webhooks that know no other: the same fields, answered less strictly. Pure.
+
+Source: k8s.io/apiserver pkg/admission/plugin/webhook/request/admissionreview.go, webhook/errors/statuserror.go.
 """
 
 import base64
@@ -33,9 +35,10 @@ class Answer:
 
 
 def question(
-    uid: str, request: Request, operation: str, form: Resource, kind: tuple[str, str, str], new: Object | None, old: Object | None
-) -> Object:
-    """`form` is the resource in whose version the objects are shown; `kind` (group, version, kind) what they are."""
+    uid: str, request: Request, operation: str, form: Resource, kind: tuple[str, str, str], new: Object | None, old: Object | None,
+    version: str = "v1",
+) -> Object:  # fmt: skip
+    """`form` is the resource in whose version the objects are shown; `kind` (group, version, kind) what they are; `version` the review's."""
     user = request.user
     info: Object = {"username": user.name, "groups": list(user.groups)}
     if user.uid:
@@ -65,7 +68,7 @@ def question(
         asked["namespace"] = request.name
     if request.subresource:
         asked["subResource"] = asked["requestSubResource"] = request.subresource
-    return {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": asked}
+    return {"kind": "AdmissionReview", "apiVersion": f"admission.k8s.io/{version}", "request": asked}
 
 
 def _options(request: Request, operation: str) -> Object | None:
@@ -82,19 +85,26 @@ def _options(request: Request, operation: str) -> Object | None:
     return options
 
 
-def answer(uid: str, value: Any, *, mutating: bool) -> Answer:
-    """Raises BadAnswer."""
+def answer(uid: str, value: Any, *, mutating: bool, version: str = "v1") -> Answer:
+    """To a question in `version`. Raises BadAnswer."""
     if not isinstance(value, dict) or not isinstance(value.get("response"), dict):
         raise BadAnswer("webhook response was absent")
     response = value["response"]
-    if response.get("uid") != uid:
-        raise BadAnswer(f'expected response.uid="{uid}", got "{response.get("uid") or ""}"')
     given = f"{value.get('apiVersion') or ''}, Kind={value.get('kind') or ''}"
-    if given != "admission.k8s.io/v1, Kind=AdmissionReview":
-        raise BadAnswer(f"expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {given}")
+    expected = f"admission.k8s.io/{version}, Kind=AdmissionReview"
+    if version == "v1beta1":  # there it need not say what it is, nor which question it answers, nor what kind of patch it has
+        if given not in (expected, ", Kind="):
+            raise BadAnswer(f"expected webhook response of {expected}, got {given}")
+        if mutating and response.get("patch") and response.get("patchType") is None:
+            response = {**response, "patchType": "JSONPatch"}
+    else:
+        if response.get("uid") != uid:
+            raise BadAnswer(f'expected response.uid="{uid}", got "{response.get("uid") or ""}"')
+        if given != expected:
+            raise BadAnswer(f"expected webhook response of {expected}, got {given}")
+        if not mutating:
+            _check_no_patch(response)
     patch = _patch(response) if mutating else None
-    if not mutating:
-        _check_no_patch(response)
     warnings = [str(w) for w in response.get("warnings") or ()]
     annotations = {str(k): str(v) for k, v in (response.get("auditAnnotations") or {}).items()}
     status = response.get("status")

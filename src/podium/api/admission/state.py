@@ -12,6 +12,7 @@ from podium.api.admission.resource_quota import Ledger
 from podium.api.admission.webhooks import WebhookTable, compile_webhooks
 from podium.api.core import Core
 from podium.api.live_objects import LiveObjects
+from podium.api.pod_security_config import PodSecurity
 from podium.api.webhook_client import WebhookClient
 from podium.objects.resources import Resource, resource
 from podium.objects.values import Object
@@ -26,9 +27,9 @@ class NamespaceFacts:
     policy: Policy
 
 
-def _facts(value: Object) -> NamespaceFacts:
+def _facts(value: Object, settings: PodSecurity) -> NamespaceFacts:
     labels = value["metadata"].get("labels") or {}
-    return NamespaceFacts(labels, policy_of(labels))
+    return NamespaceFacts(labels, policy_of(labels, settings))
 
 
 def _compile_mutating(value: Object) -> "AdmissionPolicy":
@@ -53,7 +54,9 @@ class AdmissionState:
     def __init__(self, core: Core) -> None:
         store = core.store
         self.plans: dict[tuple[Operation, Resource, str], Plan] = {}
-        self.namespaces: LiveObjects[NamespaceFacts] = LiveObjects(store, resource("namespaces"), _facts)
+        self.namespaces: LiveObjects[NamespaceFacts] = LiveObjects(
+            store, resource("namespaces"), lambda value: _facts(value, core.pod_security)
+        )
         self.limit_ranges: LiveObjects[list[Limit]] = LiveObjects(store, resource("limitranges"), compile_limits)
         self.priority_classes = LiveObjects(store, resource("priorityclasses", "scheduling.k8s.io"), _itself)
         self.storage_classes = LiveObjects(store, resource("storageclasses", "storage.k8s.io"), _itself)

@@ -20,13 +20,14 @@ from podium.api.admission.policies import BoundPolicy
 from podium.api.admission.review import Answer, BadAnswer
 from podium.api.admission_matching import Criteria, compile_criteria, equivalents
 from podium.api.live_objects import LiveObjects
-from podium.api.request import Request
+from podium.api.request import OWN_PARTS, Request
 from podium.api.webhook_client import CallFailed, Place, compile_place
 from podium.instrument.log import logger
 from podium.objects import conversion, patches
 from podium.objects.kinds import kind_of
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, ServerError, StatusError
+from podium.objects.validation.webhooks import REVIEW_VERSIONS
 from podium.objects.values import Object, copy
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Webhook:
     timeout_s: int
     has_side_effects: bool
     reinvoked: bool
+    review_version: str = "v1"
     conditions: "Policy | None" = None
     """Its match conditions, in the form of a policy that has nothing else."""
 
@@ -67,7 +69,7 @@ def compile_webhooks(value: Object) -> list[Webhook]:
             value["metadata"]["name"], hook["name"], compile_criteria(hook), compile_place(hook.get("clientConfig") or {}),
             hook.get("failurePolicy") == "Ignore", hook.get("timeoutSeconds") or 10,
             hook.get("sideEffects") not in ("None", "NoneOnDryRun"), hook.get("reinvocationPolicy") == "IfNeeded",
-            _compile_conditions(hook),
+            next((v for v in hook.get("admissionReviewVersions") or () if v in REVIEW_VERSIONS), "v1"), _compile_conditions(hook),
         ) for hook in value.get("webhooks") or ()
     ]  # fmt: skip
 
@@ -233,8 +235,8 @@ def replace(core: "Core", request: Request, form: Resource, new: Object, old: Ob
         strategy.prepare_create(core, new)
     elif request.subresource == "status":
         strategy.prepare_status(core, new, old)
-    elif request.subresource == "approval":
-        strategy.prepare_approval(core, new, old)
+    elif request.subresource in OWN_PARTS:
+        strategy.prepare_part(core, new, old, request.subresource)
     else:
         strategy.prepare_update(core, new, old)
     kind_of(stored).default(new)
@@ -276,9 +278,10 @@ async def _ask(
     uid = core.world.uid()
     kind = _kind(request, form)
     after, before = await _shown(core, request, form, new), await _shown(core, request, form, old)
-    body = review.question(uid, request, operation, form, kind, after, before)
+    body = review.question(uid, request, operation, form, kind, after, before, hook.review_version)
     try:
-        answer = review.answer(uid, await core.admission.webhook_client.post(hook.place, body, hook.timeout_s), mutating=mutating)
+        said = await core.admission.webhook_client.post(hook.place, body, hook.timeout_s)
+        answer = review.answer(uid, said, mutating=mutating, version=hook.review_version)
     except (CallFailed, BadAnswer) as error:
         what = "failed to call webhook" if isinstance(error, CallFailed) else "received invalid webhook response"
         why = f'failed calling webhook "{hook.name}": {what}: {error}'

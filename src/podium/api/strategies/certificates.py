@@ -25,8 +25,8 @@ class CertificateRequestStrategy(Strategy):
         others = [c for c in _conditions(new) if c.get("type") not in _DECISIONS]
         _set(core, status, [*decided, *others], old)
 
-    def prepare_approval(self, core: Core, new: Object, old: Object) -> None:
-        """Nothing but the decision is the approver's."""
+    def prepare_part(self, core: Core, new: Object, old: Object, part: str) -> None:
+        """An approval: nothing but the decision is the approver's."""
         asked = [c for c in _conditions(new) if c.get("type") in _DECISIONS]
         super().prepare_status(core, new, old)
         status = new["status"] = dict(old.get("status") or {})

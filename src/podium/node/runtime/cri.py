@@ -12,8 +12,17 @@ import math
 from collections.abc import AsyncIterator
 from typing import Any
 
+from podium.node.runtime import cri_usage
 from podium.node.runtime.cri_client import CALL_S_MAX, IMAGES, CriClient, DeadlineExceeded, NotFound, Unimplemented, message
-from podium.node.runtime.cri_config import CLUSTER_LABEL, POD_UID, container_config, container_status, sandbox_config, sandbox_status
+from podium.node.runtime.cri_config import (
+    CLUSTER_LABEL,
+    POD_UID,
+    container_config,
+    container_status,
+    sandbox_config,
+    sandbox_status,
+    set_resources,
+)
 from podium.node.runtime.cri_exec import open_ctr, open_session
 from podium.node.runtime.interface import (
     ContainerSpec,
@@ -21,12 +30,14 @@ from podium.node.runtime.interface import (
     ExecResult,
     ExecSession,
     ImageError,
+    Resources,
     RuntimeFailure,
     RuntimeInfo,
     RuntimeUnavailable,
     SandboxSpec,
     SandboxStatus,
 )
+from podium.node.runtime.usage import RuntimeUsage
 from podium.world.interface import World
 
 PULL_S_MAX = 600.0
@@ -93,7 +104,7 @@ class CriRuntime:
     # Sandboxes
 
     async def run_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
-        request = message("RunPodSandboxRequest")(config=sandbox_config(spec, self._cluster))
+        request = message("RunPodSandboxRequest")(config=sandbox_config(spec, self._cluster), runtime_handler=spec.handler)
         made = await self._client.call("RunPodSandbox", request, timeout_s=SANDBOX_S_MAX)
         return await self._sandbox(made.pod_sandbox_id)
 
@@ -146,6 +157,11 @@ class CriRuntime:
         request = message("StopContainerRequest")(container_id=container_id, timeout=math.ceil(grace_s))
         await self._forgiving("StopContainer", request, grace_s + SANDBOX_S_MAX)
 
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        request = message("UpdateContainerResourcesRequest")(container_id=container_id)
+        set_resources(request.linux, resources)
+        await self._client.call("UpdateContainerResources", request)
+
     async def remove_container(self, container_id: str) -> None:
         self._settled.pop(container_id, None)
         await self._forgiving("RemoveContainer", message("RemoveContainerRequest")(container_id=container_id), SANDBOX_S_MAX)
@@ -192,6 +208,9 @@ class CriRuntime:
             return await self._status(items[0]) if items else None
         except NotFound:
             return None
+
+    async def usage(self) -> RuntimeUsage:
+        return await cri_usage.ask(self._client, CLUSTER_LABEL, self._cluster)
 
     # Exec
 

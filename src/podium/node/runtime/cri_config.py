@@ -24,6 +24,8 @@ POD_NAME, POD_NAMESPACE, POD_UID = "io.kubernetes.pod.name", "io.kubernetes.pod.
 CONTAINER_NAME = "io.kubernetes.container.name"
 CPU_PERIOD_US, CPU_QUOTA_US_MIN, CPU_SHARES_MIN = 100_000, 1000, 2
 STATES = (ContainerState.CREATED, ContainerState.RUNNING, ContainerState.EXITED, ContainerState.UNKNOWN)
+TARGET = 3
+"""Of NamespaceMode: the namespace of another container."""
 MASKED_PATHS = (
     "/proc/asound",
     "/proc/acpi",
@@ -56,6 +58,8 @@ def sandbox_config(spec: SandboxSpec, cluster: str) -> Any:
             config.port_mappings.add(protocol=protocol, container_port=port.container_port, host_port=port.host_port, host_ip=port.host_ip)
     config.linux.cgroup_parent = "/" + cgroup_parent(cluster)
     config.linux.sysctls.update(spec.sysctls)
+    if spec.overhead != Resources():
+        set_resources(config.linux.overhead, spec.overhead)
     _set_namespaces(config.linux.security_context.namespace_options, spec.host_network)
     return config
 
@@ -89,13 +93,16 @@ def container_config(spec: ContainerSpec, sandbox: SandboxSpec, cluster: str) ->
         config.envs.add(key=name, value=value)
     for mount in spec.mounts:
         config.mounts.add(container_path=mount.container_path, host_path=mount.host_path, readonly=mount.read_only)
-    _set_resources(config.linux.resources, spec.resources)
+    set_resources(config.linux.resources, spec.resources)
     _set_security(config.linux.security_context, spec.security)
     _set_namespaces(config.linux.security_context.namespace_options, sandbox.host_network)
+    if spec.target_id:
+        config.linux.security_context.namespace_options.pid = TARGET
+        config.linux.security_context.namespace_options.target_id = spec.target_id
     return config
 
 
-def _set_resources(target: Any, resources: Resources) -> None:
+def set_resources(target: Any, resources: Resources) -> None:
     target.cpu_shares = max(CPU_SHARES_MIN, resources.cpu_request_m * 1024 // 1000)
     if resources.cpu_limit_m:
         target.cpu_period = CPU_PERIOD_US

@@ -46,8 +46,19 @@ class PortMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """CPU in millicores and memory in bytes; 0 means unset."""
+
+    cpu_request_m: int = 0
+    cpu_limit_m: int = 0
+    memory_request_bytes: int = 0
+    memory_limit_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSpec:
-    """`attempt` counts the pod's sandboxes from 0. `dns_*` become /etc/resolv.conf; `hosts_path` is mounted over /etc/hosts when given."""
+    """`attempt` counts the pod's sandboxes from 0. `dns_*` become /etc/resolv.conf. `handler` is how the pod is to be run, by its RuntimeClass,
+    empty for the runtime's usual way; one that the runtime does not have is a RuntimeFailure. `overhead` is what that costs beside containers."""
 
     namespace: str
     name: str
@@ -63,6 +74,8 @@ class SandboxSpec:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     sysctls: dict[str, str] = field(default_factory=dict)
+    handler: str = ""
+    overhead: Resources = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +83,6 @@ class Mount:
     host_path: str
     container_path: str
     read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """CPU in millicores and memory in bytes; 0 means unset."""
-
-    cpu_request_m: int = 0
-    cpu_limit_m: int = 0
-    memory_request_bytes: int = 0
-    memory_limit_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class ContainerSpec:
     stdin: bool = False
     stdin_once: bool = False
     """Standard input ends with the first client that was attached to it."""
+    target_id: str = ""
+    """The container whose processes it sees, for an ephemeral container that was made to look at one."""
     annotations: dict[str, str] = field(default_factory=dict)
 
 
@@ -202,6 +207,10 @@ class Runtime(Protocol):
     async def start_container(self, container_id: str) -> None: ...
     async def stop_container(self, container_id: str, grace_s: float) -> None:
         """TERM, then KILL after `grace_s`. Returns when it has exited. Idempotent."""
+        ...
+
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        """Brings other amounts into force in a running container. Raises RuntimeFailure when they cannot be."""
         ...
 
     async def remove_container(self, container_id: str) -> None: ...

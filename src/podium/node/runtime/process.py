@@ -21,7 +21,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from podium.node.runtime.interface import (
     ContainerStatus,
     ExecResult,
     ExecSession,
+    Resources,
     RuntimeFailure,
     RuntimeInfo,
     RuntimeUnavailable,
@@ -44,7 +45,11 @@ from podium.node.runtime.pod_network import PodAddress, PodNetwork
 from podium.node.runtime.process_attach import AttachSession
 from podium.node.runtime.process_state import ContainerRecord, Exit, ProcessState, SandboxRecord, boot_id, is_same_process
 from podium.node.runtime.process_watch import ProcessWatch, on_exit
+from podium.node.runtime.usage import ContainerUsage, InterfaceUsage, RuntimeUsage, interfaces_of, of_cgroups, of_processes, sessions
 from podium.world.interface import World
+
+HANDLERS = ("", "process")
+"""Of RuntimeClasses; containerd has more."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 POLL_S = 0.002
@@ -149,6 +154,8 @@ class ProcessRuntime:
 
     async def run_sandbox(self, spec: SandboxSpec) -> SandboxStatus:
         await self._open()
+        if spec.handler not in HANDLERS:
+            raise RuntimeFailure(f"no runtime for {spec.handler!r} is configured; the process runtime has only 'process'".replace("'", '"'))
         if spec.sysctls:
             raise RuntimeFailure("the process runtime sets no sysctls; use --runtime cri")
         if not spec.host_network and any(port.host_port for port in spec.ports):
@@ -325,6 +332,18 @@ class ProcessRuntime:
         if not await _within(shim.exited, DEATH_S_MAX):
             raise RuntimeFailure("the container does not die; a process of it may hang in the kernel")
 
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        await self._open()
+        record = self._known(container_id)
+        if not record.cgroups:
+            if resources.cpu_limit_m or resources.memory_limit_bytes:
+                raise RuntimeFailure("limits of a running process container are changed by control groups, which this user may not make")
+            return
+        try:
+            process_cgroup.set_limits(record.cgroups, resources.memory_limit_bytes, resources.cpu_limit_m, resources.cpu_request_m)
+        except OSError as error:
+            raise RuntimeFailure(f"the limits of container {record.name!r} cannot be changed: {error.strerror or error}") from error
+
     async def remove_container(self, container_id: str) -> None:
         await self.stop_container(container_id, 0)
         record = self._state.containers.get(container_id)
@@ -366,6 +385,31 @@ class ProcessRuntime:
             message=ended.message if ended else "",
             log_path=record.log_path,
         )
+
+    async def usage(self) -> RuntimeUsage:
+        """From control groups where there are any, otherwise from the processes of the container's session."""
+        await self._open()
+        containers: dict[str, ContainerUsage] = {}
+        interfaces: dict[str, list[InterfaceUsage]] = {}
+        by_session: dict[int, list[int]] | None = None
+        for record in self._state.containers.values():
+            started = self._state.started(record.id)
+            if started is None or record.id not in self._shims:
+                continue
+            found = of_cgroups(record.cgroups)
+            if found is None or found.cpu_s is None:
+                by_session = sessions() if by_session is None else by_session
+                processes = of_processes(by_session.get(started.pid, []))
+                if found is None or processes is None:
+                    found = found or processes
+                else:
+                    found = replace(found, cpu_s=processes.cpu_s, user_s=processes.user_s, system_s=processes.system_s)
+            if found is not None:
+                containers[record.id] = found
+            sandbox = self._state.sandboxes.get(record.sandbox_id)
+            if sandbox is not None and sandbox.netns_path and not interfaces.get(sandbox.id):
+                interfaces[sandbox.id] = interfaces_of(started.pid)
+        return RuntimeUsage(containers, interfaces)
 
     # Exec
 

@@ -1,6 +1,6 @@
 """Control groups of a process container: limits, the out-of-memory count, and killing everything that is left.
 
-Both hierarchies are served: v2 (one tree) and v1 (a tree per controller; memory, cpu and pids are used). A container's groups are plain
+Both hierarchies are served: v2 (one tree) and v1 (a tree per controller; memory, cpu, cpuacct and pids are used). A container's groups are plain
 directory paths, made by the agent and kept in the container's record, so that a later agent can end what a killed shim left behind.
 Only `os` is imported: the shim uses this file too.
 
@@ -13,7 +13,7 @@ Source: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/ of Linux.
 import os
 
 ROOT = "/sys/fs/cgroup"
-V1_CONTROLLERS = ("memory", "cpu", "pids")
+V1_CONTROLLERS = ("memory", "cpu", "cpuacct", "pids")
 CPU_PERIOD_US = 100_000
 
 
@@ -70,12 +70,18 @@ def create(parent_paths: list[str], name: str, memory_bytes: int, cpu_limit_m: i
     try:
         for path in paths:
             os.makedirs(path, exist_ok=True)
-            for file, value in _limits(path, memory_bytes, cpu_limit_m, cpu_request_m):
-                _write(f"{path}/{file}", value)
+        set_limits(paths, memory_bytes, cpu_limit_m, cpu_request_m)
     except OSError:
         remove(paths)
         raise
     return paths
+
+
+def set_limits(paths: list[str], memory_bytes: int, cpu_limit_m: int, cpu_request_m: int) -> None:
+    """Raises OSError when one cannot be set; those before it are."""
+    for path in paths:
+        for file, value in _limits(path, memory_bytes, cpu_limit_m, cpu_request_m):
+            _write(f"{path}/{file}", value)
 
 
 def _limits(path: str, memory_bytes: int, cpu_limit_m: int, cpu_request_m: int) -> list[tuple[str, str]]:

@@ -6,7 +6,9 @@ the node's own random stream, so a rehearsal repeats. Annotations of the pod cha
 * `podium.dev/simulated-run-duration: 30s` they exit by themselves after this long (default: they run until stopped);
 * `podium.dev/simulated-exit-code: "1"` with this code (default 0);
 * `podium.dev/simulated-start-delay: 2s` instead of the configured start delay;
-* `podium.dev/simulated-stop-delay: 5s` they take this long to stop, at most the grace period (then the code is 137).
+* `podium.dev/simulated-stop-delay: 5s` they take this long to stop, at most the grace period (then the code is 137);
+* `podium.dev/simulated-cpu: 250m` each uses this much CPU while it runs (default: what it requests, or IDLE_CPU_M);
+* `podium.dev/simulated-memory: 64Mi` and this much memory (default: what it requests, or IDLE_MEMORY_BYTES).
 
 Durations are Go's (`1m30s`). Nothing survives the process: `adopt` rebuilds what a pod's status says was running.
 """
@@ -27,18 +29,26 @@ from podium.node.runtime.interface import (
     ContainerStatus,
     ExecResult,
     ExecSession,
+    Resources,
     RuntimeFailure,
     RuntimeInfo,
     SandboxSpec,
     SandboxStatus,
 )
+from podium.node.runtime.usage import ContainerUsage, RuntimeUsage
+from podium.objects.quantities import milli, whole
 from podium.world.interface import World
 
 RUN_DURATION = "podium.dev/simulated-run-duration"
 EXIT_CODE = "podium.dev/simulated-exit-code"
 START_DELAY = "podium.dev/simulated-start-delay"
 STOP_DELAY = "podium.dev/simulated-stop-delay"
+CPU = "podium.dev/simulated-cpu"
+MEMORY = "podium.dev/simulated-memory"
 NAME = "simulated"
+IDLE_CPU_M = 1
+IDLE_MEMORY_BYTES = 16 * 1024 * 1024
+"""What a container uses of which nobody said anything."""
 CHANGES_MAX = 10_000
 """Changes nobody has read yet; beyond it the oldest are dropped, which is safe because the agent relists."""
 
@@ -71,6 +81,8 @@ class _Script:
     exit_code: int
     start_s: float | None
     stop_s: float | None
+    cpu_m: int | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +113,13 @@ class _Container:
     exit_code: int = 0
     reason: str = ""
     timer: asyncio.TimerHandle | None = None
+    cpu_m: int = IDLE_CPU_M
+    memory_bytes: int = IDLE_MEMORY_BYTES
+
+    def use(self, cpu_request_m: int, memory_request_bytes: int) -> None:
+        script = self.sandbox.script
+        self.cpu_m = script.cpu_m if script.cpu_m is not None else cpu_request_m or IDLE_CPU_M
+        self.memory_bytes = script.memory_bytes if script.memory_bytes is not None else memory_request_bytes or IDLE_MEMORY_BYTES
 
 
 class Addresses:
@@ -205,7 +224,9 @@ class SimulatedRuntime:
         container_id = _digest(f"{owner.uid}/{owner.attempt}/{spec.name}/{spec.attempt}")
         if container_id in self._containers:
             raise RuntimeFailure(f"container {spec.name} attempt {spec.attempt} is there already")
-        self._containers[container_id] = _Container(container_id, owner, spec.name, spec.attempt, spec.image, spec.log_path, self._now_ns())
+        container = _Container(container_id, owner, spec.name, spec.attempt, spec.image, spec.log_path, self._now_ns())
+        container.use(spec.resources.cpu_request_m, spec.resources.memory_request_bytes)
+        self._containers[container_id] = container
         return container_id
 
     async def start_container(self, container_id: str) -> None:
@@ -234,6 +255,12 @@ class SimulatedRuntime:
         else:
             self._exit(container, 0, "Completed")
 
+    async def update_container(self, container_id: str, resources: Resources) -> None:
+        """Nothing is used, so nothing is bounded: a running container takes any amounts."""
+        container = self._require(container_id)
+        if container.state is not ContainerState.RUNNING:
+            raise RuntimeFailure(f"container {container.name} is {container.state}")
+
     async def remove_container(self, container_id: str) -> None:
         container = self._containers.pop(container_id, None)
         if container is not None and container.timer is not None:
@@ -248,6 +275,18 @@ class SimulatedRuntime:
     async def container_status(self, container_id: str) -> ContainerStatus | None:
         container = self._containers.get(container_id)
         return _container_status(container) if container else None
+
+    async def usage(self) -> RuntimeUsage:
+        """A running container has used its CPU evenly since it was started, and uses its memory."""
+        now_ns, found = self._now_ns(), {}
+        for container in self._containers.values():
+            if container.state is ContainerState.RUNNING:
+                used_s = (now_ns - container.started_ns) / 1e9 * container.cpu_m / 1000
+                memory = container.memory_bytes
+                found[container.id] = ContainerUsage(
+                    cpu_s=used_s, user_s=used_s, system_s=0.0, memory_bytes=memory, working_set_bytes=memory, rss_bytes=memory, processes=1
+                )
+        return RuntimeUsage(found)
 
     async def exec_sync(self, container_id: str, command: tuple[str, ...], timeout_s: float) -> ExecResult:
         """Every command succeeds and prints nothing: hooks and exec probes of simulated pods pass."""
@@ -290,14 +329,15 @@ class SimulatedRuntime:
             self._addresses.claim(address)
         self._sandboxes[sandbox.id] = sandbox
         for entry, told in known:
-            self._adopt(sandbox, entry, told)
+            self._adopt(sandbox, entry, told, _requests(pod["spec"], entry["name"]))
 
-    def _adopt(self, sandbox: _Sandbox, entry: dict[str, Any], told: dict[str, Any]) -> None:
+    def _adopt(self, sandbox: _Sandbox, entry: dict[str, Any], told: dict[str, Any], requests: tuple[int, int]) -> None:
         image, attempt = entry.get("image", ""), entry.get("restartCount", 0)
         self._images.add(image)
         started_ns = _nanoseconds(told.get("startedAt", ""))
         container_id = entry["containerID"].removeprefix("simulated://")
         container = _Container(container_id, sandbox, entry["name"], attempt, image, "", started_ns, started_ns=started_ns)
+        container.use(*requests)
         self._containers[container_id] = container
         if "exitCode" in told:
             container.state, container.finished_ns = ContainerState.EXITED, _nanoseconds(told.get("finishedAt", ""))
@@ -353,9 +393,20 @@ def _script(annotations: dict[str, str]) -> _Script:
             exit_code=int(annotations.get(EXIT_CODE, "0")),
             start_s=seconds(start) if start else None,
             stop_s=seconds(stop) if stop else None,
+            cpu_m=milli(annotations[CPU]) if CPU in annotations else None,
+            memory_bytes=whole(annotations[MEMORY]) if MEMORY in annotations else None,
         )
     except ValueError as error:
         raise RuntimeFailure(f"an annotation podium.dev/simulated-* is not understood: {error}") from error
+
+
+def _requests(spec: dict[str, Any], name: str) -> tuple[int, int]:
+    """CPU in millicores and memory in bytes that a container of the pod asks for; 0 where it does not."""
+    for container in [*spec.get("initContainers", ()), *spec.get("containers", ())]:
+        if container["name"] == name:
+            requests = (container.get("resources") or {}).get("requests") or {}
+            return milli(str(requests.get("cpu", "0"))), whole(str(requests.get("memory", "0")))
+    return 0, 0
 
 
 def _digest(text: str) -> str:
@@ -367,7 +418,8 @@ def _nanoseconds(timestamp: str) -> int:
 
 
 def _statuses(status: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    kinds = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    return [entry for kind in kinds for entry in status.get(kind) or ()]
 
 
 def _told(entry: dict[str, Any]) -> dict[str, Any] | None:

@@ -13,6 +13,9 @@ TOKEN_EXPIRATION_S = 3600
 WEBHOOK_PORT = 443
 
 
+POD_CERTIFICATE_S = 86400
+
+
 def default_namespace(value: Object) -> None:
     if name := value.get("metadata", {}).get("name"):
         value["metadata"].setdefault("labels", {})[NAME_LABEL] = name
@@ -74,3 +77,7 @@ def default_custom_resource_definition(value: Object) -> None:
     service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
     if service is not None and not service.get("port"):
         service["port"] = WEBHOOK_PORT
+
+
+def default_pod_certificate_request(value: Object) -> None:
+    value.setdefault("spec", {}).setdefault("maxExpirationSeconds", POD_CERTIFICATE_S)

@@ -13,6 +13,7 @@ from podium.objects.values import Object
 
 _NODE_RANGE = 'node updates may not change podCIDR except from "" to valid'
 _NODE_PROVIDER = 'node updates may not change providerID except from "" to valid'
+_STRATEGIES = ("OldestEmulationVersion",)
 _EVENT_LENGTH_MAX = 128
 _NOTE_LENGTH_MAX = 1024
 
@@ -77,6 +78,33 @@ def check_lease(faults: Faults, value: Object) -> None:
         faults.invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0")
     if transitions is not None and transitions < 0:
         faults.invalid("spec.leaseTransitions", transitions, NEGATIVE)
+    if (strategy := spec.get("strategy")) is not None:
+        _check_strategy(faults, strategy, "spec.strategy")
+    if spec.get("preferredHolder") and not strategy:
+        faults.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined")
+
+
+def _check_strategy(faults: Faults, strategy: str, path: str) -> None:
+    """Of a coordinated leader election: a name with a domain, or one of the built-in ones."""
+    wrong = names.label_key(strategy)
+    faults.each(path, strategy, wrong)
+    if not wrong and "/" not in strategy:
+        faults.one_of(path, strategy, _STRATEGIES)
+
+
+def check_migration(faults: Faults, value: Object) -> None:
+    """A StorageVersionMigration."""
+    named, path = (value.get("spec") or {}).get("resource") or {}, "spec.resource"
+    if not (plural := named.get("resource")):
+        faults.required(f"{path}.resource", "resource is required to be set")
+    elif wrong := names.dns_1035_label(plural):
+        faults.invalid(f"{path}.resource", plural, ",".join(wrong))
+    if (group := named.get("group")) and (wrong := names.dns_subdomain(group)):
+        faults.invalid(f"{path}.group", group, ",".join(wrong))
+
+
+def check_migration_update(faults: Faults, new: Object, old: Object) -> None:
+    faults.unchanged("spec", new.get("spec"), old.get("spec"))
 
 
 def check_event(faults: Faults, value: Object) -> None:

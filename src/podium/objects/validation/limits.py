@@ -9,6 +9,8 @@ from typing import Any
 from podium.objects import names
 from podium.objects.quantities import Quantity
 from podium.objects.validation.faults import IMMUTABLE, Faults
+from podium.objects.validation.labels import check_labels
+from podium.objects.validation.placement import check_tolerations
 from podium.objects.validation.resource_amounts import check_amount
 from podium.objects.values import Object
 
@@ -182,6 +184,14 @@ def check_runtime_class(faults: Faults, value: Object) -> None:
     faults.each("handler", handler, names.dns_label(handler))
     for name, text in ((value.get("overhead") or {}).get("podFixed") or {}).items():
         check_amount(faults, name, text, f"overhead.podFixed[{name}]")
+    scheduling = value.get("scheduling") or {}
+    check_labels(faults, scheduling.get("nodeSelector"), "scheduling.nodeSelector")
+    tolerations, seen = scheduling.get("tolerations") or [], list[Object]()
+    check_tolerations(faults, tolerations, "scheduling.tolerations")
+    for i, toleration in enumerate(tolerations):
+        if toleration in seen:
+            faults.duplicate(f"scheduling.tolerations[{i}]", toleration)
+        seen.append(toleration)
 
 
 def check_runtime_class_update(faults: Faults, new: Object, old: Object) -> None:

@@ -62,7 +62,7 @@ def check_affinity(faults: Faults, affinity: Object, path: str) -> None:
     if node:
         at = f"{path}.nodeAffinity"
         if node.get(_REQUIRED) is not None:
-            _check_node_selector(faults, node[_REQUIRED], f"{at}.{_REQUIRED}")
+            check_node_selector(faults, node[_REQUIRED], f"{at}.{_REQUIRED}")
         for i, term in enumerate(node.get(_PREFERRED) or ()):
             _check_weight(faults, term, f"{at}.{_PREFERRED}[{i}]")
             _check_node_term(faults, term.get("preference") or {}, f"{at}.{_PREFERRED}[{i}].preference", strict=False)
@@ -104,7 +104,7 @@ def _check_weight(faults: Faults, term: Object, path: str) -> None:
         faults.invalid(f"{path}.weight", weight, "must be in the range 1-100")
 
 
-def _check_node_selector(faults: Faults, selector: Object, path: str) -> None:
+def check_node_selector(faults: Faults, selector: Object, path: str) -> None:
     terms = selector.get("nodeSelectorTerms") or []
     if not terms:
         faults.required(f"{path}.nodeSelectorTerms", "must have at least one node selector term")

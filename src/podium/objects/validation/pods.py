@@ -4,13 +4,11 @@ Source: k8s.io/kubernetes pkg/apis/core/validation (ValidatePodCreate, ValidateP
 ValidatePodEphemeralContainersUpdate, ValidatePodBinding).
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 from podium.objects import names
 from podium.objects.cause import show
 from podium.objects.validation.addresses import check_address
 from podium.objects.validation.containers import check_image_blanks
+from podium.objects.validation.differences import differences
 from podium.objects.validation.faults import Faults
 from podium.objects.validation.placement import check_tolerations
 from podium.objects.validation.pod_spec import INT32_MAX, check_pod_spec, check_template
@@ -28,7 +26,7 @@ _DIFFERENCES_SHOWN_MAX = 20
 
 def check_create(faults: Faults, pod: Object) -> None:
     spec = pod.get("spec") or {}
-    _check_spec(faults, spec)
+    check_spec(faults, spec)
     if spec.get("ephemeralContainers"):
         faults.forbidden("spec.ephemeralContainers", "cannot be set on create")
     if spec.get("nodeName") and spec.get("schedulingGates"):
@@ -39,7 +37,7 @@ def check_update(faults: Faults, new: Object, old: Object) -> None:
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     if spec == before:
         return
-    _check_spec(faults, spec)
+    check_spec(faults, spec)
     for kind in ("containers", "initContainers"):
         if len(spec.get(kind) or ()) != len(before.get(kind) or ()):
             faults.forbidden(f"spec.{kind}", "pod updates may not add or remove containers")
@@ -52,7 +50,7 @@ def check_update(faults: Faults, new: Object, old: Object) -> None:
     if before.get("schedulingGates"):
         _check_gated(faults, allowed, before)
     if allowed != before:
-        changes = "\n".join(list(_differences(before, allowed, "spec"))[:_DIFFERENCES_SHOWN_MAX])
+        changes = "\n".join(list(differences(before, allowed, "spec"))[:_DIFFERENCES_SHOWN_MAX])
         faults.forbidden("spec", f"pod updates may not change fields other than {_UPDATABLE}\n{changes}")
 
 
@@ -79,14 +77,14 @@ def check_status_update(faults: Faults, new: Object, old: Object) -> None:
 def check_ephemeral_update(faults: Faults, new: Object, old: Object) -> None:
     """`new` differs from `old` in its ephemeral containers only."""
     spec, path = new.get("spec") or {}, "spec.ephemeralContainers"
-    _check_spec(faults, spec)
+    check_spec(faults, spec)
     by_name = {c.get("name"): c for c in spec.get("ephemeralContainers") or ()}
     for container in (old.get("spec") or {}).get("ephemeralContainers") or ():
         name = container.get("name", "")
         if name not in by_name:
             faults.forbidden(path, f"existing ephemeral containers {show(name)} may not be removed\n")
         elif by_name[name] != container:
-            changes = "\n".join(_differences(container, by_name[name], name))
+            changes = "\n".join(differences(container, by_name[name], name))
             faults.forbidden(path, f"existing ephemeral containers {show(name)} may not be changed\n{changes}")
 
 
@@ -102,7 +100,7 @@ def check_pod_template(faults: Faults, value: Object) -> None:
     check_template(faults, value.get("template") or {}, "template")
 
 
-def _check_spec(faults: Faults, spec: Object) -> None:
+def check_spec(faults: Faults, spec: Object) -> None:
     check_pod_spec(faults, spec, "spec", pod=True)
     check_image_blanks(faults, spec, "spec")
     if not spec.get("serviceAccountName"):
@@ -203,17 +201,3 @@ def _check_transitions(faults: Faults, field: str, status: Object, earlier: Obje
             continue
         if ended.get(before.get("name")) is False:
             faults.forbidden(f"status.{field}[{i}].state", "may not be transitioned to non-terminated state")
-
-
-def _differences(old: Any, new: Any, path: str) -> Iterator[str]:
-    """`  spec.nodeName: "a" -> "b"`, a line for each leaf that differs."""
-    if old == new:
-        return
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(k for k in new if k not in old)]:
-            yield from _differences(old.get(key), new.get(key), f"{path}.{key}")
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for i, (before, after) in enumerate(zip(old, new, strict=True)):
-            yield from _differences(before, after, f"{path}[{i}]")
-    else:
-        yield f"  {path}: {show(old)} -> {show(new)}"

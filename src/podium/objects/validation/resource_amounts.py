@@ -30,11 +30,11 @@ def check_requirements(faults: Faults, requirements: Object, path: str) -> None:
         return
     for name, text in limits.items():
         at = f"{path}.limits[{name}]"
-        _check_container_name(faults, name, at)
+        check_container_name(faults, name, at)
         check_amount(faults, name, text, at)
     for name, text in requests.items():
         at = f"{path}.requests[{name}]"
-        _check_container_name(faults, name, at)
+        check_container_name(faults, name, at)
         amount = check_amount(faults, name, text, at)
         if name in limits:
             _check_bound(faults, name, amount, _parse(limits[name]), f"{path}.requests")
@@ -52,9 +52,15 @@ def check_amount(faults: Faults, name: str, text: Any, path: str) -> Quantity | 
         return None
     if amount.nanos < 0:
         faults.invalid(path, str(amount), NEGATIVE)
-    if (name in _COUNTED or _is_extended(name)) and amount.nanos % quantities.NANO:
+    if (name in _COUNTED or is_extended(name)) and amount.nanos % quantities.NANO:
         faults.invalid(path, str(amount), "must be an integer")
     return amount
+
+
+def check_positive(faults: Faults, text: Any, path: str) -> None:
+    amount = _parse(text)
+    if amount is not None and amount.nanos <= 0:
+        faults.invalid(path, str(amount), "must be greater than zero")
 
 
 def _check_bound(faults: Faults, name: str, amount: Quantity | None, limit: Quantity | None, path: str) -> None:
@@ -66,7 +72,7 @@ def _check_bound(faults: Faults, name: str, amount: Quantity | None, limit: Quan
         faults.invalid(path, str(amount), f"must be less than or equal to {name} limit of {limit}")
 
 
-def _check_container_name(faults: Faults, name: str, path: str) -> None:
+def check_container_name(faults: Faults, name: str, path: str) -> None:
     if name in _CONTAINER:
         return
     wrong = names.label_key(name)
@@ -76,7 +82,7 @@ def _check_container_name(faults: Faults, name: str, path: str) -> None:
             faults.invalid(path, name, "must be a standard resource type or fully qualified")
         if not name.startswith(_HUGE):
             faults.invalid(path, name, "must be a standard resource for containers")
-    elif not _is_native(name) and not _is_extended(name):
+    elif not _is_native(name) and not is_extended(name):
         faults.invalid(path, name, "doesn't follow extended resource name standard")
 
 
@@ -84,7 +90,7 @@ def _is_native(name: str) -> bool:
     return "/" not in name or "kubernetes.io/" in name
 
 
-def _is_extended(name: str) -> bool:
+def is_extended(name: str) -> bool:
     return not _is_native(name) and not name.startswith("requests.") and not names.label_key("requests." + name)
 
 

@@ -116,7 +116,7 @@ def _check_source(faults: Faults, volume: Object, path: str) -> None:
         check(faults, volume[kind], f"{path}.{kind}")
 
 
-def _check_host_path(faults: Faults, source: Object, path: str) -> None:
+def check_host_path(faults: Faults, source: Object, path: str) -> None:
     if not source.get("path"):
         faults.required(f"{path}.path")
         return
@@ -230,7 +230,7 @@ def _check_mode(faults: Faults, path: str, mode: int | None) -> None:
 
 
 _CHECKS = {
-    "hostPath": _check_host_path,
+    "hostPath": check_host_path,
     "secret": _check_secret,
     "configMap": _check_config_map,
     "downwardAPI": _check_downward,

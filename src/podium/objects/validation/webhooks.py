@@ -13,7 +13,7 @@ from podium.objects.validation.labels import check_label_selector
 from podium.objects.values import Object
 
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
-REVIEW_VERSIONS = ("v1",)
+REVIEW_VERSIONS = ("v1", "v1beta1")
 TIMEOUT_S = (1, 30)
 _FORM = "; desired format: https://host[/path]"
 
@@ -75,14 +75,14 @@ def check_qualified_name(faults: Faults, name: str, path: str) -> None:
 
 def _check_versions(faults: Faults, versions: Sequence[str], path: str) -> None:
     if not versions:
-        faults.required(path, "must specify one of v1")
+        faults.required(path, f"must specify one of {', '.join(REVIEW_VERSIONS)}")
         return
     seen: set[Any] = set()
     for i, version in enumerate(versions):
         faults.unique(f"{path}[{i}]", version, seen)
         faults.each(f"{path}[{i}]", version, names.dns_1035_label(version))
     if not any(version in REVIEW_VERSIONS for version in versions):
-        faults.invalid(path, list(versions), "must include at least one of v1")
+        faults.invalid(path, list(versions), f"must include at least one of {', '.join(REVIEW_VERSIONS)}")
 
 
 def check_rule(faults: Faults, rule: Object, path: str) -> None:

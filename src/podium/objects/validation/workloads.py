@@ -138,3 +138,15 @@ def _amount(value: Any) -> int | None:
     if isinstance(value, str):
         return None if names.percent(value) else int(value[:-1])
     return value if isinstance(value, int) else None
+
+
+def check_revision(faults: Faults, value: Object) -> None:
+    if value.get("data") is None:
+        faults.required("data", "data is mandatory")
+    faults.not_negative("revision", value.get("revision"))
+
+
+def check_revision_update(faults: Faults, new: Object, old: Object) -> None:
+    """What a revision holds is what it was; only its number grows."""
+    check_revision(faults, new)
+    faults.unchanged("data", new.get("data"), old.get("data"))

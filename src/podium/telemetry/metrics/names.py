@@ -13,6 +13,10 @@ class NameScheme(enum.Enum):
     UTF8 = "utf8"
     LEGACY = "legacy"
 
+    @staticmethod
+    def complaint(text: str) -> str:
+        return f"unknown scrape config name validation method specified, must be either '', 'legacy' or 'utf8', got {text}"
+
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)

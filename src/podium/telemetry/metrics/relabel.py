@@ -12,9 +12,11 @@ import enum
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from podium.telemetry.metrics.configuration.printing import always
+from podium.telemetry.metrics.configuration.values import Uint
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.labels import compile_anchored
 from podium.telemetry.metrics.names import NameScheme, is_label_name
@@ -36,6 +38,15 @@ class Action(enum.Enum):
     LOWERCASE = "lowercase"
     UPPERCASE = "uppercase"
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Action | None":
+        """Any case is fine."""
+        return next((action for action in cls if action.value == str(value).lower()), None)
+
+    @staticmethod
+    def complaint(text: str) -> str:
+        return f'unknown relabel action "{text}"'
+
 
 _EQUAL = (Action.KEEP_EQUAL, Action.DROP_EQUAL)
 _CASE = (Action.LOWERCASE, Action.UPPERCASE)
@@ -53,13 +64,19 @@ _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 class RelabelRule:
     """One relabel_config, with upstream's defaults. `check` it before use."""
 
+    GO_TYPE: ClassVar[str] = "relabel.plain"
+
     action: Action = Action.REPLACE
     source_labels: tuple[str, ...] = ()
-    separator: str = DEFAULT_SEPARATOR
+    separator: str = field(default=DEFAULT_SEPARATOR, metadata=always())
     regex: str = DEFAULT_REGEX
-    modulus: int = 0
+    modulus: Uint = 0
     target_label: str = ""
-    replacement: str = DEFAULT_REPLACEMENT
+    replacement: str = field(default=DEFAULT_REPLACEMENT, metadata=always())
+
+    def checked(self) -> "RelabelRule":
+        self.check()
+        return self
 
     def check(self, scheme: NameScheme = NameScheme.UTF8) -> None:
         """Raises ConfigurationError in upstream's words."""

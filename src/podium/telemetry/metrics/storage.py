@@ -3,12 +3,12 @@
 Writing is by layout: whoever appends the same series again and again registers them once (`layout`), then hands over one array of values a
 time. A layout is cheap to keep and to drop. Reading gives whole matrices (`Selection`).
 
-Own store: telemetry/metrics/tsdb. A test's: tests/fakes/memory_samples.py.
+Own store: telemetry/metrics/tsdb. For scripts and tests: memory_samples.py.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values
@@ -49,8 +49,8 @@ class Appendable(Protocol):
         """Registers the series (those that are new appear in the index with their first sample). Raises LimitExceeded."""
         ...
 
-    def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
-        """One value for each series of the layout, at one time; ABSENT for those that have none."""
+    def append(self, layout: Any, time_ms: int, values: Values) -> Rejected:
+        """One value for each series of the layout (one that this store made), at one time; ABSENT for those that have none."""
         ...
 
     def append_samples(self, samples: Sequence[Sample]) -> Rejected:

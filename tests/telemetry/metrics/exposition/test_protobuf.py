@@ -7,7 +7,7 @@ import pytest
 
 from podium.telemetry.metrics.exposition.errors import PageError
 from podium.telemetry.metrics.exposition.messages import COUNTER, GAUGE_HISTOGRAM, HISTOGRAM, SUMMARY, UNTYPED, metric_family
-from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
+from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar, series_of
 from podium.telemetry.metrics.exposition.protobuf import ProtobufLayout, parse_protobuf
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.samples import is_absent
@@ -30,7 +30,7 @@ def encoded(*families: Any) -> bytes:
 
 
 def rows(page: Page) -> list[tuple[str, float]]:
-    return [(",".join(v for _, v in labels), value) for labels, value in zip(page.layout.series(), page.values.tolist(), strict=True)]
+    return [(",".join(v for _, v in labels), value) for labels, value in zip(series_of(page.layout), page.values.tolist(), strict=True)]
 
 
 LABEL = {"label": [{"name": "z", "value": "q"}]}
@@ -72,7 +72,7 @@ def test_a_native_histogram_is_a_histogram_and_no_value() -> None:
     page = parse_protobuf(encoded(family("h", HISTOGRAM, {**LABEL, "histogram": NATIVE})))
     assert page.histograms == [(0, Histogram(3, 11, 5.5, 0.001, 1, {-2: 1, -1: 3, 3: 2}, {0: 4}))]
     assert is_absent(page.values).all()
-    assert page.layout.series() == [(("__name__", "h"), ("z", "q"))]
+    assert series_of(page.layout) == [(("__name__", "h"), ("z", "q"))]
 
 
 def test_float_and_gauge_histograms_keep_their_kind() -> None:

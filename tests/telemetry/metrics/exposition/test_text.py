@@ -8,7 +8,7 @@ import pytest
 from podium.telemetry.metrics.exposition.errors import PageError
 from podium.telemetry.metrics.exposition.grammar import TextFormat
 from podium.telemetry.metrics.exposition.layout import TextLayout
-from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
+from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar, series_of
 from podium.telemetry.metrics.exposition.text import parse_text
 
 PROMETHEUS, OPENMETRICS = TextFormat.PROMETHEUS, TextFormat.OPENMETRICS
@@ -26,6 +26,7 @@ GOOD_PROMETHEUS = [
     ('{"go.gc", quantile="1.0"} 8', 'go.gc{quantile="1.0"} = 8'),
     ('{b="c","m"} 8', 'm{b="c"} = 8'),
     (r'{"Heizöl 10€ \"in\" {a\nb}","str \"n\""="6"} 10.0', 'Heizöl 10€ "in" {a\nb}{str "n"="6"} = 10'),
+    ('a{b="c"d="e" f="g"} 1', 'a{b="c",d="e",f="g"} = 1'),
     ("a -1.5e3 100", "a = -1500 @100"),
     ("a 1 -100", "a = 1 @-100"),
     ("a .5\nb 5.\nc +1\nd 1E2\ne 007", "a = 0.5; b = 5; c = 1; d = 100; e = 7"),
@@ -47,7 +48,7 @@ BAD_PROMETHEUS = [
     ('{"a", "b = "c"} 1', "line 1: expected label name"),
     ('a{="x"} 1', "line 1: expected label name"),
     ('a{b="c" 1', "line 1: expected label name"),
-    ('a{b="c""d"="e"} 1', "line 1: expected label name"),
+    ('a{b="c",,d="e"} 1', "line 1: expected label name"),
     ('a{b="x\ny"} 1', "line 1: expected label name"),
     ('{a="ok"} 1', "line 1: metric name not set"),
     ('a{"b"} 1', "line 1: metric name already set"),
@@ -113,7 +114,7 @@ BAD_OPENMETRICS = [
 def shown(page: Page) -> str:
     """`name{labels} = value @time`, joined by semicolons."""
     lines = []
-    for row, labels in enumerate(page.layout.series()):
+    for row, labels in enumerate(series_of(page.layout)):
         pairs = [f'{n}="{v}"' for n, v in labels if n != "__name__"]
         name = dict(labels)["__name__"] + (f"{{{','.join(pairs)}}}" if pairs else "")
         time = page.times_ms[row] if page.times_ms is not None else NO_TIME
@@ -139,14 +140,14 @@ def test_openmetrics_text_is_read(text: str, expect: str) -> None:
 @pytest.mark.parametrize(("text", "message"), BAD_PROMETHEUS)
 def test_bad_prometheus_text_is_refused_with_its_line(text: str, message: str) -> None:
     with pytest.raises(PageError) as refused:
-        parse_text(text.encode(), PROMETHEUS).layout.series()
+        series_of(parse_text(text.encode(), PROMETHEUS).layout)
     assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_OPENMETRICS)
 def test_bad_openmetrics_text_is_refused_with_its_line(text: str, message: str) -> None:
     with pytest.raises(PageError) as refused:
-        parse_text(text.encode(), OPENMETRICS).layout.series()
+        series_of(parse_text(text.encode(), OPENMETRICS).layout)
     assert str(refused.value).startswith(message)
 
 
@@ -164,7 +165,7 @@ def test_bad_openmetrics_text_is_refused_with_its_line(text: str, message: str) 
 )  # fmt: skip
 def test_garbage_is_refused_in_linear_time(body: bytes, message: str) -> None:
     with pytest.raises(PageError) as refused:
-        parse_text(body, PROMETHEUS).layout.series()
+        series_of(parse_text(body, PROMETHEUS).layout)
     assert str(refused.value).startswith(message)
     assert len(str(refused.value)) < 500
 
@@ -238,3 +239,21 @@ def test_numbers_are_read_as_python_reads_them_one_by_one() -> None:
 def _text(page: Page) -> TextLayout:
     assert isinstance(page.layout, TextLayout)
     return page.layout
+
+
+def test_a_changed_layout_reuses_heads_and_reads_the_same() -> None:
+    before = "# TYPE h histogram\n" + "".join(f'h_bucket{{le="{n}"}} {n}\n' for n in range(5)) + "a 1\nb 2 77\n"
+    after = before.replace('h_bucket{le="2"} 2\n', 'h_bucket{le="2.5"} 2\n').replace("a 1", 'a{x="y z"} 1\na 3') + "# TYPE s summary\nc 1\n"
+    first = parse_text(before.encode(), PROMETHEUS)
+    again = parse_text(after.encode(), PROMETHEUS, _text(first))
+    assert shown(again) == shown(parse_text(after.encode(), PROMETHEUS))
+    kept = set(first.layout.row_keys()) & set(again.layout.row_keys())
+    assert len(kept) == 6
+    assert len(set(again.layout.row_keys()) - kept) == 3
+
+
+def test_the_type_of_a_family_is_part_of_the_key_of_a_bucket() -> None:
+    gauge = parse_text(b'# TYPE h gauge\nh{le="1"} 1\n', PROMETHEUS)
+    histogram = parse_text(b'# TYPE h histogram\nh{le="1"} 1\n', PROMETHEUS, _text(gauge))
+    assert set(gauge.layout.row_keys()).isdisjoint(histogram.layout.row_keys())
+    assert shown(histogram) == 'h{le="1.0"} = 1'

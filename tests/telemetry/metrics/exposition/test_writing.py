@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podium.telemetry.metrics.exposition.grammar import TextFormat
-from podium.telemetry.metrics.exposition.page import NO_TIME
+from podium.telemetry.metrics.exposition.page import NO_TIME, series_of
 from podium.telemetry.metrics.exposition.text import parse_text
 from podium.telemetry.metrics.exposition.writing import Family, WrittenSample, write_page
 from podium.telemetry.metrics.labels import METRIC_NAME, Labels, labels_of
@@ -33,7 +33,7 @@ def samples(draw: st.DrawFn) -> WrittenSample:
 @given(st.lists(samples(), max_size=5), TEXT, st.sampled_from(list(TextFormat)))
 def test_what_is_written_is_read_back(written: list[WrittenSample], help_text: str, form: TextFormat) -> None:
     page = parse_text(write_page([Family("f", Metadata("gauge", help_text), written)], form), form)
-    assert page.layout.series() == [sample.labels for sample in written]
+    assert series_of(page.layout) == [sample.labels for sample in written]
     assert page.layout.metadata["f"].type == "gauge"
     if form is TextFormat.OPENMETRICS:
         assert page.layout.metadata["f"].help == help_text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from podium.telemetry.metrics.promql.parser import EVERYTHING, parse
-from podium.telemetry.metrics.promql.printer import format_query, print_query
+from podium.telemetry.metrics.promql.printer import pretty, print_query
 from podium.telemetry.metrics.promql.tree_json import tree_json
 
 HERE = Path(__file__).parent
@@ -31,12 +31,12 @@ def test_a_query_prints_in_one_form_that_parses_to_the_same_tree(query: str, pri
 @pytest.mark.parametrize(("query", "formatted"), FORMATTED, ids=[query for query, _ in FORMATTED])
 def test_a_long_query_is_split_where_it_is_too_long(query: str, formatted: str) -> None:
     tree = parse(query, EVERYTHING)
-    assert format_query(tree, 10) == formatted
+    assert pretty(tree, 10) == formatted
     assert parse(formatted, EVERYTHING) == parse(print_query(tree), EVERYTHING)
 
 
 def test_a_query_that_fits_stays_in_one_line() -> None:
-    assert format_query(parse("sum(rate(foo[5m]))by(job)")) == "sum by (job) (rate(foo[5m]))"
+    assert pretty(parse("sum(rate(foo[5m]))by(job)")) == "sum by (job) (rate(foo[5m]))"
 
 
 def test_a_tree_as_upstreams_parse_query_answers_it() -> None:

@@ -9,11 +9,22 @@ large; as nothing else can make it smaller and such lines add to one side only, 
 100,000 lines of 100 bytes take about 25 ms, of which half is splitting the page into lines.
 """
 
-from collections.abc import Mapping, Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from itertools import compress
 
 from podium.telemetry.metrics.exposition.errors import PageError
-from podium.telemetry.metrics.exposition.grammar import MetadataLine, Pair, TextFormat, head_length, labels_of_head, metadata_of
+from podium.telemetry.metrics.exposition.grammar import (
+    NUMERIC_LABELS,
+    MetadataLine,
+    Pair,
+    TextFormat,
+    head_length,
+    labels_of_head,
+    metadata_of,
+)
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.storage import Metadata
 
@@ -23,14 +34,19 @@ _UNKNOWN = Metadata("unknown")
 class TextLayout:
     """Immutable. `heads[i]` belongs to line i + 1; `is_sample[i]` is 1 for a sample line, 0 otherwise."""
 
-    def __init__(self, form: TextFormat, heads: list[bytes], is_sample: bytes, metadata: Mapping[str, Metadata]) -> None:
+    def __init__(
+        self, form: TextFormat, heads: list[bytes], is_sample: bytes, metadata: Mapping[str, Metadata], kinds: list[tuple[int, str]]
+    ) -> None:
+        """`kinds`: (first row, type of the family from there on), ascending."""
         self.form = form
         self.metadata = metadata
+        self._kinds = kinds
         self.heads = heads
         self._is_sample = is_sample
         self._is_other = bytes(1 - flag for flag in is_sample) if 0 in is_sample else b""
         self._heads_bytes = sum(map(len, heads))
-        self.size = sum(is_sample)
+        self._lines = array("I", compress(range(len(heads)), is_sample))  # of each row, from 0
+        self.size = len(self._lines)
 
     def strip(self, lines: list[bytes], lines_bytes: int) -> list[bytes] | None:
         """The tails of the sample lines when the page has this layout, None otherwise. `lines_bytes` is the length of all lines."""
@@ -44,29 +60,43 @@ class TextLayout:
         return tails if sum(map(len, tails)) == lines_bytes - self._heads_bytes else None
 
     def line(self, row: int) -> int:
-        for number, flag in enumerate(self._is_sample, 1):
-            row -= flag
-            if row < 0:
-                return number
-        raise IndexError(row)
+        return self._lines[row] + 1
 
-    def series(self) -> list[Labels]:
+    def row_keys(self) -> Sequence[Hashable]:
+        """Heads, with the type of the family where it says how labels are written."""
+        keys: list[Hashable] = [*self.sample_heads()]
+        for number, (first, kind) in enumerate(self._kinds):
+            end = self._kinds[number + 1][0] if number + 1 < len(self._kinds) else self.size
+            if kind in NUMERIC_LABELS:
+                keys[first:end] = [(kind, head) for head in keys[first:end]]
+        return keys
+
+    def sample_heads(self) -> list[bytes]:
+        return list(compress(self.heads, self._is_sample)) if self._is_other else list(self.heads)
+
+    def labels_at(self, rows: Sequence[int], interned: dict[Pair, Pair] | None = None) -> list[Labels]:
         found: list[Labels] = []
-        interned: dict[Pair, Pair] = {}
-        kind = "unknown"
-        for number, (head, flag) in enumerate(zip(self.heads, self._is_sample, strict=True), 1):
-            if flag:
-                try:
-                    found.append(labels_of_head(head.decode(), kind, interned))
-                except ValueError as error:
-                    raise PageError(str(error), number) from error
-            elif (said := _metadata(head, self.form, number)) is not None and said.keyword == "TYPE":
-                kind = said.text
+        shared = interned if interned is not None else {}
+        starts = [first for first, _ in self._kinds]
+        heads, lines = self.heads, self._lines
+        for row in rows:
+            at = bisect_right(starts, row)
+            try:
+                found.append(labels_of_head(heads[lines[row]].decode(), self._kinds[at - 1][1] if at else "unknown", shared))
+            except ValueError as error:
+                raise PageError(str(error), self.line(row)) from error
         return found
 
 
-def read_layout(lines: Sequence[bytes], form: TextFormat) -> tuple[TextLayout, list[bytes]]:
-    """The layout of a page and the tails of its sample lines. Raises PageError. Lines are valid UTF-8."""
+def read_layout(
+    lines: Sequence[bytes], form: TextFormat, previous: TextLayout | None = None
+) -> Generator[None, None, tuple[TextLayout, list[bytes]]]:
+    """The layout of a page and the tails of its sample lines, in steps. Raises PageError. Lines are valid UTF-8.
+
+    What stands before the last space of a line and was a head of the layout before is one again: most lines are not looked at further.
+    """
+    known = frozenset(previous.sample_heads()) if previous is not None and previous.form is form else frozenset()
+    kinds: list[tuple[int, str]] = []
     heads: list[bytes] = []
     tails: list[bytes] = []
     flags = bytearray()
@@ -74,11 +104,16 @@ def read_layout(lines: Sequence[bytes], form: TextFormat) -> tuple[TextLayout, l
     openmetrics = form is TextFormat.OPENMETRICS
     ended = False
     for number, line in enumerate(lines, 1):
+        if not number % STEP_ROWS:
+            yield
         if ended:
             raise PageError("unexpected data after # EOF", number)
-        if not _is_comment(line, openmetrics):
-            length = head_length(line, form, number)
-            heads.append(line[:length])
+        length = line.rfind(b" ") + 1
+        if (head := line[:length]) in known or not _is_comment(line, openmetrics):
+            if head not in known:
+                length = head_length(line, form, number)
+                head = line[:length]
+            heads.append(head)
             tails.append(line[length:])
             flags.append(1)
             continue
@@ -88,6 +123,8 @@ def read_layout(lines: Sequence[bytes], form: TextFormat) -> tuple[TextLayout, l
             ended = True
         elif (said := _metadata(line, form, number)) is not None:
             before = metadata.get(said.family, _UNKNOWN)
+            if said.keyword == "TYPE":
+                kinds.append((len(tails), said.text))
             metadata[said.family] = Metadata(
                 said.text if said.keyword == "TYPE" else before.type,
                 said.text if said.keyword == "HELP" else before.help,
@@ -95,7 +132,7 @@ def read_layout(lines: Sequence[bytes], form: TextFormat) -> tuple[TextLayout, l
             )
     if openmetrics and not ended:
         raise PageError("data does not end with # EOF", len(lines))
-    return TextLayout(form, heads, bytes(flags), metadata), tails
+    return TextLayout(form, heads, bytes(flags), metadata, kinds), tails
 
 
 def _is_comment(line: bytes, openmetrics: bool) -> bool:

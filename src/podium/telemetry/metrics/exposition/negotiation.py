@@ -10,8 +10,9 @@ from podium.telemetry.metrics.exposition.grammar import TextFormat
 from podium.telemetry.metrics.exposition.layout import TextLayout
 from podium.telemetry.metrics.exposition.page import Page, PageLayout
 from podium.telemetry.metrics.exposition.protobuf import CONTENT_TYPE as PROTOBUF
-from podium.telemetry.metrics.exposition.protobuf import ProtobufLayout, parse_protobuf
-from podium.telemetry.metrics.exposition.text import parse_text
+from podium.telemetry.metrics.exposition.protobuf import ProtobufLayout, read_protobuf
+from podium.telemetry.metrics.exposition.steps import Steps, at_once
+from podium.telemetry.metrics.exposition.text import read_text
 
 
 class Protocol(enum.Enum):
@@ -22,6 +23,10 @@ class Protocol(enum.Enum):
     TEXT_1_0_0 = "PrometheusText1.0.0"
     OPENMETRICS_0_0_1 = "OpenMetricsText0.0.1"
     OPENMETRICS_1_0_0 = "OpenMetricsText1.0.0"
+
+    @staticmethod
+    def complaint(text: str) -> str:
+        return f"unknown scrape protocol {text}, supported: [{' '.join(sorted(protocol.value for protocol in Protocol))}]"
 
 
 MEDIA_TYPES = {
@@ -77,8 +82,16 @@ def protocol_of(content_type: str, fallback: Protocol | None) -> Protocol:
 
 def parse_page(body: bytes, protocol: Protocol, previous: PageLayout | None = None, *, native: bool = True, classic: bool = False) -> Page:
     """A page in any format; `native` and `classic` as in `protobuf.parse_protobuf`. Raises PageError."""
+    return at_once(read_page(body, protocol, previous, native=native, classic=classic))
+
+
+def read_page(
+    body: bytes, protocol: Protocol, previous: PageLayout | None = None, *, native: bool = True, classic: bool = False
+) -> Steps[Page]:
+    """`parse_page` in steps."""
     if protocol is Protocol.PROTOBUF:
-        return parse_protobuf(body, previous if isinstance(previous, ProtobufLayout) else None, native=native, classic=classic)
+        known = previous if isinstance(previous, ProtobufLayout) else None
+        return (yield from read_protobuf(body, known, native=native, classic=classic))
     openmetrics = protocol in (Protocol.OPENMETRICS_1_0_0, Protocol.OPENMETRICS_0_0_1)
     form = TextFormat.OPENMETRICS if openmetrics else TextFormat.PROMETHEUS
-    return parse_text(body, form, previous if isinstance(previous, TextLayout) else None)
+    return (yield from read_text(body, form, previous if isinstance(previous, TextLayout) else None))

@@ -4,7 +4,7 @@ A target's layout seldom changes, so readers keep the last one and compare by id
 are the same, row by row, and only the numbers are new.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,9 +28,15 @@ class PageLayout(Protocol):
         """By family name, as the page gives it."""
         ...
 
-    def series(self) -> list[Labels]:
-        """The labels of each row, made anew at each call: they are large, and seldom needed. A series may appear in several rows.
-        Raises PageError when a row has a label twice."""
+    def row_keys(self) -> Sequence[Hashable]:
+        """Of each row: rows with equal keys, in this layout or another one of the same format, are the same series."""
+        ...
+
+    def labels_at(self, rows: Sequence[int], interned: dict[tuple[str, str], tuple[str, str]] | None = None) -> list[Labels]:
+        """Of those rows, made anew at each call; equal pairs become one object, over several calls with the same `interned`.
+
+        A label with an empty value is kept: it says that nobody shall attach one of that name. Raises PageError when a row has no name or a
+        label twice."""
         ...
 
     def line(self, row: int) -> int:
@@ -53,3 +59,10 @@ class Page:
     times_ms: Times | None = None  # (rows,) with NO_TIME where there is none; None: there is none at all
     exemplars: Sequence[PageExemplar] = ()
     histograms: Sequence[tuple[int, Histogram]] = ()  # (row, histogram), ascending
+
+
+def series_of(layout: PageLayout) -> list[Labels]:
+    """The series of each row, in which an empty value is no label. A series may be in several rows. Raises PageError."""
+    return [
+        labels if all(v for _, v in labels) else tuple((n, v) for n, v in labels if v) for labels in layout.labels_at(range(layout.size))
+    ]

@@ -8,7 +8,7 @@ specification (exposition), formats of numbers in labels as in OpenMetrics.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from podium.telemetry.metrics.exposition.errors import PageError
 from podium.telemetry.metrics.exposition.messages import COUNTER, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, SUMMARY, UNTYPED, metric_family
 from podium.telemetry.metrics.exposition.numbers import format_label_number
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps, at_once
 from podium.telemetry.metrics.histogram import CUSTOM_BUCKETS_SCHEMA, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, Histogram, ResetHint
 from podium.telemetry.metrics.labels import METRIC_NAME, Labels
 from podium.telemetry.metrics.samples import ABSENT
@@ -37,8 +38,11 @@ class ProtobufLayout:
         self.metadata = metadata
         self.size = len(rows)
 
-    def series(self) -> list[Labels]:
-        return list(self.rows)
+    def row_keys(self) -> Sequence[Hashable]:
+        return self.rows
+
+    def labels_at(self, rows: Sequence[int], interned: dict[tuple[str, str], tuple[str, str]] | None = None) -> list[Labels]:
+        return [self.rows[row] for row in rows]
 
     def line(self, row: int) -> int:
         return 0
@@ -68,8 +72,14 @@ class _Rows:
 def parse_protobuf(body: bytes, previous: ProtobufLayout | None = None, *, native: bool = True, classic: bool = False) -> Page:
     """`native`: read native histograms (else only their classic form); `classic`: read the classic form too of those that have both.
     Raises PageError."""
+    return at_once(read_protobuf(body, previous, native=native, classic=classic))
+
+
+def read_protobuf(body: bytes, previous: ProtobufLayout | None = None, *, native: bool = True, classic: bool = False) -> Steps[Page]:
+    """`parse_protobuf` in steps."""
     rows = _Rows(native, classic)
     metadata: dict[str, Metadata] = {}
+    stepped = 0
     for family in _families(body):
         if not family.metric:
             continue
@@ -82,6 +92,9 @@ def parse_protobuf(body: bytes, previous: ProtobufLayout | None = None, *, nativ
         metadata[family.name] = Metadata(kind, family.help, family.unit)
         for metric in family.metric:
             _read(rows, family.name, family.type, metric)
+            if len(rows.series) - stepped >= STEP_ROWS:
+                stepped = len(rows.series)
+                yield
     if previous is not None and previous.rows == rows.series and previous.metadata == metadata:
         layout = previous
     else:
@@ -214,7 +227,7 @@ def _buckets(spans: Any, deltas: Any, counts: Any, floats: bool) -> dict[int, fl
 
 
 def _series(name: str, labels: list[tuple[str, str]]) -> Labels:
-    found = [(n, v) for n, v in labels if v]
+    found = list(labels)
     found.append((METRIC_NAME, name))
     found.sort()
     if len(dict(found)) != len(found):

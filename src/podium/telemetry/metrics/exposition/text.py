@@ -14,13 +14,21 @@ from podium.telemetry.metrics.exposition.grammar import Tail, TextFormat, exempl
 from podium.telemetry.metrics.exposition.layout import TextLayout, read_layout
 from podium.telemetry.metrics.exposition.numbers import parse_number, parse_numbers
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
+from podium.telemetry.metrics.exposition.steps import Steps, at_once
 
 TIME_MS_MAX = 2**62
 """Times further from 1970 are refused: arithmetic on them would overflow."""
+ROUNDING_MS = 1e-3
+"""Seconds in binary are so far from the milliseconds that were meant, at most; what is further is cut off."""
 
 
 def parse_text(body: bytes, form: TextFormat, previous: TextLayout | None = None) -> Page:
     """Raises PageError."""
+    return at_once(read_text(body, form, previous))
+
+
+def read_text(body: bytes, form: TextFormat, previous: TextLayout | None = None) -> Steps[Page]:
+    """`parse_text` in steps."""
     lines = body.split(b"\n")
     lines_bytes = len(body) - len(lines) + 1
     if not lines[-1]:
@@ -28,7 +36,7 @@ def parse_text(body: bytes, form: TextFormat, previous: TextLayout | None = None
     if previous is not None and previous.form is form and (tails := previous.strip(lines, lines_bytes)) is not None:
         return _page(previous, tails)
     _check_encoding(body)
-    layout, tails = read_layout(lines, form)
+    layout, tails = yield from read_layout(lines, form, previous)
     return _page(layout, tails)
 
 
@@ -68,7 +76,8 @@ def _time_ms(text: bytes, form: TextFormat) -> int:
         seconds = parse_number(text)
         if seconds is None or not math.isfinite(seconds):
             raise ValueError(f"invalid timestamp {quoted(text)}")
-        time_ms = int(seconds * 1000)
+        exact = seconds * 1000
+        time_ms = round(exact) if abs(exact - round(exact)) < ROUNDING_MS else int(exact)
     if abs(time_ms) > TIME_MS_MAX:
         raise ValueError(f"timestamp {quoted(text)} is out of range")
     return time_ms

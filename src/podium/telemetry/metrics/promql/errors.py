@@ -1,6 +1,6 @@
 """Errors of the query language."""
 
-from podium.telemetry.metrics.errors import MetricsError
+from podium.telemetry.metrics.errors import LimitExceeded, MetricsError
 
 
 class ParseError(MetricsError):
@@ -25,3 +25,33 @@ def position(query: str, start: int) -> str:
     line = before.count("\n") + 1
     column = len(before[before.rfind("\n") + 1 :].encode("utf-8", "surrogatepass")) + 1
     return f"{line}:{column}"
+
+
+class EvaluationError(MetricsError):
+    """The query cannot be answered as it stands, on this data: change it. In upstream's words."""
+
+
+class QueryTimeout(MetricsError):
+    """The query took too long: ask for less, or later. `where` is what was being done."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"query timed out in {where}")
+        self.where = where
+
+
+class QueryCanceled(MetricsError):
+    """Whoever asked went away, or the engine is closing."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"query was canceled in {where}")
+        self.where = where
+
+
+class TooManySamples(LimitExceeded):
+    """The query would hold more samples than a query may: ask for fewer series, a shorter range or larger steps."""
+
+    def __init__(self, where: str = "query execution") -> None:
+        super().__init__("samples_max", f"query processing would load too many samples into memory in {where}")
+
+
+SAME_LABELS = "vector cannot contain metrics with the same labelset"

@@ -20,7 +20,7 @@ from podium.telemetry.metrics.promql.signatures import AGGREGATORS
 IDENTIFIER, METRIC, NUMBER, DURATION, STRING, EOF, ERROR = "identifier", "metric identifier", "number", "duration", "string", "EOF", "error"
 """Kinds of tokens. Any other token's kind is its text, keywords in lower case."""
 
-OPERATORS = frozenset(("+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<=", "=~", "!~", "@", "and", "or", "unless", "atan2"))
+OPERATORS = frozenset("+ - * / % ^ == != > < >= <= </ >/ =~ !~ @ and or unless atan2".split())  # noqa: SIM905
 MODIFIERS = frozenset(
     (
         "bool",
@@ -51,7 +51,7 @@ _NUMBER = r"(?P<number>(?:[1-9][0-9]*|0)(?:\.[0-9]+)?(?![0-9A-Za-z_.]))"
 _DURATION = r"(?P<duration>[0-9]+(?:ms|[smhdwy])(?:[0-9]+(?:ms|[smhdw]))*(?![0-9A-Za-z_]))"
 _PLAIN_STRING = r"""(?P<string>"[^"\\\n\ufffd\ud800-\udfff]*"|'[^'\\\n\ufffd\ud800-\udfff]*'|`[^`\ufffd\ud800-\udfff]*`)"""
 _STATEMENT = re.compile(
-    rf"{_SPACE}|(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)|(?P<sign>==|!=|<=|>=|=(?!~)|[-+*/%^<>@(){{}}\[\],])|{_NUMBER}|{_DURATION}|{_PLAIN_STRING}"
+    rf"{_SPACE}|(?P<word>[A-Za-z_:][A-Za-z0-9_:]*)|(?P<sign>==|!=|<=|>=|</|>/|=(?!~)|[-+*/%^<>@(){{}}\[\],])|{_NUMBER}|{_DURATION}|{_PLAIN_STRING}"
 )
 _BRACES = re.compile(rf"{_SPACE}|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>=~|!~|!=|=|,|\}})|{_PLAIN_STRING}")
 _BRACKETS = re.compile(rf"{_SPACE}|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[-+*/%^(),:\]])|{_NUMBER}|{_DURATION}")
@@ -277,7 +277,11 @@ class _Lexer:
             raise LexicalError(f"unexpected character in duration expression: {quote_character(character)}", position)
         if character == "[":
             raise LexicalError("unexpected left bracket '['", position)
-        raise LexicalError(f"unexpected character: {quote_character(character)}", position)
+        found = _STATEMENT.match(self.query, position)
+        if found is None or found.lastgroup != "sign":
+            return self._unusual(position)
+        self.tokens.add(found[0], found[0], position)
+        return self._sign(found[0], found.end())
 
     def _unclosed(self, has_duration: bool) -> LexicalError:
         if not has_duration:

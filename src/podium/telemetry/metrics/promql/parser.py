@@ -1,7 +1,7 @@
 """Parses PromQL: precedence climbing over the tokens of a query.
 
-Operators from the loosest to the tightest: or; and, unless; comparisons; + -; * / % atan2; unary minus and plus; ^ (which alone groups to the
-right); offset, @ and ranges bind to the nearest expression. A sign before a number is part of the number, but -1^2 is -(1^2).
+Operators from the loosest to the tightest: or; and, unless; comparisons and trims; + -; * / % atan2; unary minus and plus; ^ (which alone
+groups to the right); offset, @ and ranges bind to the nearest expression. A sign before a number is part of it, but -1^2 is -(1^2).
 
 First comes the form, mistakes in which are reported from the left; then meaning (`checks.py`). A query longer than QUERY_LENGTH_MAX or nested
 deeper than DEPTH_MAX is refused. Positions are characters of the query.
@@ -48,7 +48,7 @@ QUERY_LENGTH_MAX = 500_000
 PRECEDENCE = {
     "or": 1,
     "and": 2, "unless": 2,
-    "==": 3, "!=": 3, ">": 3, "<": 3, ">=": 3, "<=": 3,
+    "==": 3, "!=": 3, ">": 3, "<": 3, ">=": 3, "<=": 3, "</": 3, ">/": 3,
     "+": 4, "-": 4,
     "*": 5, "/": 5, "%": 5, "atan2": 5,
     "^": 6,
@@ -96,7 +96,8 @@ def parse_metric(text: str) -> tuple[dict[str, str], int]:
     labels: dict[str, str] = {}
     if parser.kinds[0] in _NAME_KINDS:
         labels[METRIC_NAME] = parser.take()
-    if parser.kinds[parser.index] == "{":
+    start = parser.starts[parser.index]
+    if parser.kinds[parser.index] == "{" and not text.startswith("{{", start):
         parser.labels_into(labels)
     return labels, parser.end if parser.index else 0
 
@@ -291,6 +292,8 @@ class _Parser(TokenStream):
             before = self.take().lower()
             grouping = self.grouping()
         span = Span(start, self.end)
+        if self.kinds[self.index] == ERROR:
+            self.unexpected()
         if not arguments:
             raise ParseError("no arguments for aggregate expression provided", self.query, start, span.end)
         if operator in EXPERIMENTAL_AGGREGATORS and not self.features.functions:

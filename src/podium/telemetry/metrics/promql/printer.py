@@ -42,9 +42,9 @@ def print_query(tree: Expression) -> str:
     return _Printer().line(tree)
 
 
-def format_query(tree: Expression, line_length_max: int = LINE_LENGTH_MAX) -> str:
+def pretty(tree: Expression, line_length_max: int = LINE_LENGTH_MAX) -> str:
     """Split where a part is longer than the limit, inner parts indented by two spaces a level."""
-    return _Printer(line_length_max).pretty(tree, 0)
+    return _Printer(line_length_max).split(tree, 0)
 
 
 def print_number(value: float) -> str:
@@ -187,13 +187,13 @@ class _Printer:
             case Call():
                 return f"{node.function}({', '.join(self.line(a) for a in node.arguments)})"
 
-    def pretty(self, node: Expression, level: int) -> str:
+    def split(self, node: Expression, level: int) -> str:
         indent = INDENT * level
         line = self.line(node)
         if isinstance(node, Unary):
-            return f"{indent}{node.operator}{self.pretty(node.operand, level).strip()}"
+            return f"{indent}{node.operator}{self.split(node.operand, level).strip()}"
         if len(line.encode()) <= self.line_length_max:
-            return indent + line
+            return line if isinstance(node, Subquery) else indent + line  # as Prometheus has it
         match node:
             case Aggregation():
                 parts = [node.expression] if node.parameter is None else [node.parameter, node.expression]
@@ -201,14 +201,14 @@ class _Printer:
             case Call(arguments=arguments) if arguments:
                 return f"{indent}{node.function}(\n{self.parts(arguments, level)}\n{indent})"
             case Binary():
-                left, right = self.pretty(node.left, level + 1), self.pretty(node.right, level + 1)
+                left, right = self.split(node.left, level + 1), self.split(node.right, level + 1)
                 return f"{left}\n{indent}{_operator(node)}\n{right}"
             case Parentheses():
-                return f"{indent}(\n{self.pretty(node.expression, level + 1)}\n{indent})"
+                return f"{indent}(\n{self.split(node.expression, level + 1)}\n{indent})"
             case Subquery():
-                return f"{self.pretty(node.expression, level)}{_subquery_suffix(node)}"
+                return f"{self.split(node.expression, level)}{_subquery_suffix(node)}"
             case _:
                 return indent + line
 
     def parts(self, nodes: list[Expression] | tuple[Expression, ...], level: int) -> str:
-        return ",\n".join(self.pretty(part, level + 1) for part in nodes)
+        return ",\n".join(self.split(part, level + 1) for part in nodes)

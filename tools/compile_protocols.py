@@ -1,4 +1,4 @@
-"""Compiles cri.proto to a descriptor set, which the CRI client loads at run time.
+"""Compiles protocols (.proto files) to descriptor sets, which the package loads at run time.
 
 A descriptor set rather than generated Python: it does not tie the package to the protobuf release that it was built with.
 """

@@ -1,0 +1,66 @@
+"""`podium metrics serve`: settings from the command line. Prometheus' own spellings of the flags are understood, too."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from podium import __version__
+from podium.cli.refusal import Refusal
+
+
+def serve(arguments: Namespace) -> int:
+    from podium.instrument.log import configure
+    from podium.telemetry.metrics.durations import parse_duration
+    from podium.telemetry.metrics.errors import MetricsError
+    from podium.telemetry.metrics.promql.engine import Options as EngineOptions
+    from podium.telemetry.metrics.server.server import ServerOptions
+    from podium.telemetry.metrics.server.sources import Switches
+    from podium.telemetry.metrics.server.standalone import Settings, run
+    from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
+
+    configure()
+    host, port = _address(arguments.listen)
+    data_dir = Path(arguments.data_dir).absolute()
+    experimental = "promql-experimental-functions" in (arguments.enable_feature or "").split(",")
+    try:
+        store = StoreOptions(retention_ms=parse_duration(arguments.retention), retention_bytes=arguments.retention_bytes)
+        settings = Settings(
+            config=Path(arguments.config).absolute(), data_dir=data_dir, host=host, port=port, store=store,
+            options=ServerOptions(
+                directory=data_dir,
+                external_url=arguments.external_url or f"http://{host}:{port}",
+                version=__version__,
+                switches=Switches(arguments.admin_api, arguments.lifecycle, arguments.remote_write_receiver),
+                engine=EngineOptions(
+                    lookback_ms=parse_duration(arguments.lookback_delta), samples_max=arguments.max_samples,
+                    timeout_s=parse_duration(arguments.query_timeout) / 1000, concurrency=arguments.max_concurrency, experimental=experimental,
+                ),
+                cors_origin=arguments.cors_origin,
+            ),
+            flags=_flags(arguments),
+        )  # fmt: skip
+        run(settings)
+    except MetricsError as error:
+        raise Refusal(str(error)) from error
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    return 0
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit():
+        raise Refusal(f"--listen {text}: give HOST:PORT, 127.0.0.1:9090 for instance")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _flags(arguments: Namespace) -> dict[str, str]:
+    """Under Prometheus' names."""
+    return {
+        "config.file": str(arguments.config), "storage.tsdb.path": str(arguments.data_dir), "web.listen-address": arguments.listen,
+        "storage.tsdb.retention.time": arguments.retention, "storage.tsdb.retention.size": str(arguments.retention_bytes),
+        "web.enable-admin-api": str(arguments.admin_api).lower(), "web.enable-lifecycle": str(arguments.lifecycle).lower(),
+        "web.enable-remote-write-receiver": str(arguments.remote_write_receiver).lower(), "query.lookback-delta": arguments.lookback_delta,
+        "query.max-samples": str(arguments.max_samples), "query.timeout": arguments.query_timeout,
+        "query.max-concurrency": str(arguments.max_concurrency), "enable-feature": arguments.enable_feature or "",
+        "web.external-url": arguments.external_url or "", "web.cors.origin": arguments.cors_origin,
+    }  # fmt: skip

@@ -1,0 +1,134 @@
+"""kube-state-metrics: the objects of a cluster as metrics, kept ready for the next scrape.
+
+Theory: an object's lines depend on that object alone, so they are made when it changes, by a subscriber of its mirror, and kept by family. A scrape
+joins what is there: it costs what the bytes cost, not what the objects cost.
+
+Invariants: a family's lines are those of the objects that the mirror holds; an object that cannot be rendered (a field of a shape that no API
+server lets in) shows nothing, is logged, and harms no other. Nothing of a secret but its name, type and owner is shown.
+Bound: what the mirrors hold.
+
+Source: kube-state-metrics (pkg/metrics_store, internal/store); docs/metrics for names.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from podium.client.mirror import Change
+from podium.client.mirrors import Mirrors
+from podium.instrument.exposition import Format, answer, negotiate
+from podium.instrument.log import logger
+from podium.objects.values import key_of
+from podium.telemetry.exporters.errors import BadConfiguration
+from podium.telemetry.exporters.kube_state.resources import SHOWN, Shown
+from podium.world.http_messages import Response
+
+log = logger("exporters.kube_state")
+
+Allowed = Mapping[str, tuple[str, ...]]
+"""By resource (its plural, or `*` for every one): the keys that are shown, or ("*",) for all."""
+
+
+class KubeState:
+    """`resources` are plurals; without them every known one is shown. Raises BadConfiguration for an unknown one."""
+
+    def __init__(
+        self, mirrors: Mirrors, *, resources: Iterable[str] = (), labels: Allowed | None = None, annotations: Allowed | None = None
+    ) -> None:
+        self._mirrors = mirrors
+        wanted = set(resources) or {shown.resource.plural for shown in SHOWN}
+        self._stores = [Store(shown, labels or {}, annotations or {}) for shown in SHOWN if shown.resource.plural in wanted]
+        unknown = wanted - {store.shown.resource.plural for store in self._stores}
+        if unknown:
+            raise BadConfiguration(f"no such resource: {', '.join(sorted(unknown))}")
+        self._cancellations: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        """Follows the mirrors from now on."""
+        for store in self._stores:
+            self._cancellations.append(self._mirrors.of(store.shown.resource).subscribe(store.changed))
+
+    def stop(self) -> None:
+        for cancel in self._cancellations:
+            cancel()
+        self._cancellations.clear()
+
+    @property
+    def is_synced(self) -> bool:
+        return all(self._mirrors.of(store.shown.resource).is_synced for store in self._stores)
+
+    async def synced(self) -> None:
+        """Waits until every object that is there has its lines."""
+        for store in self._stores:
+            await self._mirrors.of(store.shown.resource).synced()
+
+    def respond(self, headers: Mapping[str, str]) -> Response:
+        """The answer to a scrape with these request headers."""
+        format = negotiate(headers.get("accept", ""))
+        return answer(self.exposition(format), format, headers)
+
+    def exposition(self, format: Format = Format.TEXT) -> bytes:
+        parts: list[bytes] = []
+        for store in self._stores:
+            store.write(parts, format)
+        if format is not Format.TEXT:
+            parts.append(b"# EOF\n")
+        return b"".join(parts)
+
+
+class Store:
+    """The lines of one resource: family -> object's key -> bytes."""
+
+    def __init__(self, shown: Shown, labels: Allowed, annotations: Allowed) -> None:
+        self.shown = shown
+        plural = shown.resource.plural
+        self._labels = labels.get(plural) or labels.get("*") or ()
+        self._annotations = annotations.get(plural) or annotations.get("*") or ()
+        self._lines: dict[str, dict[str, bytes]] = {name: {} for name in sorted(shown.families)}
+        self._heads = {format: _heads(shown.families, format) for format in Format}
+
+    def changed(self, change: Change) -> None:
+        key = key_of(change.object)
+        found: dict[str, str] = {}
+        if change.new is not None:
+            try:
+                found = self.shown.lines(change.new, self._labels, self._annotations)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                log.warning("an object cannot be shown", resource=self.shown.resource.plural, object=key, error=error)
+        for name, lines in self._lines.items():
+            text = found.get(name)
+            if text is not None:
+                lines[key] = text.encode()
+            else:
+                lines.pop(key, None)
+
+    def write(self, parts: list[bytes], format: Format) -> None:
+        heads = self._heads[format]
+        for name, lines in self._lines.items():
+            if lines:
+                parts.append(heads[name])
+                parts.extend(lines.values())
+
+
+def _heads(families: Mapping[str, str], format: Format) -> dict[str, bytes]:
+    heads = {}
+    for name, text in families.items():
+        kind = "counter" if name.endswith("_total") else "gauge"
+        shown = name.removesuffix("_total") if format is not Format.TEXT and kind == "counter" else name
+        heads[name] = f"# HELP {shown} {text}\n# TYPE {shown} {kind}\n".encode()
+    return heads
+
+
+def parse_allow_list(text: str) -> dict[str, tuple[str, ...]]:
+    """`pods=[app,team],nodes=[*]`, as --metric-labels-allowlist. Raises BadConfiguration."""
+    allowed: dict[str, tuple[str, ...]] = {}
+    rest = text.strip()
+    while rest:
+        name, equals, after = rest.partition("=")
+        if not equals or not after.startswith("[") or "]" not in after or not name.strip():
+            raise BadConfiguration(f"an allow list is resource=[key,key],..., not {text!r}")
+        keys, _, rest = after[1:].partition("]")
+        allowed[name.strip()] = tuple(key.strip() for key in keys.split(",") if key.strip())
+        rest = rest.strip()
+        if rest and not rest.startswith(","):
+            raise BadConfiguration(f"a comma is missing before {rest!r}")
+        rest = rest[1:].strip()
+    return allowed

@@ -1,0 +1,119 @@
+"""Runs the discovery of jobs (and of anything else that has targets) and hands on their groups.
+
+Groups of one name come from several discoverers; what they say is kept by source and told as a whole, at once for static groups and the first
+answers, later at most every QUIET_S, so that a burst of changes is one update. Discoverers of a section that did not change go on over reloads.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from podium.telemetry.metrics.configuration.discovery import Discovery, FileDiscoveryConfig
+from podium.telemetry.metrics.configuration.http import HttpConfig
+from podium.telemetry.metrics.discovery.dns import DnsDiscoverer, Resolver, SystemResolver
+from podium.telemetry.metrics.discovery.files import FileDiscoverer
+from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, TargetGroup
+from podium.telemetry.metrics.discovery.http import HttpDiscoverer
+from podium.telemetry.metrics.outbound.client import OutboundClient
+from podium.telemetry.metrics.outbound.interface import Requester
+from podium.world.interface import World
+from podium.world.supervisor import Supervisor
+
+QUIET_S = 0.5
+STATIC = "static_configs"
+
+Update = Callable[[str, Mapping[str, TargetGroup]], None]
+"""(name, all its groups by source)."""
+Maker = Callable[[Any], Discoverer]
+"""From a section of the configuration."""
+
+
+def core_makers(
+    world: World, *, requester: Callable[[HttpConfig], Requester] | None = None, resolver: Resolver | None = None
+) -> dict[str, Maker]:
+    """For the kinds that this package knows, by key."""
+    make = requester or (lambda http: OutboundClient(http, world))
+
+    def files(config: FileDiscoveryConfig) -> Discoverer:
+        return FileDiscoverer(config, world)
+
+    return {
+        "file_sd_configs": files,
+        "http_sd_configs": lambda config: HttpDiscoverer(config, make(config.http)),
+        "dns_sd_configs": lambda config: DnsDiscoverer(config, resolver or SystemResolver()),
+    }
+
+
+@dataclass(slots=True)
+class _Named:
+    """`groups` by discoverer and source."""
+
+    discovery: Discovery
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    groups: dict[tuple[int, str], TargetGroup] = field(default_factory=dict)
+    waiting: asyncio.TimerHandle | None = None
+
+
+class DiscoveryRunner:
+    """`supervisor` owns the discoverers' tasks."""
+
+    def __init__(self, makers: Mapping[str, Maker], supervisor: Supervisor, update: Update) -> None:
+        self._makers = makers
+        self._supervisor = supervisor
+        self._update = update
+        self._named: dict[str, _Named] = {}
+
+    def apply(self, wanted: Mapping[str, Discovery]) -> None:
+        """What is discovered from now on, by name. Names that are gone are not told of again."""
+        for name in [name for name, named in self._named.items() if wanted.get(name) != named.discovery]:
+            self._stop(self._named.pop(name))
+        for name, discovery in wanted.items():
+            if name not in self._named:
+                self._start(name, discovery)
+
+    def _start(self, name: str, discovery: Discovery) -> None:
+        named = self._named[name] = _Named(discovery)
+        number = 0
+        for key, sections in discovery.items():
+            if key == STATIC:
+                for position, group in enumerate(sections):
+                    targets = tuple({ADDRESS: address} for address in group.targets)
+                    named.groups[-1, str(position)] = TargetGroup(str(position), targets, group.labels)
+                continue
+            for section in sections:
+                discoverer = self._makers[key](section)
+                sink = self._sink(name, named, number)
+                named.tasks.append(self._supervisor.start(f"discovery/{name}/{key}", discoverer.run(sink)))
+                number += 1
+        self._tell(name, named)
+
+    def _sink(self, name: str, named: _Named, number: int) -> Callable[[Sequence[TargetGroup]], None]:
+        def sink(groups: Sequence[TargetGroup]) -> None:
+            changed = False
+            for group in groups:
+                key = (number, group.source)
+                if group.targets and named.groups.get(key) != group:
+                    named.groups[key] = group
+                    changed = True
+                elif not group.targets:
+                    changed = named.groups.pop(key, None) is not None or changed
+            if changed and named.waiting is None and self._named.get(name) is named:
+                named.waiting = asyncio.get_running_loop().call_later(QUIET_S, self._tell, name, named)
+
+        return sink
+
+    def _tell(self, name: str, named: _Named) -> None:
+        named.waiting = None
+        self._update(name, {f"{number}/{source}" if number >= 0 else source: group for (number, source), group in named.groups.items()})
+
+    def _stop(self, named: _Named) -> None:
+        for task in named.tasks:
+            task.cancel()
+        if named.waiting is not None:
+            named.waiting.cancel()
+
+    def stop(self) -> None:
+        for named in self._named.values():
+            self._stop(named)
+        self._named.clear()

@@ -1,0 +1,122 @@
+"""A store of samples for scripts of queries and rules, and for tests: a dictionary of series. Slow and obviously right.
+
+Answers `select` with one `Columns` a series. Nothing is bounded: what it holds is what a script wrote down.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram_arithmetic import noted_reset
+from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
+from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Selection, Values, is_absent, is_stale
+from podium.telemetry.metrics.storage import Layout, Metadata, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLayout:
+    series: tuple[Labels, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.series)
+
+
+class MemorySamples:
+    def __init__(self) -> None:
+        self.values: dict[Labels, dict[int, float | Histogram]] = {}
+        self._exemplars: dict[Labels, list[Exemplar]] = {}
+        self._metadata: dict[Labels, dict[str, Metadata]] = {}
+
+    def layout(self, series: Sequence[Labels]) -> MemoryLayout:
+        return MemoryLayout(tuple(series))
+
+    def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
+        assert isinstance(layout, MemoryLayout)
+        absent = is_absent(values)
+        samples = [Sample(s, time_ms, v) for s, v, a in zip(layout.series, values.tolist(), absent, strict=True) if not a]
+        return self.append_samples(samples)
+
+    def append_samples(self, samples: Sequence[Sample]) -> Rejected:
+        duplicate = out_of_order = 0
+        for sample in samples:
+            kept = self.values.setdefault(sample.labels, {})
+            if sample.time_ms in kept:
+                duplicate += kept[sample.time_ms] != sample.value
+            elif kept and sample.time_ms < max(kept):
+                out_of_order += 1
+            else:
+                kept[sample.time_ms] = _noted(sample.value, kept)
+        return Rejected(out_of_order=out_of_order, duplicate=duplicate)
+
+    def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
+        for labels, exemplar in exemplars:
+            self._exemplars.setdefault(labels, []).append(exemplar)
+        return Rejected()
+
+    def set_metadata(self, target: Labels, metadata: dict[str, Metadata]) -> None:
+        self._metadata[target] = metadata
+
+    async def synced(self) -> None:
+        return
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
+        rows: list[Labels] = []
+        columns: list[Columns] = []
+        histograms: list[HistogramSeries] = []
+        for labels in sorted(self.values):
+            points = [(t, v) for t, v in sorted(self.values[labels].items()) if start_ms <= t <= end_ms]
+            if not points or not _matches(labels, matchers):
+                continue
+            row = len(rows)
+            rows.append(labels)
+            floats = [(t, v) for t, v in points if not isinstance(v, Histogram)]
+            others = [(t, _unless_stale(v)) for t, v in points if isinstance(v, Histogram)]
+            if floats:
+                times = np.array([t for t, _ in floats], np.int64)
+                columns.append(Columns(np.array([row], np.int32), times, np.array([[v for _, v in floats]], np.float64)))
+            if others:
+                histograms.append(HistogramSeries(row, np.array([t for t, _ in others], np.int64), [h for _, h in others]))
+        return Selection(LabelColumns.of(rows), columns, histograms)
+
+    def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
+        found = [
+            labels
+            for labels in sorted(self.values)
+            if any(start_ms <= t <= end_ms for t in self.values[labels]) and (not matchers or any(_matches(labels, m) for m in matchers))
+        ]
+        return found[:limit] if limit else found
+
+    def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        return sorted({name for labels in self.series(matchers, start_ms, end_ms) for name, _ in labels})
+
+    def label_values(self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        return sorted({v for labels in self.series(matchers, start_ms, end_ms) for n, v in labels if n == name})
+
+    def exemplars(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[tuple[Labels, list[Exemplar]]]:
+        found = [
+            (labels, [e for e in kept if start_ms <= e.time_ms <= end_ms])
+            for labels, kept in sorted(self._exemplars.items())
+            if not matchers or any(_matches(labels, m) for m in matchers)
+        ]
+        return [(labels, kept) for labels, kept in found if kept]
+
+    def metadata(self) -> dict[Labels, dict[str, Metadata]]:
+        return dict(self._metadata)
+
+
+def _matches(labels: Labels, matchers: Sequence[Matcher]) -> bool:
+    values = dict(labels)
+    return all(m.matches(values.get(m.name, "")) for m in matchers)
+
+
+def _noted(value: float | Histogram, kept: dict[int, float | Histogram]) -> float | Histogram:
+    """A histogram that follows another knows whether it was reset between."""
+    before = next(reversed(kept.values()), None)
+    return noted_reset(value, before) if isinstance(value, Histogram) and isinstance(before, Histogram) else value
+
+
+def _unless_stale(histogram: Histogram) -> Histogram | None:
+    return None if is_stale(np.array([histogram.sum])).item() else histogram

@@ -1,0 +1,47 @@
+"""Bodies that come compressed, unpacked as they come and never beyond a limit: what a bomb would unpack to is not made."""
+
+import zlib
+
+from podium.telemetry.metrics.outbound.interface import OutboundError, ResponseTooLarge
+
+_GZIP_WINDOW = 31
+
+
+class Body:
+    """Collects a body up to `bytes_max` bytes, exclusive."""
+
+    def __init__(self, encoding: str, bytes_max: int) -> None:
+        """Raises OutboundError for an encoding that we do not know."""
+        if encoding not in ("", "identity", "gzip"):
+            raise OutboundError(f"unsupported Content-Encoding {encoding!r}")
+        self._engine = zlib.decompressobj(_GZIP_WINDOW) if encoding == "gzip" else None
+        self._parts: list[bytes] = []
+        self._bytes_max = bytes_max
+        self._size = 0
+
+    def add(self, data: bytes) -> None:
+        """Raises ResponseTooLarge, or OutboundError for what is no gzip."""
+        while data:
+            if self._engine is None:
+                self._keep(data)
+                return
+            try:
+                self._keep(self._engine.decompress(data, self._bytes_max - self._size))
+            except zlib.error as error:
+                raise OutboundError(f"gzip: invalid data: {error}") from error
+            data = self._engine.unconsumed_tail
+            if self._engine.eof and (data := self._engine.unused_data):  # another member follows
+                self._engine = zlib.decompressobj(_GZIP_WINDOW)
+
+    def _keep(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size >= self._bytes_max:
+            self._parts.clear()
+            raise ResponseTooLarge("body size limit exceeded")
+        self._parts.append(data)
+
+    def whole(self) -> bytes:
+        """Raises OutboundError when a compressed body ends early."""
+        if self._engine is not None and not self._engine.eof and (self._size or self._parts):
+            raise OutboundError("gzip: unexpected EOF")
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

@@ -1,0 +1,74 @@
+"""What every part of a query's evaluation shares: options, limits, annotations, statistics, and the pause between chunks of work.
+
+Long work on arrays cannot be interrupted, so it is cut into chunks, and `pause` is called between them: it lets the event loop run when this
+query has held it for PAUSE_AFTER_S, and raises when the query's time is up. (Under a virtual clock no time passes while arrays are worked on.)
+
+Samples are counted before they are made: `reserve` raises TooManySamples when a frame of that size would be one too many.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from podium.telemetry.metrics.promql.annotations import Annotations
+from podium.telemetry.metrics.promql.errors import QueryCanceled, QueryTimeout, TooManySamples
+from podium.telemetry.metrics.promql.frames import METADATA_LABELS, Frame
+from podium.telemetry.metrics.promql.statistics import Statistics
+from podium.telemetry.metrics.storage import Queryable
+from podium.world.interface import Clock
+
+PAUSE_AFTER_S = 0.005
+EXPRESSION = "expression evaluation"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an evaluation depends on, beside the expression and the data."""
+
+    lookback_ms: int
+    samples_max: int
+    subquery_step_ms: int
+    delayed_name_removal: bool
+    type_and_unit_labels: bool
+    start_ms: int  # of the query, as start() and end() say
+    end_ms: int
+    interval_ms: int  # 0: an instant query
+
+
+@dataclass(slots=True)
+class Context:
+    storage: Queryable
+    settings: Settings
+    clock: Clock
+    deadline: float  # of clock.monotonic()
+    annotations: Annotations = field(default_factory=Annotations)
+    statistics: Statistics = field(default_factory=Statistics)
+    samples: int = 0  # held now
+    closing: Callable[[], bool] = lambda: False  # whether the engine ends
+    _resumed: float = 0.0
+
+    def reserve(self, samples: int) -> None:
+        """Before that many samples are made. Raises TooManySamples."""
+        self.samples += samples
+        if self.samples > self.settings.samples_max:
+            raise TooManySamples
+        self.statistics.samples_peak = max(self.statistics.samples_peak, self.samples)
+
+    async def pause(self) -> None:
+        """Raises QueryTimeout, and asyncio.CancelledError when the query's task is cancelled."""
+        now = self.clock.monotonic()
+        if now >= self.deadline:
+            raise QueryTimeout(EXPRESSION)
+        if self.closing():
+            raise QueryCanceled(EXPRESSION)
+        if now - self._resumed > PAUSE_AFTER_S:
+            await asyncio.sleep(0)
+            self._resumed = self.clock.monotonic()
+
+    def resume(self) -> None:
+        self._resumed = self.clock.monotonic()
+
+
+def metric_name(frame: Frame, row: int) -> str:
+    column = frame.labels.columns.get(METADATA_LABELS[0])
+    return column.values[column.codes[row]] if column is not None else ""

@@ -1,0 +1,155 @@
+"""Sums, averages and rates of many native histograms.
+
+Where all share a layout, components are added with exact sums; otherwise one after another, in layouts that both can be brought to.
+
+Source: Prometheus' sum, avg, sum_over_time, avg_over_time, rate of native histograms.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from podium.telemetry.metrics.histogram import Histogram, ResetHint
+from podium.telemetry.metrics.histogram_arithmetic import (
+    IncompatibleSchemas,
+    combine,
+    combined_hint,
+    compact,
+    divide_by,
+    has_overflow,
+    is_custom,
+    is_reset,
+    multiply,
+    to_schema,
+)
+from podium.telemetry.metrics.promql import annotations as notes
+
+Note = Callable[[str], None]
+"""Where annotations go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    histogram: Histogram
+    collision: bool  # some said that they were reset, others that they were not
+    reconciled: bool  # custom bounds differed
+
+
+def total(histograms: Sequence[Histogram]) -> Total:
+    """Not compacted. Raises IncompatibleSchemas."""
+    hints = {h.reset_hint for h in histograms}
+    collision = ResetHint.YES in hints and ResetHint.NO in hints
+    first = histograms[0]
+    layout = (first.schema, first.zero_threshold, first.custom_bounds)
+    if all((h.schema, h.zero_threshold, h.custom_bounds) == layout for h in histograms):
+        return Total(_exactly(histograms), collision, False)
+    result, reconciled = first, False
+    for histogram in histograms[1:]:
+        step = combine(result, histogram)
+        result, reconciled = step.histogram, reconciled or step.reconciled
+    return Total(result, collision, reconciled)
+
+
+def _exactly(histograms: Sequence[Histogram]) -> Histogram:
+    first = histograms[0]
+    hint = first.reset_hint
+    for histogram in histograms[1:]:
+        hint, _ = combined_hint(hint, histogram.reset_hint)
+    return replace(
+        first,
+        count=_sum(h.count for h in histograms),
+        sum=_sum(h.sum for h in histograms),
+        zero_count=_sum(h.zero_count for h in histograms),
+        positive=_sum_buckets([h.positive for h in histograms]),
+        negative=_sum_buckets([h.negative for h in histograms]),
+        reset_hint=hint,
+    )
+
+
+def _sum(values: Iterable[float]) -> float:
+    kept = list(values)
+    try:
+        return math.fsum(kept)
+    except (OverflowError, ValueError):  # beyond the largest number; infinities of both signs
+        return sum(kept)
+
+
+def _sum_buckets(parts: Sequence) -> dict[int, float]:
+    found: dict[int, list[float]] = {}
+    for part in parts:
+        for index, count in part.items():
+            found.setdefault(index, []).append(count)
+    return {index: _sum(counts) for index, counts in found.items()}
+
+
+def average(histograms: Sequence[Histogram]) -> Total:
+    """Not compacted. Raises IncompatibleSchemas."""
+    added = total(histograms)
+    if not has_overflow(added.histogram):
+        return replace(added, histogram=divide_by(added.histogram, len(histograms)))
+    mean = histograms[0]
+    for n, histogram in enumerate(histograms[1:], 2):
+        mean = combine(multiply(mean, (n - 1) / n), divide_by(histogram, n)).histogram
+    return replace(added, histogram=mean)
+
+
+def difference(points: Sequence[Histogram], metric: str, note: Note, *, counter: bool) -> Histogram | None:
+    """What a histogram grew by from the first to the last of at least two points, resets included; a gauge. None: they do not fit together."""
+    before, last = points[0], points[-1]
+    if counter and ResetHint.GAUGE in (before.reset_hint, last.reset_hint):
+        note(notes.not_counter(metric))
+    if counter and is_reset(points[1], before):
+        # What the first one looked like does not matter then.
+        before = Histogram(points[1].schema, 0.0, 0.0, custom_bounds=points[1].custom_bounds)
+    custom = is_custom(before)
+    if is_custom(last) is not custom:
+        note(notes.mixed_schemas(metric))
+        return None
+    schema = min(last.schema, before.schema)
+    for point in points[1:-1] if counter else ():
+        if point.reset_hint is ResetHint.GAUGE:
+            note(notes.not_counter(metric))
+        schema = min(schema, point.schema)
+        if is_custom(point) is not custom:
+            note(notes.mixed_schemas(metric))
+            return None
+    step = combine(to_schema(last, schema), before, -1)
+    if step.reconciled:
+        note(notes.reconciled_bounds("subtraction"))
+    result = step.histogram
+    if counter:
+        result = _add_resets(result, before, points, note)
+    elif not points[0].reset_hint is last.reset_hint is ResetHint.GAUGE:
+        note(notes.not_gauge(metric))
+    return compact(replace(result, reset_hint=ResetHint.GAUGE))
+
+
+def _add_resets(result: Histogram, before: Histogram, points: Sequence[Histogram], note: Note) -> Histogram:
+    for point in points[1:]:
+        if is_reset(point, before):
+            step = combine(result, before)
+            result = step.histogram
+            if step.reconciled:
+                note(notes.reconciled_bounds("addition"))
+        before = point
+    return result
+
+
+def last_two(before: Histogram, last: Histogram, metric: str, note: Note, *, counter: bool) -> Histogram | None:
+    """What irate (counter; not yet by second) and idelta see between two points; a gauge. None: they do not fit together."""
+    gauges = (before.reset_hint is ResetHint.GAUGE) + (last.reset_hint is ResetHint.GAUGE)
+    if counter and gauges:
+        note(notes.not_counter(metric))
+    if not counter and gauges < 2:
+        note(notes.not_gauge(metric))
+    result = last
+    if not counter or not is_reset(last, before):
+        try:
+            step = combine(last, before, -1)
+        except IncompatibleSchemas:
+            note(notes.mixed_schemas(metric))
+            return None
+        if step.reconciled:
+            note(notes.reconciled_bounds("subtraction"))
+        result = step.histogram
+    return compact(replace(result, reset_hint=ResetHint.GAUGE))

@@ -1,0 +1,187 @@
+"""What is done to a syntax tree before it is evaluated: durations computed, start() and end() filled in, constant parts found.
+
+A part of a query is step-invariant when it gives the same at every step: it reads nothing, or only at fixed times (@), and none of its
+functions looks at the step's time. Such a part is evaluated once.
+
+Source: Prometheus' duration expressions and step-invariant expressions.
+"""
+
+import math
+from dataclasses import replace
+
+from podium.telemetry.metrics.promql.errors import EvaluationError
+from podium.telemetry.metrics.promql.syntax import (
+    Aggregation,
+    AtModifier,
+    Binary,
+    Call,
+    Duration,
+    DurationExpression,
+    Expression,
+    MatrixSelector,
+    NumberLiteral,
+    Parentheses,
+    Span,
+    StringLiteral,
+    Subquery,
+    Unary,
+    VectorSelector,
+    children,
+)
+
+STEP_DEPENDENT = frozenset(
+    (
+        "days_in_month",
+        "day_of_month",
+        "day_of_week",
+        "day_of_year",
+        "hour",
+        "minute",
+        "month",
+        "year",
+        "predict_linear",
+        "time",
+        "timestamp",
+    )
+)
+"""Functions whose result depends on the step's time, whatever their arguments are."""
+
+
+def resolve(node: Expression, start_ms: int, end_ms: int, interval_ms: int) -> Expression:
+    """With numbers in place of duration expressions and of @ start(), @ end(). Raises EvaluationError."""
+    times = (start_ms, end_ms, interval_ms)
+    match node:
+        case VectorSelector():
+            return replace(node, offset_ms=_milliseconds(node.offset_ms, times, node.span, signed=True), at=_at(node.at, times))
+        case MatrixSelector():
+            selector = resolve(node.selector, *times)
+            assert isinstance(selector, VectorSelector)
+            return replace(node, selector=selector, range_ms=_milliseconds(node.range_ms, times, node.span))
+        case Subquery():
+            return replace(
+                node,
+                expression=resolve(node.expression, *times),
+                range_ms=_milliseconds(node.range_ms, times, node.span),
+                step_ms=_milliseconds(node.step_ms, times, node.span) if node.step_ms != 0 else 0,
+                offset_ms=_milliseconds(node.offset_ms, times, node.span, signed=True),
+                at=_at(node.at, times),
+            )
+        case Unary():
+            return replace(node, operand=resolve(node.operand, *times))
+        case Parentheses():
+            return replace(node, expression=resolve(node.expression, *times))
+        case Binary():
+            return replace(node, left=resolve(node.left, *times), right=resolve(node.right, *times))
+        case Aggregation():
+            parameter = None if node.parameter is None else unwrapped(resolve(node.parameter, *times))
+            return replace(node, expression=unwrapped(resolve(node.expression, *times)), parameter=parameter)
+        case Call():
+            return replace(node, arguments=tuple(unwrapped(resolve(a, *times)) for a in node.arguments))
+        case _:
+            return node
+
+
+def unwrapped(node: Expression) -> Expression:
+    """Without parentheses around it."""
+    while isinstance(node, Parentheses):
+        node = node.expression
+    return node
+
+
+def _at(at: int | AtModifier | None, times: tuple[int, int, int]) -> int | None:
+    if isinstance(at, AtModifier):
+        return times[0] if at is AtModifier.START else times[1]
+    return at
+
+
+def _milliseconds(duration: Duration, times: tuple[int, int, int], span: Span, *, signed: bool = False) -> int:
+    if isinstance(duration, int):
+        return duration
+    seconds = _seconds(duration, times)
+    if not math.isfinite(seconds) or abs(seconds) > 2**63 / 1e9:
+        raise EvaluationError("duration is out of range")
+    if seconds <= 0 and not signed:
+        raise EvaluationError("duration must be greater than 0")
+    return round(seconds * 1000)
+
+
+def _seconds(node: DurationExpression | NumberLiteral, times: tuple[int, int, int]) -> float:
+    if isinstance(node, NumberLiteral):
+        return node.value
+    values = [_seconds(operand, times) for operand in node.operands]
+    start_ms, end_ms, interval_ms = times
+    match node.operator, values:
+        case "step", _:
+            return interval_ms / 1000
+        case "range", _:
+            return (end_ms - start_ms) / 1000
+        case "min" | "min_of", [a, b]:
+            return min(a, b)
+        case "max" | "max_of", [a, b]:
+            return max(a, b)
+        case "+", [a]:
+            return a
+        case "-", [a]:
+            return -a
+        case "+", [a, b]:
+            return a + b
+        case "-", [a, b]:
+            return a - b
+        case "*", [a, b]:
+            return a * b
+        case "/" | "%", [_, 0]:
+            raise EvaluationError("division by zero" if node.operator == "/" else "modulo by zero")
+        case "/", [a, b]:
+            return a / b
+        case "%", [a, b]:
+            return math.fmod(a, b)
+        case "^", [a, b]:
+            try:
+                return math.pow(a, b)
+            except (OverflowError, ValueError):
+                return math.nan
+    raise EvaluationError(f"unexpected duration expression operator {node.operator!r}")
+
+
+def statistics_only(node: Expression) -> frozenset[int]:
+    """id() of the selectors of which only histograms' counts and sums are looked at: below histogram_count, histogram_sum or histogram_avg,
+    with no subquery and no function that needs buckets above them. Their samples' resets are detected when they are read."""
+    found: set[int] = set()
+
+    def visit(node: Expression, marked: bool) -> None:
+        if isinstance(node, VectorSelector) and marked:
+            found.add(id(node))
+        if isinstance(node, Subquery):
+            return  # nothing below a subquery
+        if isinstance(node, Call):
+            marked = node.function in _COUNTING or (marked and node.function not in _BUCKETS)
+        for child in children(node):
+            visit(child, marked)
+
+    visit(node, False)
+    return frozenset(found)
+
+
+_COUNTING = frozenset(("histogram_count", "histogram_sum", "histogram_avg"))
+_BUCKETS = frozenset(("histogram_quantile", "histogram_quantiles", "histogram_fraction"))
+
+
+def is_invariant(node: Expression) -> bool:
+    """Whether a resolved expression gives the same at every step."""
+    match node:
+        case VectorSelector() | Subquery():
+            return node.at is not None
+        case MatrixSelector():
+            return node.selector.at is not None
+        case Unary():
+            return is_invariant(node.operand)
+        case Parentheses():
+            return is_invariant(node.expression)
+        case Binary():
+            return is_invariant(node.left) and is_invariant(node.right)
+        case Aggregation():
+            return is_invariant(node.expression) and (node.parameter is None or is_invariant(node.parameter))
+        case Call():
+            return node.function not in STEP_DEPENDENT and all(is_invariant(a) for a in node.arguments)
+        case NumberLiteral() | StringLiteral():
+            return True

@@ -1,0 +1,122 @@
+"""rate, increase, delta, irate, idelta of floats: over all windows of all series at once.
+
+A rate is the difference of a window's last and first sample, plus what resets of the counter hid, stretched to the window's ends: all the
+way when the first (last) sample is about one interval from the end, by half an interval otherwise, and for a counter never beyond where it
+would have been zero.
+
+In formulas: with d the corrected difference, s the time between first and last sample, a and b the stretches to start and end, the result
+is d (s + a + b) / s. A counter is limited to a <= s first / d, which is the same as the smaller of `d a / s` and `first` in place of the
+former: so there is no division by series and step, only by step where times are shared.
+
+Source: Prometheus' extrapolated rate.
+"""
+
+import numpy as np
+
+from podium.telemetry.metrics.promql.compensated import difference, running
+from podium.telemetry.metrics.promql.windows import DenseWindows, Windows, first, first_times, last, last_times
+from podium.telemetry.metrics.samples import Flags, Values
+
+_CLOSE = 1.1
+"""A sample is close to the window's end when it is less than this many average intervals away."""
+
+
+def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: bool) -> tuple[Values, Flags]:
+    """(values (S, T), which windows have one: broadcasts to (S, T))."""
+    begin = first(windows)
+    change = last(windows) - begin
+    if counter:
+        _correct_resets(windows, change)
+    begins, ends = first_times(windows), last_times(windows)
+    counts = windows.counts
+    sampled = (ends - begins) / 1000.0
+    interval = sampled / (counts - 1)
+    to_start = (begins - windows.starts) / 1000.0
+    to_end = (windows.ends - ends) / 1000.0
+    close = interval * _CLOSE
+    to_start = np.where(to_start >= close, interval / 2, to_start)
+    to_end = np.where(to_end >= close, interval / 2, to_end)
+    scale = 1000.0 / range_ms if per_second else 1.0
+    if not counter:
+        change *= (sampled + to_start + to_end) / sampled * scale
+        return change, counts >= 2
+    ahead = change * (to_start / sampled)
+    _limit_to_zero(windows, ahead, begin)
+    change *= (sampled + to_end) / sampled
+    change += ahead
+    if scale != 1.0:
+        change *= scale
+    return change, counts >= 2
+
+
+def _limit_to_zero(windows: Windows, ahead: Values, begin: Values) -> None:
+    """A counter was at least zero: it did not grow by more than `begin` before the first sample. In place."""
+    smallest = windows.values[:, 0] if windows.monotonic else windows.values
+    if smallest.size and smallest.min() >= 0:
+        np.minimum(ahead, begin, out=ahead)
+    else:
+        np.minimum(ahead, begin, out=ahead, where=begin >= 0)
+
+
+def _correct_resets(windows: Windows, change: Values) -> None:
+    """Adds what was lost at each reset, the value before it. In place."""
+    if windows.monotonic or windows.values.shape[-1] < 2:
+        return
+    values = windows.values
+    fallen = values[..., 1:] < values[..., :-1]
+    if isinstance(windows, DenseWindows):
+        rows = np.flatnonzero(fallen.any(axis=1))
+        if not len(rows):
+            return
+        part = DenseWindows(values[rows], windows.times, windows.lo, windows.hi, windows.starts, windows.ends)
+        correction = _reset_sums(part, fallen[rows])
+        change[rows] += correction
+    elif fallen.any():
+        change += _reset_sums(windows, fallen)
+
+
+def _reset_sums(windows: Windows, fallen: Flags) -> Values:
+    """The values before resets, summed over lo + 1 .. hi - 1 of each window."""
+    values = windows.values
+    drops = np.zeros(values.shape)
+    drops[..., 1:] = np.where(fallen, values[..., :-1], 0.0)
+    if not np.isfinite(drops).all():
+        return _reset_sums_slowly(windows, drops)
+    total, lost = difference(windows, *running(drops), 0)
+    return total + lost
+
+
+def _reset_sums_slowly(windows: Windows, drops: Values) -> Values:
+    """Infinite values have no running sum."""
+    total = np.zeros(windows.shape)
+    counts = windows.counts
+    for k in range(1, int(counts.max(initial=0))):
+        total += np.where(counts > k, windows.gather(drops, windows.lo + k), 0.0)
+    return total
+
+
+def instant(windows: Windows, *, counter: bool) -> tuple[Values, Flags]:
+    """irate (a counter's, by second) and idelta: of the last two samples."""
+    end = last(windows)
+    before = windows.gather(windows.values, windows.hi - 2)
+    change = end - before
+    if counter:
+        np.copyto(change, end, where=end < before)
+        seconds = (last_times(windows) - windows.gather(windows.times, windows.hi - 2)) / 1000.0
+        change /= seconds
+    return change, windows.counts >= 2
+
+
+def count_changes(windows: Windows, *, resets: bool) -> tuple[Values, Flags]:
+    """resets(): how often a value was smaller than the one before it; changes(): how often it differed (NaN does not differ from NaN)."""
+    values = windows.values
+    before, after = values[..., :-1], values[..., 1:]
+    flags = np.zeros(values.shape, np.int64)
+    if resets:
+        flags[..., 1:] = after < before
+    else:
+        flags[..., 1:] = (after != before) & ~(np.isnan(after) & np.isnan(before))
+    sums = np.cumsum(flags, axis=-1)
+    counts = windows.counts
+    changed = windows.gather(sums, windows.hi - 1) - windows.gather(sums, windows.lo)
+    return np.where(counts > 0, changed, 0).astype(np.float64), counts > 0

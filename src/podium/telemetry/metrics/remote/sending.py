@@ -1,0 +1,341 @@
+"""Remote write, the sending side: what is appended here goes there, in batches, as long as it takes.
+
+`Tee` stands before the store: what is appended goes to the store first, then to each queue. A queue is bounded in samples. When the other
+end is slower than the samples come, the queue overflows: from then on samples are not queued; when it has been emptied, what was left out is
+read back from the store (a gap, in time). So memory is bounded and nothing is lost that the store still has. The time up to which all
+was taken is kept in a file; a sender that starts reads on from there. A sample may be sent twice, which receivers take in silence.
+
+    appended ──► queue ──► batches ──► shard 0..n ──► POST        overflow: gap [from, now] ──► read from the store ──► batches
+
+Series keep their order: a series' samples always go through the same shard, one request at a time. A refusal (4xx but 429) drops the batch
+and is counted; anything else is tried again, with backoff, for as long as the server runs.
+
+Source: the remote write specifications; the defaults of upstream's queue_config.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from podium.instrument.log import logger
+from podium.telemetry.metrics.errors import MetricsError
+from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.labels import Labels, Matcher, labels_of
+from podium.telemetry.metrics.remote.errors import SendFailed
+from podium.telemetry.metrics.remote.messages import Written, encode_version_1, encode_version_2
+from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values, is_absent
+from podium.telemetry.metrics.storage import Layout, Metadata, Queryable, Rejected, Storage
+from podium.world.interface import World
+from podium.world.supervisor import Supervisor
+
+GAP_WINDOW_MS = 5 * 60 * 1000
+"""How much time is read back at once."""
+_log = logger("metrics.remote_write")
+
+Post = Callable[[bytes, str], Awaitable[None]]
+"""Posts a compressed message of that version ("1" or "2"). Raises SendFailed."""
+Relabel = Callable[[Labels], Labels | None]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """Upstream's queue_config and its defaults; `capacity` is in samples, of all shards."""
+
+    capacity: int = 500_000
+    shards: int = 4
+    max_samples_per_send: int = 2000
+    batch_send_deadline_ms: int = 5000
+    min_backoff_ms: int = 30
+    max_backoff_ms: int = 5000
+    sample_age_limit_ms: int = 0  # 0: none
+    version: str = "1"
+    native_histograms: bool = False
+    metadata_interval_ms: int = 60_000  # version 1 only; 0: none
+
+
+@dataclass(slots=True)
+class SendCounts:
+    sent: int = 0
+    dropped: int = 0  # by relabeling or age
+    failed: int = 0  # refused by the other end
+    retried: int = 0
+    gaps: int = 0
+    highest_sent_ms: int = 0
+
+
+Point = tuple[int, float | Histogram]
+
+
+@dataclass(slots=True)
+class _Shard:
+    waiting: list[tuple[Labels, Point]] = field(default_factory=list)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class RemoteWriter:
+    """One remote endpoint."""
+
+    def __init__(
+        self, name: str, storage: Queryable, world: World, post: Post, options: QueueOptions, *,
+        external_labels: Labels = (), relabel: Relabel | None = None, position_file: Path | None = None,
+        close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.options, self.counts = name, options, SendCounts()
+        self._storage, self._world, self._post = storage, world, post
+        self._external_labels, self._relabel = dict(external_labels), relabel
+        self._position_file, self._close = position_file, close
+        self._shards = [_Shard() for _ in range(options.shards)]
+        self._pending = 0
+        self._known: dict[Labels, tuple[Labels, int] | None] = {}  # as sent, its shard; None: relabeling drops it
+        self._gap_from_ms: int | None = self._position()
+        self._drained = asyncio.Event()
+        if self._gap_from_ms is not None:
+            self._drained.set()
+
+    @property
+    def pending(self) -> int:
+        return self._pending
+
+    def offer(self, samples: Sequence[tuple[Labels, int, float | Histogram]]) -> None:
+        """Takes samples that were appended; never waits."""
+        if self._gap_from_ms is not None:
+            return  # they are in the gap, which ends when it is read
+        if self._pending + len(samples) > self.options.capacity:
+            self._gap_from_ms = min((time_ms for _, time_ms, _ in samples), default=self._now_ms())
+            self.counts.gaps += 1
+            _log.warning("remote write falls behind: samples will be read back from the store", remote=self.name, pending=self._pending)
+            if not self._pending:
+                self._drained.set()
+            return
+        self._enqueue(samples)
+
+    def _enqueue(self, samples: Sequence[tuple[Labels, int, float | Histogram]]) -> None:
+        oldest_ms = self._now_ms() - self.options.sample_age_limit_ms if self.options.sample_age_limit_ms else None
+        for labels, time_ms, value in samples:
+            target = self._known[labels] if labels in self._known else self._learn(labels)
+            if not self.options.native_histograms and isinstance(value, Histogram):
+                target = None
+            if target is None or (oldest_ms is not None and time_ms < oldest_ms):
+                self.counts.dropped += 1
+                continue
+            shown, number = target
+            shard = self._shards[number]
+            shard.waiting.append((shown, (time_ms, value)))
+            self._pending += 1
+            if len(shard.waiting) == 1 or len(shard.waiting) == self.options.max_samples_per_send:
+                shard.wake.set()
+
+    def _learn(self, labels: Labels) -> tuple[Labels, int] | None:
+        shown: Labels | None = labels_of({**self._external_labels, **dict(labels)}) if self._external_labels else labels
+        if self._relabel is not None and shown is not None:
+            shown = self._relabel(shown)
+        known = (shown, zlib.crc32(repr(shown).encode()) % len(self._shards)) if shown else None
+        if len(self._known) > 4 * self.options.capacity:
+            self._known.clear()
+        self._known[labels] = known
+        return known
+
+    def _now_ms(self) -> int:
+        return int(self._world.clock.now().timestamp() * 1000)
+
+    async def run(self) -> None:
+        """For ever; closes its connections when it is cancelled."""
+        supervisor = Supervisor(f"remote write {self.name}")
+        try:
+            for number, shard in enumerate(self._shards):
+                supervisor.start(f"shard {number}", self._send_from(shard))
+            supervisor.start("gaps", self._fill_gaps())
+            if self.options.metadata_interval_ms and self.options.version == "1":
+                supervisor.start("metadata", self._send_metadata())
+            await supervisor.failed()
+        finally:
+            await supervisor.stop()
+            if self._close is not None:
+                await self._close()
+
+    async def _send_metadata(self) -> None:
+        """Of every family, from time to time; what fails is sent again with the next."""
+        while True:
+            await asyncio.sleep(self.options.metadata_interval_ms / 1000)
+            known = {family: about for families in self._storage.metadata().values() for family, about in families.items()}
+            families = sorted(known.items())
+            for start in range(0, len(families), self.options.max_samples_per_send):
+                try:
+                    await self._post(encode_version_1([], families[start : start + self.options.max_samples_per_send]), "1")
+                except SendFailed as error:
+                    _log.info("sending metadata failed", remote=self.name, reason=str(error))
+
+    async def _fill_gaps(self) -> None:
+        while True:
+            await self._drained.wait()
+            self._drained.clear()
+            while self._gap_from_ms is not None:
+                now_ms = self._now_ms()
+                start_ms, end_ms = self._gap_from_ms, min(self._gap_from_ms + GAP_WINDOW_MS, now_ms)
+                try:
+                    found = samples_of(self._storage.select((), start_ms, end_ms))
+                except MetricsError as error:
+                    _log.warning("reading back for remote write failed", remote=self.name, reason=str(error))
+                    await asyncio.sleep(1.0)
+                    continue
+                for start in range(0, len(found), self.options.capacity):
+                    while self._pending:
+                        await asyncio.sleep(0.05)
+                    self._enqueue(found[start : start + self.options.capacity])
+                # Reading, and giving up the gap when it has reached now, are one step: nothing is appended in between.
+                self._gap_from_ms = None if end_ms >= now_ms else end_ms + 1
+
+    async def _send_from(self, shard: _Shard) -> None:
+        while True:
+            await shard.wake.wait()
+            if len(shard.waiting) < self.options.max_samples_per_send:
+                await self._fill_or_deadline(shard)
+            batch = shard.waiting[: self.options.max_samples_per_send]
+            if batch:
+                await self._deliver(batch)
+                del shard.waiting[: len(batch)]
+                self._pending -= len(batch)
+                if not self._pending and self._gap_from_ms is not None:
+                    self._drained.set()
+            if not shard.waiting:
+                shard.wake.clear()
+                if not self._pending:
+                    self._keep_position()
+
+    async def _fill_or_deadline(self, shard: _Shard) -> None:
+        shard.wake.clear()
+        try:
+            async with asyncio.timeout(self.options.batch_send_deadline_ms / 1000):
+                while len(shard.waiting) < self.options.max_samples_per_send:
+                    await shard.wake.wait()
+                    shard.wake.clear()
+        except TimeoutError:
+            pass
+        shard.wake.set()
+
+    async def _deliver(self, batch: Sequence[tuple[Labels, Point]]) -> None:
+        by_series: dict[Labels, list[Point]] = {}
+        for labels, point in batch:
+            by_series.setdefault(labels, []).append(point)
+        series: list[Written] = list(by_series.items())
+        version = self.options.version
+        body = encode_version_1(series) if version == "1" else encode_version_2(series, self._about())
+        backoff_ms = self.options.min_backoff_ms
+        while True:
+            try:
+                await self._post(body, version)
+            except SendFailed as error:
+                if error.again_after_s is None:
+                    self.counts.failed += len(batch)
+                    _log.warning("remote write refused", remote=self.name, samples=len(batch), reason=str(error))
+                    return
+                self.counts.retried += len(batch)
+                await asyncio.sleep(max(error.again_after_s, backoff_ms / 1000))
+                backoff_ms = min(backoff_ms * 2, self.options.max_backoff_ms)
+            else:
+                self.counts.sent += len(batch)
+                self.counts.highest_sent_ms = max(self.counts.highest_sent_ms, *(p[0] for _, p in batch))
+                return
+
+    def _about(self) -> dict[str, Metadata]:
+        return {family: about for families in self._storage.metadata().values() for family, about in families.items()}
+
+    def _position(self) -> int | None:
+        """Up to when all was sent, by the file; None: nothing is known, start from now."""
+        try:
+            return int(self._position_file.read_text()) if self._position_file is not None else None
+        except (OSError, ValueError):
+            return None
+
+    def _keep_position(self) -> None:
+        """All that was offered is sent: a next start reads on from here. Scrapes are appended up to their timeout after their time."""
+        if self._position_file is None or self._gap_from_ms is not None or not self.counts.highest_sent_ms:
+            return
+        fresh = self._position_file.with_suffix(".new")
+        try:
+            fresh.write_text(str(self.counts.highest_sent_ms))
+            fresh.replace(self._position_file)
+        except OSError as error:
+            _log.warning("remote write's position cannot be kept", remote=self.name, reason=str(error))
+
+
+def samples_of(selection: Selection) -> list[tuple[Labels, int, float | Histogram]]:
+    """All of them, series by series, ascending in time."""
+    rows = selection.labels.rows()
+    found: list[tuple[Labels, int, float | Histogram]] = []
+    for columns in selection.columns:
+        there = ~is_absent(columns.values)
+        for row, present, values in zip(columns.rows.tolist(), there, columns.values, strict=True):
+            found += [(rows[row], t, v) for t, v in zip(columns.times[present].tolist(), values[present].tolist(), strict=True)]
+    for one in selection.histograms:
+        found += [(rows[one.row], t, h) for t, h in zip(one.times.tolist(), one.histograms, strict=True) if h is not None]
+    return found
+
+
+class Tee:
+    """A store whose appends are offered to remote writers, too; reads are the store's."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.writers: list[RemoteWriter] = []
+
+    def layout(self, series: Sequence[Labels]) -> "TeeLayout":
+        return TeeLayout(self.storage.layout(series), tuple(series))
+
+    def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
+        assert isinstance(layout, TeeLayout)
+        rejected = self.storage.append(layout.inner, time_ms, values)
+        if self.writers:
+            there = np.flatnonzero(~is_absent(values)).tolist()
+            texts = values.tolist()
+            samples = [(layout.series[i], time_ms, texts[i]) for i in there]
+            for writer in self.writers:
+                writer.offer(samples)
+        return rejected
+
+    def append_samples(self, samples: Sequence[Sample]) -> Rejected:
+        rejected = self.storage.append_samples(samples)
+        for writer in self.writers:
+            writer.offer([(s.labels, s.time_ms, s.value) for s in samples])
+        return rejected
+
+    def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
+        return self.storage.append_exemplars(exemplars)
+
+    def set_metadata(self, target: Labels, metadata: dict[str, Metadata]) -> None:
+        self.storage.set_metadata(target, metadata)
+
+    async def synced(self) -> None:
+        await self.storage.synced()
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
+        return self.storage.select(matchers, start_ms, end_ms)
+
+    def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
+        return self.storage.series(matchers, start_ms, end_ms, limit)
+
+    def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        return self.storage.label_names(matchers, start_ms, end_ms)
+
+    def label_values(self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
+        return self.storage.label_values(name, matchers, start_ms, end_ms)
+
+    def exemplars(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[tuple[Labels, list[Exemplar]]]:
+        return self.storage.exemplars(matchers, start_ms, end_ms)
+
+    def metadata(self) -> dict[Labels, dict[str, Metadata]]:
+        return self.storage.metadata()
+
+
+@dataclass(frozen=True, slots=True)
+class TeeLayout:
+    inner: Layout
+    series: tuple[Labels, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.series)

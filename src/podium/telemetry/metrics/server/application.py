@@ -1,0 +1,130 @@
+"""The HTTP application: which path is whose, CORS, and errors as answers.
+
+A handler takes the sources and the request's parameters. `WRITERS` take the request itself: their bodies are not forms.
+
+Source: Prometheus' HTTP API and management API.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
+
+from podium.instrument.exposition import respond
+from podium.instrument.log import logger
+from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.server import queries, series, state
+from podium.telemetry.metrics.server.answers import failure, text
+from podium.telemetry.metrics.server.errors import ApiError
+from podium.telemetry.metrics.server.federation import federate
+from podium.telemetry.metrics.server.parameters import Parameters
+from podium.telemetry.metrics.server.sources import Sources
+from podium.world.http_messages import Headers, HttpRequest, Response
+
+Handler = Callable[[Sources, Parameters], Awaitable[Response]]
+Raw = Callable[[HttpRequest], Awaitable[Response]]
+
+QUERIES: dict[str, Handler] = {
+    "query": queries.query, "query_range": queries.query_range, "query_exemplars": queries.query_exemplars,
+    "format_query": queries.format_query, "parse_query": queries.parse_query, "labels": series.labels, "series": series.series,
+}  # fmt: skip
+"""GET and POST."""
+
+VIEWS: dict[str, Handler] = {
+    "metadata": series.metadata, "targets": state.targets, "targets/metadata": series.targets_metadata, "scrape_pools": state.scrape_pools,
+    "rules": state.rules, "alerts": state.alerts, "alertmanagers": state.alertmanagers, "status/config": state.config,
+    "status/flags": state.flags, "status/runtimeinfo": state.runtimeinfo, "status/buildinfo": state.buildinfo, "status/tsdb": state.tsdb,
+    "status/walreplay": state.walreplay,
+}  # fmt: skip
+"""GET."""
+
+ADMINISTRATION: dict[str, Handler] = {
+    "admin/tsdb/delete_series": state.delete_series, "admin/tsdb/clean_tombstones": state.clean_tombstones,
+    "admin/tsdb/snapshot": state.snapshot,
+}  # fmt: skip
+"""POST and PUT."""
+
+PREFIX = "/api/v1/"
+_LABEL_VALUES = re.compile(r"label/([^/]+)/values")
+_log = logger("metrics.server")
+
+
+class Application:
+    """`await application(request)` answers; `writers` are what takes samples: path -> handler of the request (remote write, remote read)."""
+
+    def __init__(self, sources: Sources, writers: dict[str, Raw] | None = None) -> None:
+        self._sources = sources
+        self._writers = writers or {}
+        self._cors = re.compile(f"(?:{sources.cors_origin})")
+
+    async def __call__(self, request: HttpRequest, connection: object = None) -> Response:
+        if request.method == "OPTIONS":
+            return self._with_cors(request, Response(204, b"", ()))
+        try:
+            response = await self._route(request)
+        except ApiError as error:
+            response = failure(error)
+        except Exception as error:
+            _log.error("request failed", error=error, path=request.path)
+            response = failure(ApiError("internal", "internal error: see the server's log"))
+        return self._with_cors(request, response)
+
+    async def _route(self, request: HttpRequest) -> Response:
+        path, method = request.path, "GET" if request.method == "HEAD" else request.method
+        if path.startswith(PREFIX):
+            return await self._api(request, path.removeprefix(PREFIX), method)
+        if path == "/federate" and method == "GET":
+            return await federate(self._sources, Parameters.of(request), request.headers)
+        control = self._sources.control
+        if control is None:
+            return text("404 page not found\n", 404)
+        if path == "/metrics" and method == "GET":
+            return respond(control.self_metrics(), request.headers)
+        if path == "/-/healthy" and method == "GET":
+            return text("Prometheus Server is Healthy.\n")
+        if path == "/-/ready" and method == "GET":
+            return text("Prometheus Server is Ready.\n") if control.ready() else text("Service Unavailable", 503)
+        if path in ("/-/reload", "/-/quit"):
+            return await self._lifecycle(path, method)
+        return text("404 page not found\n", 404)
+
+    async def _api(self, request: HttpRequest, name: str, method: str) -> Response:
+        if writer := self._writers.get(request.path):
+            return await writer(request) if method == "POST" else text("Method Not Allowed\n", 405)
+        for handlers, methods in ((QUERIES, ("GET", "POST")), (VIEWS, ("GET",)), (ADMINISTRATION, ("POST", "PUT"))):
+            if handler := handlers.get(name):
+                if method not in methods:
+                    return Response(405, b"Method Not Allowed\n", ((b"allow", ", ".join(methods).encode()),))
+                return await handler(self._sources, Parameters.of(request))
+        if (found := _LABEL_VALUES.fullmatch(name)) and method == "GET":
+            raw = _LABEL_VALUES.search(request.target.partition("?")[0])
+            return await series.label_values(self._sources, Parameters.of(request), unquote(raw[1]) if raw else found[1])
+        raise ApiError("not_found", f"no such endpoint: {PREFIX}{name}")
+
+    async def _lifecycle(self, path: str, method: str) -> Response:
+        control = self._sources.control
+        assert control is not None
+        if method not in ("POST", "PUT"):
+            return text("Only POST or PUT requests allowed", 405)
+        if not self._sources.switches.lifecycle:
+            return text("Lifecycle API is not enabled.", 403)
+        if path == "/-/quit":
+            control.stop()
+            return text("Requesting termination... Goodbye!")
+        try:
+            await control.reload()
+        except ConfigurationError as error:
+            return text(f"failed to reload config: {error}\n", 500)
+        return text("")
+
+    def _with_cors(self, request: HttpRequest, response: Response) -> Response:
+        origin = request.headers.get("origin", "")
+        if not origin or not self._cors.fullmatch(origin):
+            return response
+        allowed: Headers = (
+            (b"access-control-allow-headers", b"Accept, Authorization, Content-Type, Origin"),
+            (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+            (b"access-control-allow-origin", b"*" if self._cors.pattern == "(?:.*)" else origin.encode()),
+            (b"access-control-expose-headers", b"Date"),
+            (b"vary", b"Origin"),
+        )
+        return Response(response.status, response.body, (*response.headers, *allowed))

@@ -1,0 +1,154 @@
+"""/api/v1/query, query_range, query_exemplars, format_query, parse_query.
+
+Source: Prometheus' HTTP API, "Expression queries", "Formatting query expressions", "Parsing a PromQL expressions into a AST".
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
+from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCanceled, QueryTimeout
+from podium.telemetry.metrics.promql.parser import parse
+from podium.telemetry.metrics.promql.printer import pretty
+from podium.telemetry.metrics.promql.results import Matrix, Result, Vector
+from podium.telemetry.metrics.promql.statistics import Statistics
+from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, children
+from podium.telemetry.metrics.promql.tree_json import tree_json
+from podium.telemetry.metrics.server.answers import success, success_text
+from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
+from podium.telemetry.metrics.server.parameters import Parameters
+from podium.telemetry.metrics.server.rendering import number_text, result_json
+from podium.telemetry.metrics.server.sources import Sources
+from podium.world.http_messages import Response
+
+POINTS_MAX = 11_000
+"""Of one series in a range query. Source: upstream, web/api/v1."""
+
+
+def _now_ms(sources: Sources) -> int:
+    return int(sources.world.clock.now().timestamp() * 1000)
+
+
+def _parsed(sources: Sources, parameters: Parameters, name: str = "query") -> Expression:
+    try:
+        return parse(parameters.text(name), sources.switches.features)
+    except ParseError as error:
+        raise bad_parameter(name, str(error)) from error
+
+
+async def query(sources: Sources, parameters: Parameters) -> Response:
+    limit = parameters.limit()
+    time_ms = parameters.time_ms("time", _now_ms(sources))
+    options = _options(parameters)
+    expression = _parsed(sources, parameters)
+    statistics = Statistics()
+    try:
+        result = await sources.engine.instant(expression, time_ms, statistics=statistics, **options)
+    except Exception as error:
+        raise _refusal(error) from error
+    return _answer(result, limit, parameters, statistics)
+
+
+async def query_range(sources: Sources, parameters: Parameters) -> Response:
+    limit = parameters.limit()
+    start_ms, end_ms = parameters.time_ms("start"), parameters.time_ms("end")
+    if end_ms < start_ms:
+        raise bad_parameter("end", "end timestamp must not be before start time")
+    step_ms = parameters.duration_ms("step")
+    if step_ms <= 0:
+        raise bad_parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer")
+    if (end_ms - start_ms) // step_ms > POINTS_MAX:
+        raise ApiError(
+            "bad_data",
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        )
+    options = _options(parameters)
+    expression = _parsed(sources, parameters)
+    statistics = Statistics()
+    try:
+        result = await sources.engine.range(expression, start_ms, end_ms, step_ms, statistics=statistics, **options)
+    except Exception as error:
+        raise _refusal(error) from error
+    return _answer(result, limit, parameters, statistics)
+
+
+def _options(parameters: Parameters) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if parameters.text("timeout"):
+        options["timeout_s"] = parameters.duration_ms("timeout") / 1000
+    if parameters.text("lookback_delta"):
+        lookback_ms = parameters.duration_ms("lookback_delta")
+        if lookback_ms <= 0:
+            raise bad_parameter("lookback_delta", "lookback delta must be positive")
+        options["lookback_ms"] = lookback_ms
+    if parameters.text("stats") == "all":
+        options["per_step"] = True
+    return options
+
+
+def _refusal(error: Exception) -> ApiError:
+    """What a query's failure is for the client; what is none of these is ours, and raised on."""
+    match error:
+        case ParseError():
+            return bad_parameter("query", str(error))
+        case QueryTimeout():
+            return ApiError("timeout", str(error))
+        case QueryCanceled():
+            return ApiError("canceled", str(error))
+        case EvaluationError() | LimitExceeded():
+            return ApiError("execution", str(error))
+        case StorageFailed():
+            return ApiError("internal", str(error))
+        case _:
+            raise error
+
+
+def _answer(result: Result, limit: int, parameters: Parameters, statistics: Statistics) -> Response:
+    warnings = list(result.warnings)
+    if limit:
+        result, cut = _limited(result, limit)
+        warnings += ["results truncated due to limit"] if cut else []
+    body = "{" + result_json(result)
+    if parameters.text("stats"):
+        body += ',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all")).decode()
+    return success_text((body + "}").encode(), warnings, result.infos)
+
+
+def _limited(result: Result, limit: int) -> tuple[Result, bool]:
+    """At most `limit` series; whether some were left out."""
+    match result.value:
+        case Vector(points) if len(points) > limit:
+            return replace(result, value=Vector(points[:limit])), True
+        case Matrix(series) if len(series) > limit:
+            return replace(result, value=Matrix(series[:limit])), True
+        case _:
+            return result, False
+
+
+async def query_exemplars(sources: Sources, parameters: Parameters) -> Response:
+    start_ms, end_ms = parameters.time_ms("start", 0), parameters.time_ms("end", _now_ms(sources))
+    if end_ms < start_ms:
+        raise ApiError("bad_data", "end timestamp must not be before start timestamp")
+    selectors = [s.matchers for s in _selectors(_parsed(sources, parameters))]
+    if not selectors:
+        return success([])
+    found = sources.storage.exemplars(selectors, start_ms, end_ms)
+    return success([{
+        "seriesLabels": dict(labels),
+        "exemplars": [{"labels": dict(e.labels), "value": number_text(e.value), "timestamp": e.time_ms / 1000} for e in exemplars],
+    } for labels, exemplars in found])  # fmt: skip
+
+
+def _selectors(expression: Expression) -> list[VectorSelector]:
+    found = [expression] if isinstance(expression, VectorSelector) else []
+    return found + [s for child in children(expression) for s in _selectors(child)]
+
+
+async def format_query(sources: Sources, parameters: Parameters) -> Response:
+    return success(pretty(_parsed(sources, parameters)))
+
+
+async def parse_query(sources: Sources, parameters: Parameters) -> Response:
+    return success(tree_json(_parsed(sources, parameters)))

@@ -1,0 +1,119 @@
+"""/api/v1/labels, label/NAME/values, series, metadata: what there is, without samples.
+
+Source: Prometheus' HTTP API, "Querying metadata".
+"""
+
+import re
+
+import orjson
+
+from podium.telemetry.metrics.errors import StorageFailed
+from podium.telemetry.metrics.server.answers import success, success_text
+from podium.telemetry.metrics.server.errors import ApiError
+from podium.telemetry.metrics.server.parameters import TIME_MS_MAX, TIME_MS_MIN, Parameters
+from podium.telemetry.metrics.server.sources import Sources
+from podium.world.http_messages import Response
+
+TRUNCATED = "results truncated due to limit"
+_ESCAPED_CHARACTER = re.compile(r"_([0-9A-Fa-f]{1,8})_")
+
+
+def _range(parameters: Parameters) -> tuple[int, int]:
+    start_ms, end_ms = parameters.time_ms("start", TIME_MS_MIN), parameters.time_ms("end", TIME_MS_MAX)
+    if end_ms < start_ms:
+        raise ApiError("bad_data", "end timestamp must not be before start timestamp")
+    return start_ms, end_ms
+
+
+async def labels(sources: Sources, parameters: Parameters) -> Response:
+    limit, (start_ms, end_ms) = parameters.limit(), _range(parameters)
+    try:
+        names = sources.storage.label_names(parameters.selectors(), start_ms, end_ms)
+    except StorageFailed as error:
+        raise ApiError("internal", str(error)) from error
+    return _cut(names, limit)
+
+
+async def label_values(sources: Sources, parameters: Parameters, name: str) -> Response:
+    limit, (start_ms, end_ms) = parameters.limit(), _range(parameters)
+    if name.startswith("U__"):
+        name = unescaped(name)
+    if not name:
+        raise ApiError("bad_data", 'invalid label name: ""')
+    try:
+        values = sources.storage.label_values(name, parameters.selectors(), start_ms, end_ms)
+    except StorageFailed as error:
+        raise ApiError("internal", str(error)) from error
+    return _cut(values, limit)
+
+
+def unescaped(name: str) -> str:
+    """A UTF-8 name as it is written in a path: `U__` before it, `__` for `_`, `_2e_` for `.`. Source: upstream's values escaping."""
+    parts = name.removeprefix("U__").split("__")
+    try:
+        return "_".join(_ESCAPED_CHARACTER.sub(lambda m: chr(int(m[1], 16)), part) for part in parts)
+    except (ValueError, OverflowError):
+        return name
+
+
+def _cut(texts: list[str], limit: int) -> Response:
+    if limit and len(texts) > limit:
+        return success(texts[:limit], [TRUNCATED])
+    return success(texts)
+
+
+async def series(sources: Sources, parameters: Parameters) -> Response:
+    if not parameters.texts("match[]"):
+        raise ApiError("bad_data", "no match[] parameter provided")
+    limit, (start_ms, end_ms) = parameters.limit(), _range(parameters)
+    try:
+        found = sources.storage.series(parameters.selectors(), start_ms, end_ms, limit + 1 if limit else 0)
+    except StorageFailed as error:
+        raise ApiError("internal", str(error)) from error
+    cut = bool(limit) and len(found) > limit
+    shown = found[:limit] if cut else found
+    return success_text(orjson.dumps([dict(row) for row in shown]), [TRUNCATED] if cut else [])
+
+
+async def metadata(sources: Sources, parameters: Parameters) -> Response:
+    """By family: what its targets say of it, each saying once."""
+    limit, limit_per_metric = _number(parameters, "limit"), _number(parameters, "limit_per_metric")
+    wanted = parameters.text("metric")
+    families: dict[str, dict[tuple[str, str, str], None]] = {}
+    for _, said in sorted(sources.storage.metadata().items()):
+        for family, about in sorted(said.items()):
+            if not wanted or family == wanted:
+                known = families.setdefault(family, {})
+                if limit_per_metric <= 0 or len(known) < limit_per_metric:
+                    known[about.type, about.help, about.unit] = None
+    names = sorted(families)[:limit] if limit > 0 else sorted(families)
+    return success({n: [{"type": t, "help": h, "unit": u} for t, h, u in families[n]] for n in names} if limit else {})
+
+
+def _number(parameters: Parameters, name: str) -> int:
+    """-1 when it is not given."""
+    text = parameters.text(name)
+    if not text:
+        return -1
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ApiError("bad_data", f"{name} must be a number") from error
+
+
+async def targets_metadata(sources: Sources, parameters: Parameters) -> Response:
+    """/api/v1/targets/metadata: target by target."""
+    limit = _number(parameters, "limit")
+    matchers = parameters.selectors("match_target")
+    wanted = parameters.text("metric")
+    found = []
+    for target, families in sources.targets.metadata() if sources.targets else ():
+        values = dict(target)
+        if matchers and not all(m.matches(values.get(m.name, "")) for m in matchers[0]):
+            continue
+        for family, about in sorted(families.items()):
+            if wanted and family != wanted:
+                continue
+            entry = {"target": values, "type": about.type, "help": about.help, "unit": about.unit}
+            found.append(entry if wanted else {**entry, "metric": family})
+    return success(found[:limit] if limit >= 0 else found)

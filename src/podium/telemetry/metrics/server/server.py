@@ -1,0 +1,156 @@
+"""A Prometheus-compatible server: discovery, scraping, storage, rules, notifications, remote storage and the HTTP API, wired together.
+
+    configuration ──► discovery ──► scrapes ──► tee ──► store ◄── queries ◄── HTTP API
+                                      rules ──────┘ │               ▲
+                                        └► notifier └► remote write └ rules
+
+`apply` takes a configuration at any time; what did not change in it goes on undisturbed. Nothing here knows where the configuration comes from
+(a file: standalone.py; the operator's resources: telemetry/prometheus_operator) nor what Kubernetes is (`makers` bring other discovery).
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from podium.instrument.exposition import Family
+from podium.instrument.log import logger
+from podium.telemetry.metrics.configuration.configuration import Configuration
+from podium.telemetry.metrics.configuration.remote import RemoteWriteConfig
+from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker, core_makers
+from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.labels import Labels, labels_of
+from podium.telemetry.metrics.promql.engine import Engine
+from podium.telemetry.metrics.promql.engine import Options as EngineOptions
+from podium.telemetry.metrics.remote.reading import ReadServer
+from podium.telemetry.metrics.remote.receiving import WriteReceiver
+from podium.telemetry.metrics.remote.sending import RemoteWriter, Tee
+from podium.telemetry.metrics.rules.evaluation import Server as RuleServer
+from podium.telemetry.metrics.rules.notifier import Notifier
+from podium.telemetry.metrics.rules.rule import Group
+from podium.telemetry.metrics.rules.schedule import RuleSchedule
+from podium.telemetry.metrics.rules.views import RuleViews
+from podium.telemetry.metrics.scrape.engine import RequesterMaker, ScrapeEngine
+from podium.telemetry.metrics.server import remote_endpoints, store_metrics
+from podium.telemetry.metrics.server.alertmanager_targets import AlertmanagerTargets, relabel_of
+from podium.telemetry.metrics.server.application import Application
+from podium.telemetry.metrics.server.self_metrics import Reloads, SelfMetrics
+from podium.telemetry.metrics.server.sources import Control, Sources, Switches
+from podium.telemetry.metrics.server.target_views import TargetViews
+from podium.telemetry.metrics.tsdb.tsdb import Tsdb
+from podium.world.interface import World
+from podium.world.supervisor import Supervisor
+
+_log = logger("metrics.server")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """`directory` None: no remote write position is kept."""
+
+    directory: Path | None = None
+    external_url: str = ""
+    version: str = ""
+    switches: Switches = field(default_factory=Switches)
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    cors_origin: str = ".*"
+    seed: int = 0  # moves scrapes against those of another server
+    restoring: bool = True  # alerts' state of before is looked for; False where there is no before
+
+
+class MetricsServer:
+    """`store` is open and stays the caller's to close; this runs it."""
+
+    def __init__(
+        self, store: Tsdb, world: World, options: ServerOptions, *,
+        makers: Mapping[str, Maker] | None = None, requester: RequesterMaker | None = None,
+    ) -> None:  # fmt: skip
+        self.store, self.world, self.options = store, world, options
+        self.configuration = Configuration().checked()
+        self.reloads = Reloads(at_s=world.clock.now().timestamp())
+        self.engine = Engine(store, world, options.engine)
+        self.notifier = Notifier(external_url=options.external_url)
+        self.tee = Tee(store)
+        self._supervisor = Supervisor("metrics")
+        known = {**core_makers(world), **(makers or {})}
+        self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed)
+        self._discovery = DiscoveryRunner(known, self._supervisor, self.scrapes.update)
+        self.rules = RuleSchedule(
+            RuleServer(self.engine, self.tee, world, self.notifier.notify, external_url=options.external_url),
+            restoring=options.restoring,
+        )
+        self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor)
+        self._measured = SelfMetrics(self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version)
+        self._writers: dict[RemoteWriteConfig, tuple[RemoteWriter, asyncio.Task[Any]]] = {}
+
+    def start(self) -> None:
+        self._supervisor.start("store", self.store.run())
+        self._supervisor.start("notifier", self.notifier.run())
+
+    def apply(self, configuration: Configuration, groups: Sequence[Group]) -> None:
+        """From now on. Raises ConfigurationError; the configuration of before is kept then."""
+        section = configuration.global_config
+        external = labels_of(section.external_labels)
+        if configuration.remote_read:
+            raise ConfigurationError(
+                "reading from other servers is not supported: federate from them, or have them write here", "remote_read"
+            )
+        self._apply_writers(configuration, external)
+        self.configuration = configuration
+        alerting = configuration.alerting
+        self.notifier.configure(external_labels=external, relabel=relabel_of(alerting.alert_relabel_configs) if alerting else None)
+        self.scrapes.apply(configuration.jobs)
+        self._discovery.apply({job.job_name: job.discovery for job in configuration.jobs})
+        self._alertmanagers.apply(alerting)
+        self.rules.configure(
+            groups, external_labels=external, interval_ms=section.evaluation_interval, query_offset_ms=section.rule_query_offset
+        )
+        self.reloads.successful, self.reloads.at_s = True, self.world.clock.now().timestamp()
+
+    def _apply_writers(self, configuration: Configuration, external: Labels) -> None:
+        made: dict[RemoteWriteConfig, RemoteWriter] = {}
+        unchanged = external == labels_of(self.configuration.global_config.external_labels)
+        kept = {config: pair for config, pair in self._writers.items() if unchanged and config in configuration.remote_write}
+        for config in configuration.remote_write:
+            if config not in kept:
+                made[config] = remote_endpoints.writer(config, self.store, self.world, external, self.options.directory)
+        for config, (_, task) in self._writers.items():
+            if config not in kept:
+                task.cancel()
+        started = {config: (writer, self._supervisor.start(f"remote write {writer.name}", writer.run())) for config, writer in made.items()}
+        self._writers = {config: kept.get(config) or started[config] for config in configuration.remote_write}
+        self.tee.writers = [writer for writer, _ in self._writers.values()]
+
+    def sources(self, control: Control | None = None) -> Sources:
+        return Sources(
+            storage=self.store, engine=self.engine, world=self.world, targets=TargetViews(self.scrapes, self.store), rules=RuleViews(self.rules),
+            alertmanagers=self.notifier, administration=self.store, control=control, switches=self.options.switches,
+            external_labels=labels_of(self.configuration.global_config.external_labels), version=self.options.version,
+            cors_origin=self.options.cors_origin,
+        )  # fmt: skip
+
+    def application(self, control: Control | None = None) -> Application:
+        """Made anew when external labels change."""
+        sources = self.sources(control)
+        writers = {"/api/v1/read": ReadServer(self.store, sources.external_labels)}
+        if self.options.switches.remote_write_receiver:
+            return Application(sources, {**writers, "/api/v1/write": WriteReceiver(self.tee)})
+        return Application(sources, dict(writers))
+
+    def self_metrics(self) -> list[Family]:
+        """For /metrics."""
+        return self._measured.families((writer for writer, _ in self._writers.values()), store_metrics.families(self.store))
+
+    async def failed(self) -> None:
+        """Raises the first crash of what it runs; returns never otherwise."""
+        await self._supervisor.failed()
+
+    async def stop(self) -> None:
+        """Scrapes, rules, notifications; the store is left open, with nothing marked stale: a server that stops comes back."""
+        self._discovery.stop()
+        await self._alertmanagers.stop()
+        await self.scrapes.stop()
+        await self.rules.stop()
+        self.engine.close()
+        await self._supervisor.stop()

@@ -1,0 +1,163 @@
+"""`podium metrics serve`: a server from a prometheus.yml, over HTTP, until SIGTERM; SIGHUP or POST /-/reload read the file again.
+
+A configuration that is wrong at the start ends the process with what is wrong; later it is logged, and the one of before goes on.
+"""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from podium.instrument.exposition import Family
+from podium.instrument.log import logger
+from podium.telemetry.metrics.configuration.configuration import Configuration, load_file
+from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.rules.documents import read as read_rules
+from podium.telemetry.metrics.rules.errors import RuleFileError
+from podium.telemetry.metrics.rules.rule import Group
+from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
+from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
+from podium.telemetry.metrics.tsdb.tsdb import Tsdb
+from podium.world.http_server import HttpServer
+from podium.world.interface import World
+from podium.world.real import RealWorld
+from podium.world.supervisor import Supervisor
+
+WRITE_BODY_BYTES_MAX = 32 * 1024 * 1024
+_log = logger("metrics.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of the command line. `flags` are shown on /api/v1/status/flags."""
+
+    config: Path
+    data_dir: Path
+    host: str
+    port: int
+    options: ServerOptions
+    store: StoreOptions
+    flags: dict[str, str]
+
+
+def load_all(path: Path) -> tuple[Configuration, list[Group]]:
+    """The configuration and the groups of its rule files. Raises ConfigurationError."""
+    configuration = load_file(path, environment=os.environ)
+    groups: list[Group] = []
+    for pattern in configuration.rule_files:
+        for file in sorted(Path("/").glob(str(Path(pattern).absolute()).lstrip("/"))):
+            try:
+                groups += read_rules(file.read_bytes(), str(file))
+            except OSError as error:
+                raise ConfigurationError(f"{file}: {error.strerror}") from error
+            except RuleFileError:
+                raise
+    return configuration, groups
+
+
+class Standalone:
+    """The server and its process: what the management API asks of it."""
+
+    def __init__(self, settings: Settings, server: MetricsServer, world: World) -> None:
+        self.settings, self.server = settings, server
+        self.stopping = asyncio.Event()
+        self._started = world.clock.now()
+        self._ready = False
+        self._http: HttpServer | None = None
+        self._tasks = Supervisor("serve")
+
+    def ready(self) -> bool:
+        return self._ready
+
+    async def reload(self) -> None:
+        try:
+            configuration, groups = load_all(self.settings.config)
+            self.server.apply(configuration, groups)
+        except ConfigurationError:
+            self.server.reloads.successful = False
+            raise
+        if self._http is not None:
+            self._http.handler = self.server.application(self)
+
+    def stop(self) -> None:
+        self.stopping.set()
+
+    def configuration(self) -> str:
+        return self.server.configuration.printed()
+
+    def flags(self) -> dict[str, str]:
+        return self.settings.flags
+
+    def runtime(self) -> dict[str, Any]:
+        reloads = self.server.reloads
+        return {
+            "startTime": self._started.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "CWD": str(Path.cwd()),
+            "hostname": os.uname().nodename,
+            "serverTime": self.server.world.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reloadConfigSuccess": reloads.successful,
+            "lastConfigTime": _moment(reloads.at_s),
+            "corruptionCount": sum(self.server.store.failures.values()),
+            "goroutineCount": len(asyncio.all_tasks()),
+            "GOMAXPROCS": os.cpu_count() or 1,
+            "GOMEMLIMIT": 0,
+            "GOGC": "",
+            "GODEBUG": "",
+            "storageRetention": self.settings.flags.get("storage.tsdb.retention.time", ""),
+        }
+
+    def self_metrics(self) -> list[Family]:
+        return self.server.self_metrics()
+
+    async def serve(self) -> None:
+        """Until `stop`. Raises OSError when the port is taken, ConfigurationError when the file is wrong."""
+        self._http = http = HttpServer(self.server.application(self))
+        self.server.start()
+        try:
+            await self.reload()
+            port = await http.listen(self.settings.host, self.settings.port)
+            print(f"podium metrics: serving on http://{self.settings.host}:{port}", flush=True)
+            self._ready = True
+            self._tasks.start("server", self.server.failed())
+            await self._tasks.until(self.stopping)
+        finally:
+            await self._tasks.stop()
+            await http.close()
+            await self.server.stop()
+            await self.server.store.close()
+
+    def reload_soon(self) -> None:
+        """SIGHUP: what is wrong is logged."""
+        self._tasks.start("reload", self._reload_logged())
+
+    async def _reload_logged(self) -> None:
+        try:
+            await self.reload()
+        except ConfigurationError as error:
+            _log.error("the configuration cannot be loaded; the one of before goes on", reason=str(error))
+
+
+def _moment(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def run(settings: Settings) -> None:
+    """Raises ConfigurationError, OSError, StorageFailed."""
+    import uvloop
+
+    async def main() -> None:
+        world = RealWorld()
+        load_all(settings.config)  # a wrong file is told before the store is touched
+        store = Tsdb.open(settings.data_dir, world, settings.store)
+        standalone = Standalone(settings, MetricsServer(store, world, settings.options), world)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, standalone.stop)
+        loop.add_signal_handler(signal.SIGHUP, standalone.reload_soon)
+        await standalone.serve()
+
+    uvloop.run(main())

@@ -1,0 +1,324 @@
+"""Chunks: a matrix of samples, S series by T times they share, as bytes.
+
+Rows are put into classes by what their numbers are like, and each class is compressed as one:
+
+* CONSTANT: the same bits throughout. Only the first value is kept.
+* A WIDTH (1..32): whole numbers, or decimals of up to DIGITS_MAX digits as whole numbers (v * 10**digits). Kept are the first one, the
+  smallest difference between neighbours (`base`), and what each difference exceeds that by, at most WIDTH bits: so a counter that grows
+  by about the same each time costs the noise in its growth, whatever its height.
+* RAW: anything else, bit for bit.
+
+Example: 100 107 115 122 -> first 100, base 7, excesses 0 1 0 -> class of width 1.
+
+Excesses of a class lie in pieces of at most PIECE_NUMBERS, each compressed by pcodec: the unit of decoding, so one series of thousands
+costs one piece. Rows are taken in the order of (class, row): pieces need no list of rows.
+Rows with ABSENT or STALE among their values are marked: where, in a matrix of marks of their own; their gaps are filled with the value
+before, so that they compress. Decoding gives back every bit, of NaNs too.
+
+Known of each row, so that queries skip work: whether it has no marks (dense), whether it never falls (monotonic; dense and not NaN).
+
+Layout (little endian): HEADER; section lengths; pieces' lengths; sections (times, rows = [class, digits, flags] x S, firsts, bases, marks);
+pieces. The file around it has the checksum. Format version: FORMAT, also of what this class of rows means.
+
+Bounds: T up to COLUMNS_MAX, S x T up to CELLS_MAX.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import cramjam
+import numpy as np
+import numpy.typing as npt
+from pcodec import ChunkConfig, DeltaSpec, ModeSpec, standalone
+
+from podium.telemetry.metrics.samples import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Times, Values
+
+FORMAT = 1
+COLUMNS_MAX = 4096
+CELLS_MAX = 1 << 26
+PIECE_NUMBERS = 1 << 16
+DIGITS_MAX = 9
+SMALL_CELLS = 1 << 15
+"""Matrices below this have few classes: a piece has a price."""
+
+HEADER = struct.Struct("<BBHIIqq")  # format, flags, pieces, series, times, first time, step (0: times are a section)
+_LENGTHS = struct.Struct("<5I")
+CONSTANT, RAW = 0, 255
+WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32])
+WIDTHS_SMALL = np.array([8, 16, 32])
+DENSE, MONOTONIC = 1, 2
+_EXACT = float(1 << 53)
+
+_WHOLE = ChunkConfig(delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic(), enable_8_bit=True)
+_TIMES = ChunkConfig(delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
+_FLOATS = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
+_PLAIN = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic())
+
+Indices = npt.NDArray[np.integer[Any]]
+Flags8 = npt.NDArray[np.uint8]
+
+
+def encode(times: Times, values: Values) -> bytes:
+    """`times` (T,) strictly ascending, `values` (S, T); T at least 1, both within the bounds above."""
+    series, columns = values.shape
+    assert 0 < columns <= COLUMNS_MAX and series * columns <= CELLS_MAX and series, (series, columns)
+    values = np.ascontiguousarray(values)
+    rows = np.zeros((3, series), np.uint8)
+    values, marks = _without_marks(values, rows[2])
+    excess, bases, firsts = _classify(values, rows)
+    pieces = _pieces(values, excess, rows[0])
+    step = int(times[1] - times[0]) if columns > 1 else 1
+    regular = columns == 1 or bool((np.diff(times) == step).all())
+    whole = (rows[0] != CONSTANT) & (rows[0] != RAW)
+    sections = (
+        b"" if regular else standalone.simple_compress(np.ascontiguousarray(times), _TIMES),
+        _squeeze(rows),
+        standalone.simple_compress(firsts, _PLAIN),
+        standalone.simple_compress(bases[whole], _PLAIN) if whole.any() else b"",
+        _squeeze(marks) if marks is not None else b"",
+    )
+    header = HEADER.pack(FORMAT, 0, len(pieces), series, columns, int(times[0]), step if regular else 0)
+    return b"".join((header, _LENGTHS.pack(*map(len, sections)), struct.pack(f"<{len(pieces)}I", *map(len, pieces)), *sections, *pieces))
+
+
+def _without_marks(values: Values, flags: Flags8) -> tuple[Values, Flags8 | None]:
+    """Values whose gaps are filled with the value before (or after), and the marks (0, 1 ABSENT, 2 STALE) of the rows that have any."""
+    flags[:] = DENSE
+    if not np.isnan(values).any():
+        return values, None
+    bits = values.view(np.uint64)
+    marks = ((bits == ABSENT_BITS) + 2 * (bits == STALE_BITS)).astype(np.uint8)
+    marked = np.flatnonzero(marks.any(axis=1))
+    if not len(marked):
+        return values, None
+    flags[marked] = 0
+    marks = marks[marked]
+    columns = np.arange(values.shape[1])
+    before = np.maximum.accumulate(np.where(marks == 0, columns, -1), axis=1)
+    first = np.argmin(marks != 0, axis=1)  # 0 when the row is nothing but marks
+    source = np.where(before < 0, first[:, None], before)
+    filled = np.take_along_axis(values[marked], source, axis=1)
+    filled[(marks != 0).all(axis=1)] = 0.0
+    values = values.copy()
+    values[marked] = filled
+    return values, marks
+
+
+def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], Values]:
+    """Fills classes, digits and flags of the rows; returns (S, T-1) excesses of the whole ones, (S,) bases and firsts."""
+    series, columns = values.shape
+    classes, digits, flags = rows
+    bits = values.view(np.uint64)
+    firsts = values[:, 0].copy()
+    bases = np.zeros(series, np.int64)
+    excess = np.zeros((series, max(columns - 1, 0)), np.uint32)
+    constant = (bits[:, 1:] == bits[:, :1]).all(axis=1)
+    number = ~np.isnan(values).any(axis=1)
+    flags[constant & number & (flags == DENSE)] |= MONOTONIC
+    varying = np.flatnonzero(~constant)
+    classes[varying] = RAW
+    if not len(varying):
+        return excess, bases, firsts
+    whole, integers = _as_integers(values[varying], digits, varying)
+    at = varying[whole]
+    growth = np.diff(integers, axis=1)
+    base = growth.min(axis=1) if len(at) else np.zeros(0, np.int64)
+    growth -= base[:, None]
+    most = growth.max(axis=1) if len(at) else base
+    fits = most < (1 << 32)
+    at, base, most = at[fits], base[fits], most[fits]
+    widths = WIDTHS if values.size > SMALL_CELLS else WIDTHS_SMALL
+    needed = np.frexp(most.astype(np.float64))[1]  # bits: exact below 2**53
+    classes[at] = widths[np.searchsorted(widths, np.maximum(needed, 1))]
+    excess[at] = growth[fits]
+    bases[at] = base
+    firsts[at] = integers[fits, 0]
+    digits[classes == RAW] = 0
+    flags[at[(base >= 0) & (flags[at] == DENSE)]] |= MONOTONIC
+    raw = np.flatnonzero((classes == RAW) & (flags == DENSE))
+    if len(raw):
+        flags[raw[(values[raw, 1:] >= values[raw, :-1]).all(axis=1)]] |= MONOTONIC
+    return excess, bases, firsts
+
+
+def _as_integers(values: Values, digits: Flags8, at: Indices) -> tuple[Indices, npt.NDArray[np.int64]]:
+    """(which rows of `values` are whole numbers or decimals, these as int64). Sets `digits[at]` of those."""
+    bits = values.view(np.uint64)
+    with np.errstate(invalid="ignore"):
+        integers = values.astype(np.int64)
+    exact = (integers.astype(np.float64).view(np.uint64) == bits).all(axis=1) & (np.abs(values) < _EXACT).all(axis=1)
+    chosen, found = [np.flatnonzero(exact)], [integers[exact]]
+    rest = np.flatnonzero(~exact)
+    columns = values.shape[1]
+    sample = values[rest][:, [0, columns // 3, columns // 2, columns - 1]]
+    for count in range(1, DIGITS_MAX + 1):
+        if not len(rest):
+            break
+        likely = _decimals(sample, count)[0]
+        candidates = rest[likely]
+        fits, scaled = _decimals(values[candidates], count)
+        digits[at[candidates[fits]]] = count
+        chosen.append(candidates[fits])
+        found.append(scaled[fits])
+        kept = np.ones(len(rest), np.bool_)
+        kept[np.flatnonzero(likely)[fits]] = False
+        rest, sample = rest[kept], sample[kept]
+    return np.concatenate(chosen), np.concatenate(found)
+
+
+def _decimals(values: Values, digits: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which rows come back bit for bit from whole numbers by division by 10**digits, and these."""
+    scale = 10.0**digits
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = np.rint(values * scale).astype(np.int64)
+        exact = (np.abs(values) * scale < _EXACT).all(axis=1)
+        return exact & ((scaled / scale).view(np.uint64) == values.view(np.uint64)).all(axis=1), scaled
+
+
+def _pieces(values: Values, excess: npt.NDArray[np.uint32], classes: Flags8) -> list[bytes]:
+    pieces = []
+    for kind, rows in _piece_rows(classes, values.shape[1]):
+        if kind == RAW:
+            pieces.append(standalone.simple_compress(values[rows].ravel(), _FLOATS))
+        else:
+            pieces.append(standalone.simple_compress(excess[rows].astype(_dtype(kind)).ravel(), _WHOLE))
+    return pieces
+
+
+def _piece_rows(classes: Flags8, columns: int) -> list[tuple[int, Indices]]:
+    """(class, rows) of each piece, in the order of the pieces: what encoder and decoder agree on."""
+    order = np.argsort(classes, kind="stable")
+    bounds = np.flatnonzero(np.diff(classes[order])) + 1
+    per_piece = max(1, PIECE_NUMBERS // columns)
+    pieces: list[tuple[int, Indices]] = []
+    for rows in np.split(order, bounds):
+        kind = int(classes[rows[0]])
+        if kind != CONSTANT:
+            pieces.extend((kind, rows[at : at + per_piece]) for at in range(0, len(rows), per_piece))
+    return pieces
+
+
+def _dtype(width: int) -> Any:
+    return np.uint8 if width <= 8 else np.uint16 if width <= 16 else np.uint32
+
+
+def _squeeze(array: Flags8) -> bytes:
+    return bytes(cramjam.zstd.compress(np.ascontiguousarray(array).reshape(-1).data, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a chunk says of its rows."""
+
+    classes: Flags8
+    digits: Flags8
+    flags: Flags8
+    firsts: Values
+    bases: npt.NDArray[np.int64]  # of whole rows, others 0
+    marks: Flags8 | None  # of rows that are not dense
+
+
+class Chunk:
+    """A chunk's bytes, parsed. Raises ValueError (anything pcodec or zstd raises too) for what `encode` did not make: see `decode`."""
+
+    __slots__ = ("_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
+
+    def __init__(self, payload: bytes | memoryview) -> None:
+        self.payload = memoryview(payload)
+        version, _, pieces, self.series, self.columns, self.first_ms, self.step_ms = HEADER.unpack_from(payload)
+        if version != FORMAT:
+            raise ValueError(f"chunk format {version}, this version reads {FORMAT}")
+        at = HEADER.size
+        lengths = _LENGTHS.unpack_from(payload, at)
+        at += _LENGTHS.size
+        piece_lengths = struct.unpack_from(f"<{pieces}I", payload, at)
+        at += 4 * pieces
+        self._sections = _spans(at, lengths)
+        self._pieces_at = _spans(at + sum(lengths), piece_lengths)
+        if self.series * self.columns > CELLS_MAX or (self._pieces_at[-1][1] if pieces else at + sum(lengths)) != len(self.payload):
+            raise ValueError("chunk lengths do not add up")
+
+    def _section(self, index: int) -> memoryview:
+        start, end = self._sections[index]
+        return self.payload[start:end]
+
+    def times(self) -> Times:
+        if self.step_ms:
+            return self.first_ms + np.arange(self.columns, dtype=np.int64) * self.step_ms
+        return _numbers(self._section(0))
+
+    def rows(self) -> Rows:
+        classes, digits, flags = _bytes(self._section(1)).reshape(3, self.series)
+        bases = np.zeros(self.series, np.int64)
+        whole = (classes != CONSTANT) & (classes != RAW)
+        if whole.any():
+            bases[whole] = _numbers(self._section(3))
+        marks = _bytes(self._section(4)).reshape(-1, self.columns) if self._section(4) else None
+        return Rows(classes, digits, flags, _numbers(self._section(2)), bases, marks)
+
+    def decode(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int, rows: Rows | None = None) -> None:
+        """Writes columns [start, end) of each row r with target[r] >= 0 into out[target[r]]; `out` is (any, end - start).
+
+        Raises whatever its libraries raise on bytes that are not a chunk: the caller knows the file to blame.
+        """
+        known = rows or self.rows()
+        constant = np.flatnonzero((known.classes == CONSTANT) & (target >= 0))
+        out[target[constant]] = known.firsts[constant, None]
+        for (kind, members), (a, b) in zip(_piece_rows(known.classes, self.columns), self._pieces_at, strict=True):
+            to = target[members]
+            wanted = to >= 0
+            if not wanted.any():
+                continue
+            numbers = _numbers(self.payload[a:b]).reshape(len(members), -1)
+            if not wanted.all():
+                numbers, members, to = numbers[wanted], members[wanted], to[wanted]
+            out[to] = numbers[:, start:end] if kind == RAW else _restored(numbers, members, known, start, end)
+        if known.marks is not None:
+            _mark(known, target, out, start, end)
+
+
+def _restored(excess: npt.NDArray[Any], members: Indices, rows: Rows, start: int, end: int) -> Values:
+    """(len(members), end - start) values from what their differences exceed their bases by."""
+    values = np.empty((len(members), end))
+    values[:, 0] = rows.firsts[members]
+    np.add(excess[:, : end - 1], rows.bases[members].astype(np.float64)[:, None], out=values[:, 1:])
+    np.cumsum(values, axis=1, out=values)
+    digits = rows.digits[members]
+    if digits.any():
+        decimal = np.flatnonzero(digits)
+        values[decimal] /= (10.0 ** digits[decimal])[:, None]
+    return values[:, start:]
+
+
+def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
+    marked = np.flatnonzero((rows.flags & DENSE) == 0)
+    wanted = target[marked] >= 0
+    if not wanted.any():
+        return
+    assert rows.marks is not None
+    marks = rows.marks[wanted, start:end]
+    to = target[marked[wanted]]
+    part = out[to]
+    part[marks == 1] = ABSENT
+    part[marks == 2] = STALE
+    out[to] = part
+
+
+def _spans(at: int, lengths: tuple[int, ...]) -> list[tuple[int, int]]:
+    spans = []
+    for length in lengths:
+        spans.append((at, at + length))
+        at += length
+    return spans
+
+
+def _numbers(data: memoryview) -> npt.NDArray[Any]:
+    numbers = standalone.simple_decompress(bytes(data))
+    if numbers is None:
+        raise ValueError("no numbers where there should be some")
+    return numbers
+
+
+def _bytes(data: memoryview) -> Flags8:
+    return np.frombuffer(bytes(cramjam.zstd.decompress(bytes(data))), np.uint8)

@@ -1,0 +1,116 @@
+"""Groups: the open matrices of the head. A group is the series of one writer, a row of memory for each time.
+
+A group takes a column at a time (contiguous: the array is (times, series)) and is sealed into a chunk when it is full or its window ends.
+Series join at any time, with a gap before; those that had no sample until the group is sealed are then let go.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from podium.telemetry.metrics.samples import ABSENT, Times, Values, is_absent
+from podium.telemetry.metrics.tsdb.assembly import RowSet
+from podium.telemetry.metrics.tsdb.columns import Ids
+
+COLUMNS = 64
+"""Times in an open matrix; fewer when the group is very large, so that its cells stay below CELLS."""
+COLUMNS_MIN = 8
+CELLS = 1 << 22
+ROWS_MAX = 1 << 16
+
+
+class Group:
+    """`ids[r]` is the series of row r, `row_set` (the head sees to that) the same; `times[:count]` ascending; `values[:count, :rows]`."""
+
+    def __init__(self) -> None:
+        self.ids: Ids = np.zeros(0, np.int32)
+        self.row_set = RowSet(self.ids)
+        self.times: Times = np.zeros(COLUMNS, np.int64)
+        self.values: Values = np.zeros((0, 0))
+        self.count = 0
+        self.columns = COLUMNS
+        self.gaps: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)  # rows that have a gap or a stale marker
+        self.falls: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)  # rows that fell, or are not a number, once
+        self.first_segment = -1  # of the write-ahead log that protects the oldest column
+
+    @property
+    def rows(self) -> int:
+        return len(self.ids)
+
+    @property
+    def full(self) -> bool:
+        return self.count >= self.columns
+
+    def join(self, ids: Ids) -> None:
+        """New rows at the end."""
+        before = self.rows
+        self.ids = np.concatenate([self.ids, ids])
+        self.columns = max(self.count, COLUMNS_MIN, min(COLUMNS, CELLS // max(1, self.rows)))
+        values = np.empty((self.columns, self.rows))
+        values[: self.count, :before] = self.values[: self.count]
+        values[: self.count, before:] = ABSENT
+        self.values = values
+        self.gaps = np.concatenate([self.gaps, np.full(len(ids), self.count > 0)])
+        self.falls = np.concatenate([self.falls, np.full(len(ids), self.count > 0)])
+
+    def append(self, time_ms: int, values: Values, rows: npt.NDArray[np.int32] | None) -> None:
+        """A new column, later than all: of all rows, or of these only. `full` must not be."""
+        column = self.values[self.count]
+        if rows is None:
+            column[:] = values
+        else:
+            column[:] = ABSENT
+            column[rows] = values
+        strange = np.isnan(column)
+        if strange.any():
+            self.gaps |= strange
+            self.falls |= strange
+        if self.count:
+            self.falls |= column < self.values[self.count - 1]
+        self.times[self.count] = time_ms
+        self.count += 1
+
+    def fill(self, column: int, values: Values, rows: npt.NDArray[np.int32]) -> None:
+        """Values into cells of a column that is there, which have none."""
+        self.values[column, rows] = values
+        self.falls[rows] = True  # not looked at closer
+        self.gaps[rows] |= np.isnan(values)
+
+    def sealed(self) -> tuple[npt.NDArray[np.intp], Times, Values]:
+        """(rows that have a sample, times, their values (rows, times)) of what was appended."""
+        values = self.values[: self.count].T
+        if self.gaps.any():
+            kept = np.flatnonzero(~is_absent(np.ascontiguousarray(values)).all(axis=1))
+            if len(kept) < self.rows:
+                return kept, self.times[: self.count].copy(), np.ascontiguousarray(values[kept])
+        return np.arange(self.rows), self.times[: self.count].copy(), np.ascontiguousarray(values)
+
+    def start_anew(self, kept: npt.NDArray[np.intp]) -> None:
+        """Empty, with these of its rows."""
+        if len(kept) < self.rows:
+            self.ids = self.ids[kept]
+            self.values = np.empty((self.columns, self.rows))
+        self.count = 0
+        self.gaps = np.zeros(self.rows, np.bool_)
+        self.falls = np.zeros(self.rows, np.bool_)
+        self.first_segment = -1
+
+
+class OpenColumns:
+    """A group as a source (assembly.py), as it is now: valid until the next append."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self.row_set = group.row_set
+        self.first_ms = int(group.times[0])
+        self.last_ms = int(group.times[group.count - 1])
+
+    def times(self) -> Times:
+        return self._group.times[: self._group.count].copy()
+
+    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
+        group = self._group
+        rows = np.flatnonzero(target >= 0)
+        values = group.values[start:end]
+        out[target[rows]] = (values if len(rows) == group.rows else values[:, rows]).T
+        dense = not bool(group.gaps[rows].any())
+        return dense, dense and not bool(group.falls[rows].any())

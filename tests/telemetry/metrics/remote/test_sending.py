@@ -1,0 +1,135 @@
+"""Remote write against an endpoint that is slow, away, or refuses: nothing is lost that the store has."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from podium.telemetry.metrics.labels import labels_of
+from podium.telemetry.metrics.remote.errors import SendFailed
+from podium.telemetry.metrics.remote.messages import WriteBatch
+from podium.telemetry.metrics.remote.sending import QueueOptions, RemoteWriter, Tee
+from podium.telemetry.metrics.samples import Sample
+from podium.world import virtual
+from podium.world.interface import World
+from podium.world.supervisor import Supervisor
+from tests.fakes.memory_samples import MemorySamples
+
+
+class Endpoint:
+    """Remembers what it was sent. `answers`: what the next posts raise; then it takes all."""
+
+    def __init__(self, *answers: SendFailed | None) -> None:
+        self.answers = list(answers)
+        self.values: dict[tuple[str, int], float] = {}
+        self.batches: list[int] = []
+
+    async def post(self, body: bytes, version: str) -> None:
+        if self.answers and (error := self.answers.pop(0)) is not None:
+            raise error
+        samples = (WriteBatch.version_1 if version == "1" else WriteBatch.version_2)(body).samples
+        self.batches.append(len(samples))
+        self.values.update({(dict(s.labels)["i"], s.time_ms): s.value for s in samples})
+
+
+Scene = Callable[[World, Tee, MemorySamples], Awaitable[None]]
+
+
+def play(endpoint: Endpoint, options: QueueOptions, scene: Scene, position: Path | None = None) -> RemoteWriter:
+    async def main(world: World) -> RemoteWriter:
+        storage, supervisor = MemorySamples(), Supervisor("test")
+        tee = Tee(storage)
+        writer = RemoteWriter("r", storage, world, endpoint.post, options, external_labels=(("dc", "x"),), position_file=position)
+        tee.writers.append(writer)
+        supervisor.start("writer", writer.run())
+        await scene(world, tee, storage)
+        await asyncio.sleep(120)
+        await supervisor.stop()
+        return writer
+
+    return virtual.run(main)
+
+
+def now_ms(world: World) -> int:
+    return int(world.clock.now().timestamp() * 1000)
+
+
+def append(world: World, tee: Tee, series: int) -> None:
+    at_ms = now_ms(world)
+    tee.append_samples([Sample(labels_of({"__name__": "m", "i": str(i)}), at_ms, float(i)) for i in range(series)])
+
+
+async def ten_rounds(world: World, tee: Tee, storage: MemorySamples) -> None:
+    for _ in range(10):
+        append(world, tee, 30)
+        await asyncio.sleep(1)
+
+
+def everything(endpoint: Endpoint, rounds: int = 10, series: int = 30) -> bool:
+    return len(endpoint.values) == rounds * series
+
+
+def test_what_is_appended_arrives_in_batches() -> None:
+    endpoint = Endpoint()
+    writer = play(endpoint, QueueOptions(max_samples_per_send=50), ten_rounds)
+    assert everything(endpoint)
+    assert max(endpoint.batches) <= 50
+    assert (writer.counts.sent, writer.counts.failed, writer.pending) == (300, 0, 0)
+
+
+def test_an_endpoint_that_is_away_is_tried_until_it_is_back() -> None:
+    endpoint = Endpoint(*[SendFailed("connection refused", 0.0)] * 20)
+    writer = play(endpoint, QueueOptions(shards=1), ten_rounds)
+    assert everything(endpoint)
+    assert writer.counts.retried > 0
+
+
+def test_a_refused_batch_is_dropped_and_counted() -> None:
+    endpoint = Endpoint(SendFailed("400 out of order sample", None))
+    writer = play(endpoint, QueueOptions(shards=1, max_samples_per_send=30), ten_rounds)
+    assert (writer.counts.failed, len(endpoint.values)) == (30, 270)
+
+
+def test_what_overflows_the_queue_is_read_back_from_the_store() -> None:
+    endpoint = Endpoint(*[SendFailed("503", 3.0)] * 8)
+    writer = play(endpoint, QueueOptions(shards=2, capacity=60), ten_rounds)
+    assert writer.counts.gaps >= 1
+    assert everything(endpoint)
+    assert writer.pending == 0
+
+
+def test_a_sender_that_starts_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
+    position = tmp_path / "position"
+
+    async def first(world: World, tee: Tee, storage: MemorySamples) -> None:
+        append(world, tee, 5)
+
+    play(Endpoint(), QueueOptions(), first, position)
+    sent_up_to = int(position.read_text())
+
+    async def second(world: World, tee: Tee, storage: MemorySamples) -> None:
+        storage.append_samples([Sample(labels_of({"__name__": "m", "i": "missed"}), sent_up_to, 1.0)])
+        await asyncio.sleep(20)
+
+    endpoint = Endpoint()
+    play(endpoint, QueueOptions(version="2"), second, position)
+    assert endpoint.values == {("missed", sent_up_to): 1.0}
+
+
+def test_series_that_relabeling_drops_are_not_sent() -> None:
+    endpoint = Endpoint()
+
+    async def main(world: World) -> RemoteWriter:
+        storage, supervisor = MemorySamples(), Supervisor("test")
+        tee = Tee(storage)
+        writer = RemoteWriter(
+            "r", storage, world, endpoint.post, QueueOptions(), relabel=lambda labels: labels if dict(labels)["i"] == "1" else None
+        )
+        tee.writers.append(writer)
+        supervisor.start("writer", writer.run())
+        append(world, tee, 3)
+        await asyncio.sleep(30)
+        await supervisor.stop()
+        return writer
+
+    writer = virtual.run(main)
+    assert ([i for i, _ in endpoint.values], writer.counts.dropped) == (["1"], 2)

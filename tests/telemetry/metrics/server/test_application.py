@@ -1,0 +1,147 @@
+"""The HTTP API: shapes, parameters, refusals, as Prometheus' clients expect them."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from podium.telemetry.metrics.server.sources import Switches
+from tests.telemetry.metrics.server.conftest import START_S, Ask, data
+
+T = START_S
+
+
+def test_an_instant_query_gives_a_vector(ask: Ask) -> None:
+    assert data(ask("GET", f"/api/v1/query?query=up&time={T}")) == {
+        "resultType": "vector",
+        "result": [
+            {"metric": {"__name__": "up", "job": "api"}, "value": [T, "1"]},
+            {"metric": {"__name__": "up", "job": "web"}, "value": [T, "0"]},
+        ],
+    }
+
+
+def test_without_a_time_it_is_now(ask: Ask) -> None:
+    assert data(ask("POST", "/api/v1/query", {"query": "1+1"})) == {"resultType": "scalar", "result": [T, "2"]}
+
+
+def test_a_range_query_gives_a_matrix_at_the_steps(ask: Ask) -> None:
+    form = {"query": "sum(up)", "start": T - 60, "end": T, "step": "30s"}
+    assert data(ask("POST", "/api/v1/query_range", form)) == {
+        "resultType": "matrix", "result": [{"metric": {}, "values": [[T - 60, "1"], [T - 30, "1"], [T, "1"]]}],
+    }  # fmt: skip
+
+
+def test_a_string_is_a_string(ask: Ask) -> None:
+    assert data(ask("GET", "/api/v1/query?query=%22a%22")) == {"resultType": "string", "result": [T, "a"]}
+
+
+def test_a_limit_cuts_and_says_so(ask: Ask) -> None:
+    response = ask("GET", "/api/v1/query?query=up&limit=1")
+    body = orjson.loads(response.body)
+    assert (len(body["data"]["result"]), body["warnings"]) == (1, ["results truncated due to limit"])
+
+
+def test_statistics_come_when_they_are_asked_for(ask: Ask) -> None:
+    shown = data(ask("GET", f"/api/v1/query_range?query=up&start={T - 60}&end={T}&step=15&stats=all"))["stats"]
+    assert shown["samples"]["totalQueryableSamples"] == 10
+    assert len(shown["samples"]["totalQueryableSamplesPerStep"]) == 5
+    assert "evalTotalTime" in shown["timings"]
+    assert "stats" not in data(ask("GET", "/api/v1/query?query=up"))
+
+
+REFUSALS = [
+    ("/api/v1/query", "bad_data", 400, 'invalid parameter "query": unknown position: parse error: no expression found in input'),
+    ("/api/v1/query?query=sum(", "bad_data", 400, 'invalid parameter "query": 1:5: parse error: unclosed left parenthesis'),
+    ("/api/v1/query?query=1&time=x", "bad_data", 400, 'invalid parameter "time": cannot parse "x" to a valid timestamp'),
+    ("/api/v1/query?query=1&timeout=x", "bad_data", 400, 'invalid parameter "timeout": cannot parse "x" to a valid duration'),
+    ("/api/v1/query?query=1&limit=-1", "bad_data", 400, 'invalid parameter "limit": limit must be non-negative'),
+    ("/api/v1/query?query=up+%2B+on()+up", "execution", 422, "found duplicate series for the match group"),
+    ("/api/v1/query_range?query=1&start=2&end=1&step=1", "bad_data", 400, 'invalid parameter "end": end timestamp must not be before start time'),
+    ("/api/v1/query_range?query=1&start=1&end=2&step=0", "bad_data", 400, "zero or negative query resolution step widths are not accepted"),
+    ("/api/v1/query_range?query=1&start=0&end=99999&step=1", "bad_data", 400, "exceeded maximum resolution of 11,000 points per timeseries"),
+    ("/api/v1/query_range?query=up[1m]&start=1&end=2&step=1", "execution", 422, "invalid expression type"),
+    ("/api/v1/series", "bad_data", 400, "no match[] parameter provided"),
+    ("/api/v1/series?match[]={}", "bad_data", 400, 'invalid parameter "match[]": '),
+    ("/api/v1/series?match[]=%7Ba%3D~%22.*%22%7D", "bad_data", 400, "match[] must contain at least one non-empty matcher"),
+    ("/api/v1/labels?start=2&end=1", "bad_data", 400, "end timestamp must not be before start timestamp"),
+    ("/api/v1/rules?type=odd", "bad_data", 400, 'invalid parameter "type": not supported value "odd"'),
+    ("/api/v1/metadata?limit=x", "bad_data", 400, "limit must be a number"),
+    ("/api/v1/nope", "not_found", 404, "no such endpoint"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "type", "status", "message"), REFUSALS)
+def test_a_refusal_is_worded_as_upstreams(ask: Ask, target: str, type: str, status: int, message: str) -> None:
+    response = ask("GET", target)
+    said = orjson.loads(response.body)
+    assert (response.status, said["status"], said["errorType"]) == (status, "error", type)
+    assert message in said["error"]
+
+
+VIEWS: list[tuple[str, Any]] = [
+    ("/api/v1/labels", ["__name__", "job"]),
+    ("/api/v1/labels?match[]=nope", []),
+    ("/api/v1/label/job/values", ["api", "web"]),
+    ("/api/v1/label/job/values?match[]=requests_total", ["api"]),
+    ("/api/v1/label/__name__/values?limit=1", ["requests_total"]),
+    ("/api/v1/label/U__job/values", ["api", "web"]),
+    ("/api/v1/series?match[]=up&match[]=requests_total", [
+        {"__name__": "requests_total", "job": "api"}, {"__name__": "up", "job": "api"}, {"__name__": "up", "job": "web"},
+    ]),
+    ("/api/v1/metadata?metric=up", {"up": [{"type": "gauge", "help": "", "unit": ""}, {"type": "gauge", "help": "Up.", "unit": ""}]}),
+    ("/api/v1/metadata?limit=1", {"requests_total": [{"type": "counter", "help": "Requests.", "unit": ""}]}),
+    ("/api/v1/format_query?query=sum(up)by(job)", "sum by (job) (up)"),
+    ("/api/v1/query_exemplars?query=rate(requests_total[1m])", [{
+        "seriesLabels": {"__name__": "requests_total", "job": "api"},
+        "exemplars": [{"labels": {"trace_id": "abc"}, "value": "0.5", "timestamp": float(T - 10)}],
+    }]),
+    ("/api/v1/targets", {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}),
+    ("/api/v1/rules", {"groups": []}),
+    ("/api/v1/alerts", {"alerts": []}),
+    ("/api/v1/alertmanagers", {"activeAlertmanagers": [], "droppedAlertmanagers": []}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "shown"), VIEWS)
+def test_a_view_has_upstreams_shape(ask: Ask, target: str, shown: Any) -> None:
+    assert data(ask("GET", target)) == shown
+
+
+def test_parse_query_gives_the_tree(ask: Ask) -> None:
+    tree = data(ask("GET", "/api/v1/parse_query?query=rate(up[5m])"))
+    assert (tree["type"], tree["func"]["name"], tree["args"][0]["range"]) == ("call", "rate", 300000)
+
+
+def test_federation_gives_the_last_samples_with_external_labels(ask: Ask) -> None:
+    response = ask("GET", "/federate?match[]=up", external_labels=(("dc", "x"),))
+    assert response.body.decode() == (
+        f'# TYPE up untyped\nup{{dc="x",job="api"}} 1 {T}000\nup{{dc="x",job="web"}} 0 {T}000\n'
+    )  # fmt: skip
+
+
+ADMIN = "/api/v1/admin/tsdb/snapshot"
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 405), ("DELETE", 405)])
+def test_other_methods_are_refused(ask: Ask, method: str, status: int) -> None:
+    assert ask(method, ADMIN).status == status
+
+
+def test_administration_is_off_unless_asked_for(ask: Ask) -> None:
+    assert orjson.loads(ask("POST", ADMIN).body)["error"] == "admin APIs disabled"
+    assert orjson.loads(ask("POST", ADMIN, switches=Switches(admin_api=True)).body)["error"] == "this store cannot be administered"
+
+
+def test_browsers_of_allowed_origins_are_answered(ask: Ask) -> None:
+    headers = dict(ask("GET", "/api/v1/labels", headers={"origin": "http://a"}).headers)
+    assert headers[b"access-control-allow-origin"] == b"*"
+    assert b"access-control-allow-origin" not in dict(
+        ask("GET", "/api/v1/labels", headers={"origin": "http://a"}, cors_origin="http://b").headers
+    )
+    assert ask("OPTIONS", "/api/v1/query").status == 204
+
+
+def test_nothing_is_there_beside_the_api_without_control(ask: Ask) -> None:
+    assert ask("GET", "/metrics").status == 404
+    assert ask("GET", "/").status == 404

@@ -1,0 +1,34 @@
+"""Numbers and times as clients expect them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from podium.telemetry.metrics.server.rendering import number_text, number_texts, time_text
+
+NUMBERS = [
+    (0.0, "0"), (-0.0, "-0"), (1.0, "1"), (-1.5, "-1.5"), (100000.0, "100000"), (1e15, "1000000000000000"), (1e20, "100000000000000000000"),
+    (123456789012345680000.0, "123456789012345680000"), (1e21, "1e+21"), (1.5e300, "1.5e+300"), (0.00001, "0.00001"), (0.000001, "0.000001"),
+    (1e-7, "1e-7"), (1.25e-7, "1.25e-7"), (5e-324, "5e-324"), (1e-10, "1e-10"), (math.nan, "NaN"), (math.inf, "+Inf"), (-math.inf, "-Inf"),
+    (0.1 + 0.2, "0.30000000000000004"), (10.0, "10"), (10.05, "10.05"), (4.35e-6, "0.00000435"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "text"), NUMBERS)
+def test_a_number_is_written_as_go_does(value: float, text: str) -> None:
+    assert number_text(value) == text
+    assert number_texts(np.array([value])) == [text]
+
+
+def test_many_numbers_are_written_as_one_by_one() -> None:
+    values = np.random.default_rng(7).normal(size=5000) * 10.0 ** np.random.default_rng(8).integers(-4, 12, 5000)
+    values[::7] = np.round(values[::7])
+    assert number_texts(values) == [number_text(v) for v in values.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"), [(0, "0"), (1000, "1"), (1435781451781, "1435781451.781"), (1500, "1.500"), (-1500, "-1.500"), (5, "0.005")]
+)
+def test_times_are_seconds(ms: int, text: str) -> None:
+    assert time_text(ms) == text
