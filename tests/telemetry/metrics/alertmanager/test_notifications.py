@@ -297,6 +297,22 @@ def test_a_receiver_that_hangs_harms_no_other() -> None:
     play(TWO, story)
 
 
+def test_an_attempt_without_an_answer_is_given_up_and_made_again() -> None:
+    async def story(scene: Scene) -> None:
+        async def hang(message: HttpMessage) -> HttpReply:
+            if len(scene.receivers.messages) == 1:
+                await asyncio.sleep(1e9)
+            return HttpReply(200, {}, b"")
+
+        scene.receivers.answers["hook.test"] = hang
+        await scene.fire(alertname="A", for_s=100 * HOUR)
+        await scene.wait(1_000)
+        first, second = [at_s for at_s, _ in scene.receivers.messages]
+        assert first == 30 and 330 < second < 331
+
+    play(CONFIG.replace("group_interval: 5m", "group_interval: 1d"), story)
+
+
 def test_a_crash_in_an_integration_is_contained() -> None:
     async def story(scene: Scene) -> None:
         def crash(message: HttpMessage) -> HttpReply:

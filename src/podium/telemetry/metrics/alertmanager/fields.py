@@ -1,7 +1,8 @@
 """Strict reading of YAML: what each field may hold, and errors with the line, in the words of upstream's decoder.
 
 A decoder is a function of a reader and a node; `struct` makes one from a table of fields. Values are plain: str, bool, int, float (seconds),
-lists, dicts of the fields that were given. A null value is as if the field were not there.
+lists, dicts of the fields that were given. A null value is as if the field were not there;
+in a list it is refused.
 
 Bounds: TEXT_CHARS_MAX, NODES_MAX visited nodes (aliases count each time they are followed).
 """
@@ -240,7 +241,9 @@ def list_of(decode: Decoder) -> Decoder:
         values = []
         for child in node.value:
             reader.visit(child)
-            values.append(None if is_null(child) else decode(reader, child))
+            if is_null(child):
+                raise ConfigurationError("an empty item in a list", line(child))
+            values.append(decode(reader, child))
         return values
 
     return read
