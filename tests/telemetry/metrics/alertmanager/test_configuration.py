@@ -56,7 +56,12 @@ REFUSED = [
      "at most one of opsgenie_api_key & opsgenie_api_key_file must be configured"),
     (MINIMAL + "tracing: {endpoint: x}", "line 4: tracing is not supported"),
     (MINIMAL + "global: {http_config: {proxy_url: 'http://x'}}", "line 4: proxies are not supported: Podium connects to receivers directly"),
+    (receiver("pagerduty", "routing_key: x, details: 7"), "line 5: cannot unmarshal !!int `7` into map[string]interface {}"),
+    (receiver("webhook", "url: 'http://x', payload: !!int seven"), "line 5: cannot unmarshal !!int `seven` into interface {}"),
+    (receiver("webhook", "url: 'http://x', payload: !!python/name:os.system x"),
+     "line 5: cannot unmarshal tag:yaml.org,2002:python/name:os.system `x` into interface {}"),
     ("a: [", "line 1: yaml: expected the node content, but found '<stream end>'"),
+    ("a\x00", "yaml: special characters are not allowed"),
     ("\tx", "line 1: yaml: found character '\\t' that cannot start any token"),
     (receiver("jira", "project: x"), "line 5: jira_configs is not supported: use webhook_configs"),
     (receiver("webhook", ""), "line 5: one of url or url_file must be configured"),
@@ -245,3 +250,10 @@ def test_any_odd_value_anywhere_is_taken_or_refused(data: st.DataObject) -> None
     except ConfigurationError:
         return
     build(found.route).matching({"a": "b"})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40) | st.text(alphabet="{}[]:,-&*!|>'\"%@`#?~ \n\tab<", max_size=40))
+def test_any_text_is_refused_with_a_configuration_error(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        load(text)
