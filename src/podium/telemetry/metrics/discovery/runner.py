@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.discovery import Discovery, FileDiscoveryConfig
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.discovery.dns import DnsDiscoverer, Resolver, SystemResolver
 from podium.telemetry.metrics.discovery.files import FileDiscoverer
-from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, TargetGroup
+from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, Sink, TargetGroup
 from podium.telemetry.metrics.discovery.http import HttpDiscoverer
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import Requester
@@ -21,7 +22,10 @@ from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
 QUIET_S = 0.5
+RESTART_S = 5.0
 STATIC = "static_configs"
+
+log = logger("metrics.discovery")
 
 Update = Callable[[str, Mapping[str, TargetGroup]], None]
 """(name, all its groups by source)."""
@@ -55,6 +59,16 @@ class _Named:
     waiting: asyncio.TimerHandle | None = None
 
 
+async def _kept_running(name: str, discoverer: Discoverer, sink: Sink) -> None:
+    """A discoverer that ends by an error that it does not expect is started again: what others discover goes on."""
+    while True:
+        try:
+            await discoverer.run(sink)
+        except Exception as error:
+            log.error("discovery ended in an internal error", discovery=name, error=error)
+        await asyncio.sleep(RESTART_S)
+
+
 class DiscoveryRunner:
     """`supervisor` owns the discoverers' tasks."""
 
@@ -84,11 +98,11 @@ class DiscoveryRunner:
             for section in sections:
                 discoverer = self._makers[key](section)
                 sink = self._sink(name, named, number)
-                named.tasks.append(self._supervisor.start(f"discovery/{name}/{key}", discoverer.run(sink)))
+                named.tasks.append(self._supervisor.start(f"discovery/{name}/{key}", _kept_running(f"{name}/{key}", discoverer, sink)))
                 number += 1
         self._tell(name, named)
 
-    def _sink(self, name: str, named: _Named, number: int) -> Callable[[Sequence[TargetGroup]], None]:
+    def _sink(self, name: str, named: _Named, number: int) -> Sink:
         def sink(groups: Sequence[TargetGroup]) -> None:
             changed = False
             for group in groups:
