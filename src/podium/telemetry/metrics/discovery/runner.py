@@ -16,6 +16,7 @@ from podium.telemetry.metrics.discovery.dns import DnsDiscoverer, Resolver, Syst
 from podium.telemetry.metrics.discovery.files import FileDiscoverer
 from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, Sink, TargetGroup
 from podium.telemetry.metrics.discovery.http import HttpDiscoverer
+from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import Requester
 from podium.world.interface import World
@@ -96,7 +97,11 @@ class DiscoveryRunner:
                     named.groups[-1, str(position)] = TargetGroup(str(position), targets, group.labels)
                 continue
             for section in sections:
-                discoverer = self._makers[key](section)
+                try:
+                    discoverer = self._makers[key](section)
+                except ConfigurationError as error:  # of this machine (no cluster to be found), not of the file
+                    log.error("discovery cannot be started", discovery=f"{name}/{key}", error=str(error))
+                    continue
                 sink = self._sink(name, named, number)
                 named.tasks.append(self._supervisor.start(f"discovery/{name}/{key}", _kept_running(f"{name}/{key}", discoverer, sink)))
                 number += 1
