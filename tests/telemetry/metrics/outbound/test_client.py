@@ -108,6 +108,16 @@ async def test_credentials_are_read_again_from_their_files(site: Site, tmp_path:
     assert base64.b64decode(site.asked[-1].headers["authorization"].removeprefix("Basic ")).decode() == "me:pä:ss"
 
 
+async def test_a_user_in_the_address_is_basic_authentication(site: Site) -> None:
+    site.answers["/"] = says(b"")
+    url = site.url("/").replace("//", "//me:p%40ss@")
+    await ask("{}", url)
+    await ask("bearer_token: t", url)
+    assert base64.b64decode(site.asked[0].headers["authorization"].removeprefix("Basic ")) == b"me:p@ss"
+    assert site.asked[1].headers["authorization"] == "Bearer t"
+    assert "@" not in site.asked[0].headers["host"]
+
+
 async def test_extra_headers_are_sent(site: Site, tmp_path: Path) -> None:
     site.answers["/"] = says(b"")
     (tmp_path / "f").write_text("from file\n")
