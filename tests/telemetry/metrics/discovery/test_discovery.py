@@ -218,6 +218,10 @@ def test_the_groups_of_a_job_come_together_from_all_its_sections(tmp_path: Path)
         server.pages[URL] = OutboundResponse(200, JSON, b"[]")
         await asyncio.sleep(62)
         assert addresses() == ["s:1", "s:2", "f:2"]
+        counted = {family.name: family.samples for family in runner.families("scrape")}
+        assert counted["prometheus_sd_discovered_targets"]["", (("config", "a"), ("name", "scrape"))] == 3
+        assert counted["prometheus_sd_failed_configs"]["", (("name", "scrape"),)] == 0
+        assert counted["prometheus_sd_updates_total"]["", (("name", "scrape"),)] == len(told)
         count = len(told)
         runner.apply(discovery(both.split("- job_name: b")[0]))
         await asyncio.sleep(120)
