@@ -42,15 +42,17 @@ def ask(port: int, path: str) -> Any:
     return json.loads(connection.getresponse().read())["data"]
 
 
-async def up(port: int) -> dict[str, str]:
-    """By job, once there is an answer for all targets."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            answer = await asyncio.to_thread(ask, port, f"/api/v1/query?query={quote('up')}")
-            targets = await asyncio.to_thread(ask, port, "/api/v1/targets")
-            if answer["result"] and len(answer["result"]) == len(targets["activeTargets"]):
-                return {item["metric"]["job"]: item["value"][1] for item in answer["result"]}
-            await asyncio.sleep(0.1)
+async def wait_for(port: int, expect: dict[str, str]) -> None:
+    """Until `up` by job is that."""
+    found: dict[str, str] = {}
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while found != expect:
+                await asyncio.sleep(0.1)
+                answer = await asyncio.to_thread(ask, port, f"/api/v1/query?query={quote('up')}")
+                found = {item["metric"]["job"]: item["value"][1] for item in answer["result"]}
+    except TimeoutError:
+        raise AssertionError(f"{found} after {PATIENCE_S:g} s, not {expect}") from None
 
 
 @pytest.mark.slow
@@ -71,13 +73,11 @@ async def test_targets_of_all_kinds_are_served_and_reloaded(tmp_path: Path) -> N
     )
     config.write_text(text)
     with serving(config) as (own, process):
-        assert await up(own) == {"static": "1", "file": "1", "down": "0"}
+        await wait_for(own, {"static": "1", "file": "1", "down": "0"})
         errors = {t["scrapePool"]: t["lastError"] for t in (await asyncio.to_thread(ask, own, "/api/v1/targets"))["activeTargets"]}
         assert errors["static"] == ""
         assert errors["down"].startswith('Get "http://127.0.0.1:1/metrics": no connection to 127.0.0.1:1')
         config.write_text(text.replace("job_name: down, ", "job_name: third, ").replace("127.0.0.1:1'", f"127.0.0.1:{port}'"))
         process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(PATIENCE_S):
-            while (await up(own)).get("third") != "1":
-                await asyncio.sleep(0.1)
+        await wait_for(own, {"static": "1", "file": "1", "third": "1"})
     await server.close()
