@@ -235,7 +235,11 @@ CLUSTER_ROLES: dict[str, list[Row]] = {
     "podium:telemetry": [
         ("get", "/metrics /metrics/*"),
         ("get", "core", "nodes/metrics"),
-        (READ, "core", "configmaps endpoints limitranges namespaces nodes persistentvolumeclaims persistentvolumes pods replicationcontrollers"),
+        (
+            READ,
+            "core",
+            "configmaps endpoints limitranges namespaces nodes persistentvolumeclaims persistentvolumes pods replicationcontrollers",
+        ),
         (READ, "core", "resourcequotas secrets services serviceaccounts"),
         (READ, "apps", "daemonsets deployments replicasets statefulsets"),
         (READ, "batch", "cronjobs jobs"),
