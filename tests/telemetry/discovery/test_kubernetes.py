@@ -230,6 +230,7 @@ def test_the_section_prints_itself() -> None:
     assert isinstance(load(text, ALL_KINDS).jobs[0].discovery["kubernetes_sd_configs"][0], KubernetesDiscoveryConfig)
 
 
+@pytest.mark.slow  # boto3 takes a second to load
 def test_boto3_is_asked_for_zones_and_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     boto3 = pytest.importorskip("boto3")
     from botocore.stub import Stubber

@@ -29,7 +29,7 @@ def samples(draw: st.DrawFn) -> WrittenSample:
     return WrittenSample(labels, draw(NUMBER), draw(st.none() | st.integers(-(2**40), 2**40)), draw(st.none() | exemplar))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(samples(), max_size=5), TEXT, st.sampled_from(list(TextFormat)))
 def test_what_is_written_is_read_back(written: list[WrittenSample], help_text: str, form: TextFormat) -> None:
     page = parse_text(write_page([Family("f", Metadata("gauge", help_text), written)], form), form)
@@ -73,7 +73,7 @@ CLIENT_NAME = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(
 CLIENT_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=8)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(CLIENT_NAME, st.dictionaries(CLIENT_NAME, CLIENT_TEXT, max_size=3), NUMBER, st.none() | st.integers(0, 2**40)), max_size=5
