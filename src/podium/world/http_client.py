@@ -55,6 +55,7 @@ class _Exchange(asyncio.Protocol):
         self.wants_raw = False
         self.transport: asyncio.Transport | None = None
         self._keep_alive = False
+        self._until_close = False
         self.closed = False
         self.complete = False
         self.status = 0
@@ -65,6 +66,8 @@ class _Exchange(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
+        if error is None and self._until_close:  # a body without a length ends with its connection
+            self.complete = True
         if error is None and self._is_delimited_by_close():
             self.complete = True
         self._can_write.set()
@@ -105,6 +108,7 @@ class _Exchange(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self.headers = {}
         self.complete = False
+        self._until_close = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -114,6 +118,7 @@ class _Exchange(asyncio.Protocol):
         if status == 100:
             return
         self.status = status
+        self._until_close = "content-length" not in self.headers and "transfer-encoding" not in self.headers
         if self._head is not None and not self._head.done():
             self._head.set_result(None)
 

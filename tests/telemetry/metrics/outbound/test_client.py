@@ -376,3 +376,30 @@ async def test_oauth2_says_who_it_is_in_the_form_where_the_header_is_refused(sit
         site.answers["/token"] = answer
         with pytest.raises(OutboundError, match=message):
             await ask(config, site.url("/"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\na 1\n", b"a 1\n"),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\na 1\n", b"a 1\n"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\na 1\n", None),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\na 1\n\r\n", None),
+        (b"HTTP/1.1 200 OK\r\ncontent-ty", None),
+        (b"SSH-2.0-OpenSSH\r\n", None),
+    ],
+)
+async def test_a_body_without_a_length_ends_with_its_connection_and_others_must_not(answer: bytes, body: bytes | None) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    if body is not None:
+        assert (await ask("{}", url)).body == body
+    else:
+        with pytest.raises(OutboundError):
+            await ask("{}", url)
+    server.close()
