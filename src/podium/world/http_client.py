@@ -1,6 +1,6 @@
 """HTTP/1.1 over TLS on asyncio: the client side, to one server, with kept-alive connections, streams and WebSockets.
 
-Bounds: `connections_max` at once for plain requests (further ones wait), `response_bytes_max`, `timeout_s` a request;
+Bounds: `connections_max` at once for plain requests (further ones wait), RESPONSE_BYTES_MAX, HEAD_BYTES_MAX, `timeout_s` a request;
 a stream has a connection of its own and stops reading the socket while its consumer lags by `STREAM_BUFFER_BYTES_MAX`.
 Every failure of the connection is a ConnectionError; the caller decides whether to try again.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RESPONSE_BYTES_MAX = 512 * 1024 * 1024
 STREAM_BUFFER_BYTES_MAX = 4 * 1024 * 1024
+HEAD_BYTES_MAX = 256 * 1024
 CONNECT_TIMEOUT_S = 10.0
 IDLE_MAX = 64
 
@@ -56,6 +57,7 @@ class _Exchange(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._keep_alive = False
         self._until_close = False
+        self._head_bytes = 0
         self.closed = False
         self.complete = False
         self.status = 0
@@ -93,9 +95,16 @@ class _Exchange(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            if self._head is not None and not self._head.done():
-                self._head.set_exception(ConnectionResetError(f"malformed HTTP response: {error}"))
-            self.close()
+            self._refuse(f"malformed HTTP response: {error}")
+        if self._head is not None and not self._head.done():
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(f"the head of the response is larger than {HEAD_BYTES_MAX} bytes")
+
+    def _refuse(self, why: str) -> None:
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(ConnectionResetError(why))
+        self.close()
 
     def pause_writing(self) -> None:
         self._can_write.clear()
@@ -143,6 +152,7 @@ class _Exchange(asyncio.Protocol):
         if self.closed or self.transport is None:
             raise ConnectionResetError("the connection is closed")
         self._head = self._loop.create_future()
+        self._head_bytes = 0
         self._chunks.clear()
         self._buffered = 0
         self.complete = False

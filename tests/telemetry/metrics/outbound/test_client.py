@@ -403,3 +403,21 @@ async def test_a_body_without_a_length_ends_with_its_connection_and_others_must_
         with pytest.raises(OutboundError):
             await ask("{}", url)
     server.close()
+
+
+@pytest.mark.parametrize("line", [b"x-%d: " + b"y" * 1000 + b"\r\n", b"x%d" + b"y" * 1000])
+async def test_endless_headers_are_cut(line: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        try:
+            for number in range(1_000_000):
+                writer.write(line % number)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    with pytest.raises(OutboundError, match="the head of the response is larger than"):
+        await ask("{}", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout_s=1)
+    server.close()
