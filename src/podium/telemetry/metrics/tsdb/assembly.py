@@ -23,10 +23,13 @@ import numpy.typing as npt
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Values, is_absent, is_stale
 from podium.telemetry.metrics.tsdb.columns import Ids
+from podium.world.parallel import Mapper, one_by_one
 
-CLASS_CELLS_MAX = 1 << 19
+CLASS_CELLS_MAX = 1 << 21
 """A class of more values is answered in several `Columns`: memory of this size is used again and again, larger is asked of the kernel
 each time."""
+PARALLEL_CELLS_MIN = 1 << 20
+"""Fewer values are not worth a thread."""
 _GOLDEN, _BITS = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
 
@@ -74,10 +77,12 @@ class _Part:
     end: int
 
 
-def assemble(ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int) -> tuple[Ids, list[Columns]]:
+def assemble(
+    ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int, each: Mapper = one_by_one
+) -> tuple[Ids, list[Columns]]:
     """(series of `ids` that have a float sample in [start_ms, end_ms], their samples). Rows refer to the first of the two.
 
-    `ids` ascending. Raises LimitExceeded when more than `cells_max` values would be decoded.
+    `ids` ascending. `each` maps over classes: they are independent. Raises LimitExceeded when more than `cells_max` values would be decoded.
     """
     position = np.full(allocated, -1, np.int32)
     position[ids] = np.arange(len(ids), dtype=np.int32)
@@ -101,9 +106,9 @@ def assemble(ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int,
                     "select_cells_max", f"the selection holds more than {cells_max} samples: choose fewer series or a shorter range"
                 )
     used = [(rows, parts) for rows, parts in placed.values() if parts]
-    found: list[tuple[Ids, Columns]] = []
-    for members, chosen in _classes(len(ids), used):
-        found.extend(_join(members, chosen))
+    each = each if cells >= PARALLEL_CELLS_MIN else one_by_one
+    joins = each(lambda one: _join(*one), _classes(len(ids), used))
+    found = [part for parts in joins for part in parts]
     kept = np.sort(np.concatenate([rows for rows, _ in found])) if found else np.zeros(0, np.int32)
     renumbered = np.full(len(ids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)

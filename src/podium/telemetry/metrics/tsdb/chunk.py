@@ -39,6 +39,8 @@ COLUMNS_MAX = 4096
 CELLS_MAX = 1 << 26
 PIECE_NUMBERS = 1 << 16
 DIGITS_MAX = 9
+RESTORED_CELLS = 1 << 16
+"""Values restored at a time: they stay in the processor's cache between the steps."""
 SMALL_CELLS = 1 << 15
 """Matrices below this have few classes: a piece has a price."""
 
@@ -273,22 +275,37 @@ class Chunk:
             numbers = _numbers(self.payload[a:b]).reshape(len(members), -1)
             if not wanted.all():
                 numbers, members, to = numbers[wanted], members[wanted], to[wanted]
-            out[to] = numbers[:, start:end] if kind == RAW else _restored(numbers, members, known, start, end)
+            into = out[to[0] : to[-1] + 1] if _consecutive(to) else None
+            if kind == RAW:
+                out[to] = numbers[:, start:end]
+            elif into is not None and start == 0:
+                _restore(numbers, members, known, into)
+            else:
+                values = np.empty((len(members), end))
+                _restore(numbers, members, known, values)
+                out[to] = values[:, start:]
         if known.marks is not None:
             _mark(known, target, out, start, end)
 
 
-def _restored(excess: npt.NDArray[Any], members: Indices, rows: Rows, start: int, end: int) -> Values:
-    """(len(members), end - start) values from what their differences exceed their bases by."""
-    values = np.empty((len(members), end))
+def _consecutive(rows: npt.NDArray[np.int32]) -> bool:
+    return bool(rows[-1] - rows[0] == len(rows) - 1) and bool((np.diff(rows) == 1).all())
+
+
+def _restore(excess: npt.NDArray[Any], members: Indices, rows: Rows, values: Values) -> None:
+    """Fills (len(members), any) values, from the first column on, from what their differences exceed their bases by."""
     values[:, 0] = rows.firsts[members]
-    np.add(excess[:, : end - 1], rows.bases[members].astype(np.float64)[:, None], out=values[:, 1:])
-    np.cumsum(values, axis=1, out=values)
+    bases = rows.bases[members].astype(np.float64)[:, None]
+    width = values.shape[1]
+    step = max(1, RESTORED_CELLS // width)
+    for at in range(0, len(members), step):
+        part = values[at : at + step]
+        np.add(excess[at : at + step, : width - 1], bases[at : at + step], out=part[:, 1:])
+        np.cumsum(part, axis=1, out=part)
     digits = rows.digits[members]
     if digits.any():
         decimal = np.flatnonzero(digits)
         values[decimal] /= (10.0 ** digits[decimal])[:, None]
-    return values[:, start:]
 
 
 def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:

@@ -28,6 +28,7 @@ from podium.telemetry.metrics.tsdb.assembly import RowSets, Source
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.group import ROWS_MAX, Group, OpenColumns
 from podium.telemetry.metrics.tsdb.growing import NEVER, NOWHERE, SeriesState
+from podium.telemetry.metrics.tsdb.histograms import equal
 from podium.telemetry.metrics.tsdb.options import Options
 from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 from podium.telemetry.metrics.tsdb.window import Window
@@ -38,12 +39,13 @@ Mask = npt.NDArray[np.bool_]
 class HeadLayout:
     """Series that are appended together; see Appendable."""
 
-    __slots__ = ("__weakref__", "epoch", "ids", "number", "parts", "unique")
+    __slots__ = ("__weakref__", "encoded", "epoch", "ids", "number", "parts", "unique")
 
     def __init__(self, number: int, ids: Ids) -> None:
         self.number = number
         self.ids = ids
         self.unique = len(np.unique(ids)) == len(ids)
+        self.encoded = b""  # its labels for the log, once they were needed
         self.epoch = -1
         self.parts: list[LayoutPart] = []
 
@@ -147,9 +149,10 @@ class Head:
 
     def _note(self, ids: Ids, time_ms: int, values: Values) -> None:
         state = self.state
+        if len(ids) and state.last_ms[ids].min() == NEVER:  # otherwise there is an older one
+            state.first_ms[ids] = np.minimum(state.first_ms[ids], time_ms)
         state.last_ms[ids] = time_ms
         state.last_value[ids] = values
-        state.first_ms[ids] = np.minimum(state.first_ms[ids], time_ms)
 
     def _column(self, part: LayoutPart, time_ms: int, values: Values, absent: Mask | None) -> None:
         group, rows = part.group, part.rows
@@ -300,7 +303,7 @@ class Head:
         if not replayed and (last >= time_ms or time_ms < self.valid_from_ms):
             kept = window.histograms.at(series, time_ms)
             if kept is not None:
-                return Rejected(duplicate=int(kept != histogram))
+                return Rejected(duplicate=int(not equal(kept, histogram)))
             if last == time_ms:
                 return Rejected(duplicate=1)
             if not window_ms:
