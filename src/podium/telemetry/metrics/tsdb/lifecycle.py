@@ -325,7 +325,9 @@ def forget(store: "Tsdb") -> None:
     for block in store.blocks:
         used[block.ids()] = True
     for one in [*store.cutting, *store.windows.values()]:
-        used[ids_of(one)] = True
+        for row_set in dict.fromkeys(chunk.row_set for chunk in one.chunks):
+            used[row_set.ids] = True
+        used[list(one.histograms.of)] = True
         used[one.loose.columns()[0]] = True
     for group in store.head.groups.values():
         used[group.ids] = True
