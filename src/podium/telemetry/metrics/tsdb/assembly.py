@@ -126,15 +126,17 @@ def _classes(count: int, used: _Used) -> list[tuple[Ids, _Used]]:
     for number, (rows, _) in enumerate(used, 1):
         signature[rows[rows >= 0]] += _mixed(number)
     there = np.flatnonzero(signature)
-    _, first, label = np.unique(signature[there], return_index=True, return_inverse=True)
+    distinct, label = np.unique(signature[there], return_inverse=True)
     order = np.argsort(label, kind="stable")
     groups = np.split(there[order], np.flatnonzero(np.diff(label[order])) + 1)
-    holds = [np.zeros(count, np.bool_) for _ in used]
-    for flags, (rows, _) in zip(holds, used, strict=True):
-        flags[rows[rows >= 0]] = True
+    of_row = np.zeros(count, np.intp)
+    of_row[there] = label
+    inside: list[_Used] = [[] for _ in distinct]
+    for entry in used:
+        for number in np.unique(of_row[entry[0][entry[0] >= 0]]).tolist():
+            inside[number].append(entry)
     classes: list[tuple[Ids, _Used]] = []
-    for group, leader in zip(groups, there[first], strict=True):
-        mine = [entry for flags, entry in zip(holds, used, strict=True) if flags[leader]]
+    for group, mine in zip(groups, inside, strict=True):
         width = sum(len(part.times) for _, parts in mine for part in parts)
         step = max(64, CLASS_CELLS_MAX // width)
         classes.extend((group[at : at + step].astype(np.int32), mine) for at in range(0, len(group), step))

@@ -44,6 +44,10 @@ RESTORED_CELLS = 1 << 16
 SMALL_CELLS = 1 << 15
 """Matrices below this have few classes: a piece has a price."""
 
+PLAIN_BYTES = 512
+"""What is told of rows is not compressed below this."""
+ROWS_SQUEEZED = 1  # flag
+
 HEADER = struct.Struct("<BBHIIqq")  # format, flags, pieces, series, times, first time, step (0: times are a section)
 _LENGTHS = struct.Struct("<5I")
 CONSTANT, RAW = 0, 255
@@ -75,12 +79,14 @@ def encode(times: Times, values: Values) -> bytes:
     whole = (rows[0] != CONSTANT) & (rows[0] != RAW)
     sections = (
         b"" if regular else standalone.simple_compress(np.ascontiguousarray(times), _TIMES),
-        _squeeze(rows),
+        rows.tobytes() if rows.size <= PLAIN_BYTES else _squeeze(rows),
         standalone.simple_compress(firsts, _PLAIN),
         standalone.simple_compress(bases[whole], _PLAIN) if whole.any() else b"",
         _squeeze(marks) if marks is not None else b"",
     )
-    header = HEADER.pack(FORMAT, 0, len(pieces), series, columns, int(times[0]), step if regular else 0)
+    header = HEADER.pack(
+        FORMAT, 0 if rows.size <= PLAIN_BYTES else ROWS_SQUEEZED, len(pieces), series, columns, int(times[0]), step if regular else 0
+    )
     return b"".join((header, _LENGTHS.pack(*map(len, sections)), struct.pack(f"<{len(pieces)}I", *map(len, pieces)), *sections, *pieces))
 
 
@@ -190,11 +196,14 @@ def _pieces(values: Values, excess: npt.NDArray[np.uint32], classes: Flags8) -> 
 
 def _piece_rows(classes: Flags8, columns: int) -> list[tuple[int, Indices]]:
     """(class, rows) of each piece, in the order of the pieces: what encoder and decoder agree on."""
-    order = np.argsort(classes, kind="stable")
-    bounds = np.flatnonzero(np.diff(classes[order])) + 1
     per_piece = max(1, PIECE_NUMBERS // columns)
     pieces: list[tuple[int, Indices]] = []
-    for rows in np.split(order, bounds):
+    if len(classes) == classes.tobytes().count(int(classes[0])):  # all of one class
+        groups = [np.arange(len(classes))]
+    else:
+        order = np.argsort(classes, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
+    for rows in groups:
         kind = int(classes[rows[0]])
         if kind != CONSTANT:
             pieces.extend((kind, rows[at : at + per_piece]) for at in range(0, len(rows), per_piece))
@@ -224,11 +233,11 @@ class Rows:
 class Chunk:
     """A chunk's bytes, parsed. Raises ValueError (anything pcodec or zstd raises too) for what `encode` did not make: see `decode`."""
 
-    __slots__ = ("_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
+    __slots__ = ("_flags", "_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
 
     def __init__(self, payload: bytes | memoryview) -> None:
         self.payload = memoryview(payload)
-        version, _, pieces, self.series, self.columns, self.first_ms, self.step_ms = HEADER.unpack_from(payload)
+        version, self._flags, pieces, self.series, self.columns, self.first_ms, self.step_ms = HEADER.unpack_from(payload)
         if version != FORMAT:
             raise ValueError(f"chunk format {version}, this version reads {FORMAT}")
         at = HEADER.size
@@ -251,7 +260,9 @@ class Chunk:
         return _numbers(self._section(0))
 
     def rows(self) -> Rows:
-        classes, digits, flags = _bytes(self._section(1)).reshape(3, self.series)
+        section = self._section(1)
+        raw = _bytes(section) if self._flags & ROWS_SQUEEZED else np.frombuffer(section, np.uint8)
+        classes, digits, flags = raw.reshape(3, self.series)
         bases = np.zeros(self.series, np.int64)
         whole = (classes != CONSTANT) & (classes != RAW)
         if whole.any():
@@ -289,7 +300,7 @@ class Chunk:
 
 
 def _consecutive(rows: npt.NDArray[np.int32]) -> bool:
-    return bool(rows[-1] - rows[0] == len(rows) - 1) and bool((np.diff(rows) == 1).all())
+    return bool(rows[-1] - rows[0] == len(rows) - 1) and (len(rows) < 3 or bool((rows[1:] - rows[:-1] == 1).all()))
 
 
 def _restore(excess: npt.NDArray[Any], members: Indices, rows: Rows, values: Values) -> None:
