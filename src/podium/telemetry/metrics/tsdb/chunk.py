@@ -10,7 +10,8 @@ Rows are put into classes by what their numbers are like, and each class is comp
 
 Example: 100 107 115 122 -> first 100, base 7, excesses 0 1 0 -> class of width 1.
 
-Excesses of a class lie in pieces of at most PIECE_NUMBERS, each compressed by pcodec: the unit of decoding, so one series of thousands
+Excesses of a class (up to RUNNING_MAX bits: their running sums, which pcodec takes apart and sums up again faster than NumPy does, and
+without holding up other threads) lie in pieces of at most PIECE_NUMBERS, each compressed by pcodec: the unit of decoding, so one series of thousands
 costs one piece. Rows are taken in the order of (class, row): pieces need no list of rows.
 Rows with ABSENT or STALE among their values are marked: where, in a matrix of marks of their own; their gaps are filled with the value
 before, so that they compress. Decoding gives back every bit, of NaNs too.
@@ -39,7 +40,7 @@ COLUMNS_MAX = 4096
 CELLS_MAX = 1 << 26
 PIECE_NUMBERS = 1 << 16
 DIGITS_MAX = 9
-RESTORED_CELLS = 1 << 16
+RESTORED_CELLS = 1 << 15
 """Values restored at a time: they stay in the processor's cache between the steps."""
 SMALL_CELLS = 1 << 15
 """Matrices below this have few classes: a piece has a price."""
@@ -54,9 +55,14 @@ CONSTANT, RAW = 0, 255
 WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32])
 WIDTHS_SMALL = np.array([8, 16, 32])
 DENSE, MONOTONIC = 1, 2
+RUNNING_MAX = 20
+"""Up to this width a piece has running sums: of COLUMNS_MAX excesses they are below 2**32. Above, it has the excesses."""
 _EXACT = float(1 << 53)
+_LINE = float(1 << 51)
+"""Rows of running sums start, and rise along their bases, by less: so that no step of the arithmetic is rounded."""
 
 _WHOLE = ChunkConfig(delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic(), enable_8_bit=True)
+_RUNNING = ChunkConfig(delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
 _TIMES = ChunkConfig(delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
 _FLOATS = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
 _PLAIN = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic())
@@ -139,6 +145,8 @@ def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt
     widths = WIDTHS if values.size > SMALL_CELLS else WIDTHS_SMALL
     needed = np.frexp(most.astype(np.float64))[1]  # bits: exact below 2**53
     classes[at] = widths[np.searchsorted(widths, np.maximum(needed, 1))]
+    far = (np.abs(base) >= _LINE / values.shape[1]) | (np.abs(integers[fits, 0]) >= _LINE)
+    classes[at[far & (classes[at] <= RUNNING_MAX)]] = WIDTHS[-1]
     excess[at] = growth[fits]
     bases[at] = base
     firsts[at] = integers[fits, 0]
@@ -190,8 +198,15 @@ def _pieces(values: Values, excess: npt.NDArray[np.uint32], classes: Flags8) -> 
         if kind == RAW:
             pieces.append(standalone.simple_compress(values[rows].ravel(), _FLOATS))
         else:
-            pieces.append(standalone.simple_compress(excess[rows].astype(_dtype(kind)).ravel(), _WHOLE))
+            pieces.append(standalone.simple_compress(*_running(excess[rows]) if kind <= RUNNING_MAX else (excess[rows].ravel(), _WHOLE)))
     return pieces
+
+
+def _running(excess: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], ChunkConfig]:
+    """Running sums, through all rows, with 0 at the start of each: differences of neighbours are the excesses."""
+    steps = np.zeros((len(excess), excess.shape[1] + 1), np.uint32)
+    steps[:, 1:] = excess
+    return np.cumsum(steps.reshape(-1), dtype=np.uint32), _RUNNING
 
 
 def _piece_rows(classes: Flags8, columns: int) -> list[tuple[int, Indices]]:
@@ -208,10 +223,6 @@ def _piece_rows(classes: Flags8, columns: int) -> list[tuple[int, Indices]]:
         if kind != CONSTANT:
             pieces.extend((kind, rows[at : at + per_piece]) for at in range(0, len(rows), per_piece))
     return pieces
-
-
-def _dtype(width: int) -> Any:
-    return np.uint8 if width <= 8 else np.uint16 if width <= 16 else np.uint32
 
 
 def _squeeze(array: Flags8) -> bytes:
@@ -290,10 +301,10 @@ class Chunk:
             if kind == RAW:
                 out[to] = numbers[:, start:end]
             elif into is not None and start == 0:
-                _restore(numbers, members, known, into)
+                _restore(kind, numbers, members, known, into)
             else:
                 values = np.empty((len(members), end))
-                _restore(numbers, members, known, values)
+                _restore(kind, numbers, members, known, values)
                 out[to] = values[:, start:]
         if known.marks is not None:
             _mark(known, target, out, start, end)
@@ -303,16 +314,24 @@ def _consecutive(rows: npt.NDArray[np.int32]) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1) and (len(rows) < 3 or bool((rows[1:] - rows[:-1] == 1).all()))
 
 
-def _restore(excess: npt.NDArray[Any], members: Indices, rows: Rows, values: Values) -> None:
-    """Fills (len(members), any) values, from the first column on, from what their differences exceed their bases by."""
-    values[:, 0] = rows.firsts[members]
+def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows, values: Values) -> None:
+    """Fills (len(members), any) values, from the first column on, from what a piece says of their differences."""
     bases = rows.bases[members].astype(np.float64)[:, None]
+    firsts = rows.firsts[members]
     width = values.shape[1]
-    step = max(1, RESTORED_CELLS // width)
-    for at in range(0, len(members), step):
-        part = values[at : at + step]
-        np.add(excess[at : at + step, : width - 1], bases[at : at + step], out=part[:, 1:])
-        np.cumsum(part, axis=1, out=part)
+    if kind <= RUNNING_MAX:
+        columns = np.arange(width, dtype=np.float64)
+        step = max(1, RESTORED_CELLS // width)
+        for at in range(0, len(members), step):
+            part = values[at : at + step]
+            part[:] = numbers[at : at + step, :width] - numbers[at : at + step, :1]  # modulo 2**32, as sums of a row are below it
+            line = bases[at : at + step] * columns
+            line += firsts[at : at + step, None]
+            part += line
+    else:
+        values[:, 0] = firsts
+        np.add(numbers[:, : width - 1], bases, out=values[:, 1:])
+        np.cumsum(values, axis=1, out=values)
     digits = rows.digits[members]
     if digits.any():
         decimal = np.flatnonzero(digits)
