@@ -45,6 +45,7 @@ from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 from podium.telemetry.metrics.tsdb.wal import WriteAheadLog
 from podium.telemetry.metrics.tsdb.window import Window
 from podium.world.interface import World
+from podium.world.parallel import Mapper, ParallelMap, one_by_one
 from podium.world.worker import InlineWorker, ThreadWorker, Worker
 
 log = logger("metrics.tsdb")
@@ -59,6 +60,7 @@ class Tsdb:
         self.world = world
         self.options = options
         self.worker = worker
+        self.each: Mapper = one_by_one
         self.index = SeriesIndex(options.series_max)
         self.sets = RowSets()
         self.head = Head(self.index, self.sets, options, self.window, self._value_at)
@@ -88,6 +90,8 @@ class Tsdb:
 
         worker: Worker = ThreadWorker("tsdb") if threads and directory is not None else InlineWorker()
         store = cls(directory, world, options or Options(), worker)
+        if threads:
+            store.each = ParallelMap("tsdb-decode")
         if directory is not None:
             opening.read(store, directory)
         return store
@@ -113,6 +117,8 @@ class Tsdb:
             self.lock.release()
             self.lock = None
         self.worker.stop()
+        if isinstance(self.each, ParallelMap):
+            self.each.stop()
 
     # Appendable
 
@@ -124,15 +130,11 @@ class Tsdb:
         values = np.ascontiguousarray(values, np.float64)
         if values.shape != (layout.size,):
             raise ValueError(f"{values.shape} values for a layout of {layout.size} series")
-        labels = None
-        if self.journal is not None:
-            if self.journal.needs_labels(layout):
-                labels = self.index.labels(layout.ids)
-            self.head.segment = self.journal.ahead.number
+        self._begin()
         accepted = self.head.append(layout, time_ms, values)
         if self.journal is not None:
             if accepted.values is not None:
-                self.journal.column(layout, labels, time_ms, accepted.values)
+                self.journal.column(layout, lambda: self.index.labels(layout.ids), time_ms, accepted.values)
             self._log_loose(accepted)
         return accepted.rejected
 
@@ -158,7 +160,7 @@ class Tsdb:
 
     def _begin(self) -> None:
         if self.journal is not None:
-            self.journal.ahead.defines(0)  # the disk keeps up; the next segment is begun when it is time
+            self.journal.ahead.room()
             self.head.segment = self.journal.ahead.number
 
     def _append_loose(self, ids: Ids, times: Times, values: Values) -> Rejected:
@@ -236,7 +238,8 @@ class Tsdb:
 
     def _assemble(self, ids: Ids, start_ms: int, end_ms: int) -> tuple[Ids, list[Columns]]:
         sources = list(self._sources(ids, start_ms, end_ms))
-        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, self.options.select_cells_max)
+        limit = self.options.select_cells_max
+        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, limit, self.each)
 
     def _sources(self, ids: Ids, start_ms: int, end_ms: int) -> Iterator[Source]:
         wanted = np.zeros(self.index.allocated, np.bool_)
