@@ -227,7 +227,6 @@ def _component(plane: ControlPlane, name: str) -> Registry:
     """The registry of a component of this process, served at /metrics/NAME."""
     world = plane.world
     registry = plane.server.measurements.components[name] = Registry(lambda: world.clock.now().timestamp())
-    register_process(registry)
     registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
     return registry
 
@@ -289,6 +288,9 @@ async def _run(cluster: Cluster) -> None:
     plane.tasks.start("compaction", compact_regularly(store))
     start_controllers(plane, ca_pem=authority.ca_pem.decode(), sign=authority.sign_request)
     plane.tasks.start("controllers", plane.controllers.failed())
+    measurements = plane.server.measurements
+    for registry in (measurements.registry, *measurements.components.values()):
+        register_process(registry)
     try:
         await plane.tasks.until(stopping)
     finally:

@@ -11,6 +11,7 @@ from podium.api.authority import Authority
 from podium.cli import addresses, identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
+from podium.instrument.process_metrics import register_process
 from podium.network import services
 from podium.network.fabric import Fabric, FabricFailure, uplink_mtu
 from podium.network.hosts_file import HostsFiles
@@ -54,7 +55,9 @@ def run(cluster: Cluster, name: str) -> None:
         components = {"kube-proxy": proxy.registry}
         if cluster.network == "kernel":
             components["coredns"] = dns.registry
-        await run_node(_node_config(cluster, name, authority), client, world, runtime, supervisor, components)
+        agent = await run_node(_node_config(cluster, name, authority), client, world, runtime, supervisor, components)
+        for registry in (agent.metrics.registry, *components.values()):
+            register_process(registry)
 
     _run(cluster, start)
 
@@ -71,7 +74,8 @@ def run_simulated(cluster: Cluster) -> None:
             tls=_server_tls(authority, "fleet", FLEET, [cluster.api_host]),
             pod_cidr=cluster.simulated_cidr,
         )
-        await run_fleet(config, client, world, supervisor)
+        fleet = await run_fleet(config, client, world, supervisor)
+        register_process(fleet.metrics.registry)
 
     _run(cluster, start)
 

@@ -103,7 +103,6 @@ def test_the_kubelet_counts_its_pods_and_its_calls() -> None:
         assert value(shown, 'kubelet_runtime_operations_total{operation_type="list_containers"}') == 1
         assert value(shown, 'kubelet_runtime_operations_errors_total{operation_type="start_container"}') == 1
         assert value(shown, "kubelet_started_containers_errors_total") == 1
-        assert "process_cpu_seconds_total" in shown
         assert await text(metrics, "/metrics/kube-proxy") == (
             "# HELP kubeproxy_things_total Things.\n# TYPE kubeproxy_things_total counter\nkubeproxy_things_total 3\n"
         )

@@ -8,7 +8,6 @@ from podium.api.core import Core
 from podium.api.request import Request
 from podium.api.watching import Hubs
 from podium.instrument.metrics import Distribution, Registry, Value
-from podium.instrument.process_metrics import register_process
 
 _LABELS = ("verb", "group", "version", "resource", "subresource", "scope")
 _LONG_RUNNING = ("WATCH", "CONNECT")
@@ -19,7 +18,6 @@ class Measurements:
         self.registry = registry = Registry(lambda: core.world.clock.now().timestamp())
         self.components: dict[str, Registry] = {}
         """Registries of other components of this process, by name: each is served at /metrics/NAME."""
-        register_process(registry)
         registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
         self._requests = registry.counter(
             "apiserver_request_total",

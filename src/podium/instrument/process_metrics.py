@@ -1,6 +1,7 @@
 """What every component tells of its own process, under the names that Prometheus' client libraries give it (process_*).
 
-Read from /proc when somebody asks; on a system without it nothing is registered.
+Read from /proc when somebody asks; on a system without it nothing is registered. Only live roles register it: a rehearsal's metrics
+are the same bytes at each run.
 
 Source: proc(5); client_golang process_collector_linux.go.
 """

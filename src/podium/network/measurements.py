@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from podium import __version__
 from podium.instrument.metrics import Registry
-from podium.instrument.process_metrics import register_process
 from podium.world.interface import World
 
 _SYNC_BUCKETS_S = tuple(0.001 * 2**n for n in range(15))
@@ -24,7 +23,6 @@ class ProxyMeasurements:
     def __init__(self, world: World) -> None:
         self._clock = world.clock
         self.registry = registry = Registry(lambda: world.clock.now().timestamp())
-        register_process(registry)
         registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
         text = "How long it takes to bring rules in step with services."
         self._seconds = registry.histogram("kubeproxy_sync_proxy_rules_duration_seconds", text, (), _SYNC_BUCKETS_S).labels()
@@ -55,7 +53,6 @@ class DnsMeasurements:
     def __init__(self, world: World) -> None:
         self._clock = world.clock
         self.registry = registry = Registry(lambda: world.clock.now().timestamp())
-        register_process(registry)
         registry.constant("coredns_build_info", "The version of this component; always 1.", {"version": __version__})
         names = ("server", "zone", "view", "proto", "family", "type")
         self._requests = registry.counter("coredns_dns_requests_total", "Questions asked.", names)

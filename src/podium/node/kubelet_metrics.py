@@ -15,7 +15,6 @@ from podium import __version__
 from podium.instrument import exposition
 from podium.instrument.exposition import Page
 from podium.instrument.metrics import Registry
-from podium.instrument.process_metrics import register_process
 from podium.node import container_metrics
 from podium.node.container_metrics import NodeUsage
 from podium.node.pod_workers import PodWorkers
@@ -67,7 +66,6 @@ class KubeletMetrics:
         self._clock = world.clock
         self._components = dict(components or {})
         self.registry = registry = Registry(lambda: world.clock.now().timestamp())
-        register_process(registry)
         registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
         registry.read("kubelet_node_name", "gauge", "The node's name; always 1.", ("node",), self._names)
         registry.read("kubelet_running_pods", "gauge", "Pods with a sandbox that is ready.", (), self._running_pods)

@@ -1,8 +1,10 @@
 """The node exporter on a made-up machine (machine.txt), on this one, and beside Debian's."""
 
+import asyncio
 import re
 import shutil
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from podium.instrument.exposition import Page, render
+from podium.telemetry.exporters.node import filesystems
 from podium.telemetry.exporters.node.exporter import NodeExporter
 from podium.telemetry.exporters.node.filesystems import FilesystemCollector, mounts
 from podium.telemetry.exporters.node.machine import Timex, show_timex
@@ -108,6 +111,33 @@ async def test_a_remote_mount_is_asked_beside_the_loop(tmp_path: Path) -> None:
     errors = [int(value) for value in page.families["node_filesystem_device_error"].samples.values()]
     assert errors == [0, 1]
     assert len(page.families["node_filesystem_size_bytes"].samples) == 1
+
+
+async def test_a_mount_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mounts").write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
+    roots, collector, answering, asked = Roots(proc=str(tmp_path)), FilesystemCollector(stuck_s=0.05), threading.Event(), []
+
+    def hangs(roots: Roots, mount: filesystems.Mount) -> None:
+        asked.append(mount.path)
+        answering.wait(30)
+
+    monkeypatch.setattr(filesystems, "_ask", hangs)
+
+    async def error() -> float:
+        page = Page()
+        await collector.prepare(roots)
+        collector(roots, page)
+        (value,) = page.families["node_filesystem_device_error"].samples.values()
+        return value
+
+    assert await error() == 1
+    began = time.monotonic()
+    assert await error() == 1
+    assert time.monotonic() - began < 0.04 and len(asked) == 1
+    answering.set()
+    monkeypatch.undo()
+    while await error():
+        await asyncio.sleep(0.01)
 
 
 def test_this_machine_has_mounts() -> None:

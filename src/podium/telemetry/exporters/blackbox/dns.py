@@ -119,7 +119,8 @@ def _judge(module: DnsModule, run: Run, answer: Any) -> bool:
     sections = [_records(section) for section in (answer.answer, answer.authority, answer.additional)]
     for what, records in zip(("answer", "authority", "additional"), sections, strict=True):
         run.gauge(f"probe_dns_{what}_rrs", f"Records of the {what} section.", len(records))
-    _serial(run, answer)
+    if module.type.upper() == "SOA":
+        _serial(run, answer)
     code = dns.rcode.to_text(answer.rcode())
     run.log(f"{code}, {len(sections[0])} answers")
     if code not in module.valid_codes:

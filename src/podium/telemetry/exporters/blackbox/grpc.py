@@ -10,7 +10,17 @@ import ssl
 from typing import Any
 
 from podium.telemetry.exporters.blackbox.modules import GrpcModule
-from podium.telemetry.exporters.blackbox.probing import Address, Failed, Run, connect, resolve, show_tls, split_target, tls_context
+from podium.telemetry.exporters.blackbox.probing import (
+    EARLIEST_TEXT,
+    Address,
+    Failed,
+    Run,
+    connect,
+    resolve,
+    show_tls,
+    split_target,
+    tls_context,
+)
 
 METHOD = "/grpc.health.v1.Health/Check"
 STATUSES = ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")
@@ -26,6 +36,7 @@ async def probe(module: GrpcModule, run: Run) -> bool:
         run.phase(_DURATION, _DURATION_TEXT, phase, 0.0)
     run.gauge("probe_grpc_ssl", "Whether the check was over TLS.", 0)
     run.gauge("probe_grpc_status_code", "The status of the call.", 0)
+    run.gauge("probe_ssl_earliest_cert_expiry", EARLIEST_TEXT, 0)
     _show_status(run, -1)
     loop = asyncio.get_running_loop()
     began_s = loop.time()

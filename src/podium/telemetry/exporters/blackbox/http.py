@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 import httptools
 
 from podium import __version__
-from podium.telemetry.exporters.blackbox.modules import BODY_BYTES_MAX, HttpModule
+from podium.telemetry.exporters.blackbox.modules import HttpModule
 from podium.telemetry.exporters.blackbox.probing import Failed, Run, connect, resolve, show_tls, tls_context
 
 REDIRECTS_MAX = 10
@@ -39,6 +39,7 @@ class Answer:
     body: bytearray = field(default_factory=bytearray)
     oversized: bool = False
     complete: bool = False
+    cut_off: bool = False
     head_bytes: int = 0
 
     def header(self, name: str) -> str:
@@ -50,8 +51,6 @@ class Answer:
 
 async def probe(module: HttpModule, run: Run) -> bool:
     target = run.target if run.target.startswith(("http://", "https://")) else f"http://{run.target}"
-    for phase in PHASES:
-        run.phase(_DURATION, _DURATION_TEXT, phase, 0.0)
     for name, text in (
         ("probe_http_status_code", "The status of the answer."),
         ("probe_http_content_length", "The length that the answer gives for its body; -1 when it gives none."),
@@ -71,10 +70,12 @@ async def _follow(module: HttpModule, run: Run, url: str) -> tuple[Answer, bool]
     first = _split(url).hostname
     for count in range(REDIRECTS_MAX + 1):
         parts = _split(url)
-        run.gauge("probe_http_redirects", "Redirects followed.", count)
         answer = await _exchange(module, run, url, method, body, cookies, own_host=parts.hostname == first, first=count == 0)
         location = answer.header("location")
-        if not (module.follow_redirects and answer.status in (301, 302, 303, 307, 308) and location):
+        if answer.status not in (301, 302, 303, 307, 308) or not location:
+            return answer, parts.scheme == "https"
+        run.gauge("probe_http_redirects", "", count + 1)  # one that is not followed counts as well, as upstream
+        if not module.follow_redirects:
             return answer, parts.scheme == "https"
         for cookie in answer.all("set-cookie"):
             try:
@@ -116,28 +117,28 @@ async def _exchange(
     parts = _split(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     loop = asyncio.get_running_loop()
-    marks = [loop.time()]
-    address = await resolve(host, module.reach, run)
-    marks.append(loop.time())
+    began_s = loop.time()
     try:
-        reader, writer = await connect(address, port, module.reach)
+        address = await resolve(host, module.reach, run)
     finally:
-        marks.append(loop.time())
-        _phases(run, marks)
+        run.phase(_DURATION, _DURATION_TEXT, "resolve", loop.time() - began_s)
+    for phase in PHASES[1:]:
+        run.phase(_DURATION, _DURATION_TEXT, phase, 0.0)
+    began_s = loop.time()
+    reader, writer = await connect(address, port, module.reach)
+    connected_s = loop.time()
+    run.phase(_DURATION, _DURATION_TEXT, "connect", connected_s - began_s)
     try:
         if parts.scheme == "https":
             await _start_tls(module, run, writer, run.hostname if first and run.hostname else host)
-            run.phase(_DURATION, _DURATION_TEXT, "tls", loop.time() - marks[-1])
+            run.phase(_DURATION, _DURATION_TEXT, "tls", loop.time() - connected_s)
         sent_s = loop.time()
         writer.write(_request(module, run, parts, method, body, cookies, own_host=own_host, first=first))
-        return await _receive(module, run, reader, method, sent_s)
+        answer = await _receive(module, run, reader, method, sent_s)
     finally:
         writer.close()
-
-
-def _phases(run: Run, marks: list[float]) -> None:
-    for phase, began_s, ended_s in zip(("resolve", "connect"), marks, marks[1:], strict=False):
-        run.phase(_DURATION, _DURATION_TEXT, phase, ended_s - began_s)
+    _show(run, answer, parts.scheme == "https")
+    return answer
 
 
 async def _start_tls(module: HttpModule, run: Run, writer: asyncio.StreamWriter, host: str) -> None:
@@ -241,29 +242,36 @@ async def _receive(module: HttpModule, run: Run, reader: asyncio.StreamReader, m
     except httptools.HttpParserError as error:
         raise Failed(f"the answer is not HTTP: {error}") from error
     finally:
-        ended_s = loop.time()
-        run.phase(_DURATION, _DURATION_TEXT, "processing", (first_s or ended_s) - sent_s)
-        run.phase(_DURATION, _DURATION_TEXT, "transfer", ended_s - (first_s or ended_s))
+        if callbacks.head_done:
+            run.phase(_DURATION, _DURATION_TEXT, "processing", first_s - sent_s)
+            run.phase(_DURATION, _DURATION_TEXT, "transfer", loop.time() - first_s)
     if not callbacks.head_done:
         raise Failed("the server closed the connection before it answered")
     length = answer.header("content-length")
     chunked = "chunked" in answer.header("transfer-encoding").lower()
-    if not answer.complete and not answer.oversized and method != "HEAD" and (chunked or (length and len(answer.body) != int(length or 0))):
-        raise Failed("the answer was cut off")
+    wants_more = chunked or (length.isdigit() and len(answer.body) != int(length))
+    answer.cut_off = not answer.complete and not answer.oversized and method != "HEAD" and wants_more
     return answer
 
 
-def _judge(module: HttpModule, run: Run, answer: Answer, encrypted: bool) -> bool:
+def _show(run: Run, answer: Answer, encrypted: bool) -> None:
     length = answer.header("content-length")
     run.gauge("probe_http_status_code", "", answer.status)
-    run.gauge("probe_http_content_length", "", int(length) if length.isdigit() else -1)
+    run.gauge("probe_http_content_length", "", int(length) if length.isdigit() else 0 if answer.status in (204, 304) else -1)
+    run.gauge("probe_http_uncompressed_body_length", "", len(answer.body))
     run.gauge("probe_http_version", "", float(answer.version or 0))
     run.gauge("probe_http_ssl", "", encrypted)
     _last_modified(run, answer)
     run.log(f"status {answer.status}, {len(answer.body)} bytes")
+
+
+def _judge(module: HttpModule, run: Run, answer: Answer, encrypted: bool) -> bool:
     succeeded = _status_fits(module, run, answer)
     body = _decompressed(module, run, answer)
     run.gauge("probe_http_uncompressed_body_length", "", len(body))
+    if answer.cut_off:
+        run.log("the answer was cut off")
+        succeeded = False
     if answer.oversized:
         run.log(f"the body is larger than {module.body_bytes_max} bytes")
         succeeded = False
@@ -288,17 +296,14 @@ def _status_fits(module: HttpModule, run: Run, answer: Answer) -> bool:
 
 
 def _decompressed(module: HttpModule, run: Run, answer: Answer) -> bytes:
-    """Bounded: what unpacks to more than the limit fails the probe."""
-    encoding = answer.header("content-encoding").lower()
-    if not module.compression or encoding in ("", "identity") or not answer.body:
+    """Whatever the answer says of its encoding, as upstream: it was asked for. Bounded: what unpacks to more than the limit fails the probe."""
+    if module.compression in ("", "identity") or not answer.body:
         return bytes(answer.body)
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise Failed(f"the answer is encoded with {encoding!r}, which was not asked for")
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS + 32)
-    limit = min(module.body_bytes_max, BODY_BYTES_MAX)
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS + 16 if module.compression == "gzip" else -zlib.MAX_WBITS)
     try:
-        data = unpacker.decompress(bytes(answer.body), limit)
+        data = unpacker.decompress(bytes(answer.body), module.body_bytes_max)
     except zlib.error as error:
+        run.gauge("probe_http_uncompressed_body_length", "", 0)
         raise Failed(f"the body cannot be decompressed: {error}") from error
     if unpacker.unconsumed_tail:
         answer.oversized = True

@@ -19,6 +19,7 @@ from podium.telemetry.exporters.blackbox.modules import Reach, Tls
 LOG_LINES_MAX = 1000
 NO_CHAIN_S = -62135596800
 """Go's zero time: what upstream shows as the expiry of a chain that was not verified."""
+EARLIEST_TEXT = "When the first of the shown certificates ends, in seconds since the epoch."
 _VERSIONS = {"TLSv1": "TLS 1.0", "TLSv1.1": "TLS 1.1", "TLSv1.2": "TLS 1.2", "TLSv1.3": "TLS 1.3"}
 _LIMITS = {
     "TLS10": ssl.TLSVersion.TLSv1, "TLS11": ssl.TLSVersion.TLSv1_1, "TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3,
@@ -70,6 +71,7 @@ async def resolve(host: str, reach: Reach, run: Run) -> Address:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     run.gauge("probe_ip_protocol", "The version of IP that the probe uses.", 0)
+    run.gauge("probe_ip_addr_hash", "A hash of the target's address: it changes when the address does.", 0)
     try:
         found: list[Any] = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -141,9 +143,7 @@ def show_tls(run: Run, ssl_object: ssl.SSLObject, verified: bool, *, cipher: boo
     chain = _chain(ssl_object)
     if chain:
         expiries = [_expiry_s(certificate) for certificate in chain]
-        run.gauge(
-            "probe_ssl_earliest_cert_expiry", "When the first of the shown certificates ends, in seconds since the epoch.", min(expiries)
-        )
+        run.gauge("probe_ssl_earliest_cert_expiry", EARLIEST_TEXT, min(expiries))
         text = "When the chain that lasts longest ends, in seconds since the epoch."
         run.gauge("probe_ssl_last_chain_expiry_timestamp_seconds", text, min(expiries) if verified else NO_CHAIN_S)
         run.gauge("probe_ssl_last_chain_info", "The certificate that was shown; always 1.", 1, *_about(chain[0]))

@@ -19,8 +19,8 @@ _GROUP = re.compile(r"\$(?:\{(\w+)\}|(\w+)|(\$))")
 
 
 async def probe(module: TcpModule, run: Run) -> bool:
-    host, port = split_target(run.target)
     run.failed_by_pattern(False)
+    host, port = split_target(run.target)
     address = await resolve(host, module.reach, run)
     reader, writer = await connect(address, port, module.reach)
     try:

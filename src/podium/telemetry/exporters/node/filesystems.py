@@ -1,7 +1,7 @@
 """File systems: filesystem, btrfs, nfs, xfs, zfs.
 
 What a mount holds is asked of the kernel (statvfs), which may take for ever when it is on a network: such mounts are asked in a thread of
-their own, and one that did not answer within STUCK_S is shown with node_filesystem_device_error until it does.
+their own, and one that did not answer within STUCK_S is shown with node_filesystem_device_error until it does; it is waited for only once.
 
 Source: proc(5), statvfs(3), Documentation/ABI/testing/sysfs-fs-xfs, sysfs-fs-btrfs; node exporter's collectors of these names.
 """
@@ -40,19 +40,22 @@ class Mount:
 class FilesystemCollector:
     """`prepare` asks the mounts that may not answer; without it they are left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, stuck_s: float = STUCK_S) -> None:
+        self._stuck_s = stuck_s
         self._remote: dict[Mount, os.statvfs_result | None] = {}
         self._asking: dict[str, asyncio.Task[os.statvfs_result | None]] = {}
         self._supervisor = Supervisor("filesystems")
 
     async def prepare(self, roots: Roots) -> None:
         remote = [mount for mount in mounts(roots) if REMOTE_TYPES.fullmatch(mount.type)]
-        self._remote = {}
+        asked = []
         for mount in remote:
             if mount.path not in self._asking:
-                self._asking[mount.path] = self._supervisor.start(mount.path, asyncio.to_thread(_ask, roots, mount))
-        if self._asking:
-            await asyncio.wait(list(self._asking.values()), timeout=STUCK_S)
+                task = self._asking[mount.path] = self._supervisor.start(mount.path, asyncio.to_thread(_ask, roots, mount))
+                asked.append(task)
+        if asked:
+            await asyncio.wait(asked, timeout=self._stuck_s)
+        self._remote = {}
         for mount in remote:
             task = self._asking[mount.path]
             self._remote[mount] = task.result() if task.done() else None
