@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.samples import ABSENT, Times, Values, is_absent
 from podium.telemetry.metrics.storage import Rejected
 from podium.telemetry.metrics.tsdb.assembly import RowSets, Source
@@ -312,6 +313,8 @@ class Head:
                 return Rejected(too_old=1) if last < time_ms else Rejected(out_of_order=1)
             if time_ms < self.newest_ms - window_ms:
                 return Rejected(too_old=1)
+        if time_ms > last:
+            histogram = noted_reset(histogram, window.histograms.last(series, last))
         window.add_histogram(series, time_ms, histogram, self.segment)
         if time_ms > last:
             self.state.last_ms[series] = time_ms

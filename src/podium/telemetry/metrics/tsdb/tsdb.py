@@ -143,15 +143,21 @@ class Tsdb:
         self._begin()
         ids = self.index.register([s.labels for s in samples])
         self.head.state.cover(self.index.allocated)
-        floats = [n for n, s in enumerate(samples) if not isinstance(s.value, Histogram)]
+        native = np.array([isinstance(s.value, Histogram) for s in samples], np.bool_)
+        if np.intersect1d(ids[native], ids[~native]).size:  # in their order, so that none of the other kind comes too late
+            runs = np.split(np.arange(len(samples)), np.flatnonzero(np.diff(native)) + 1)
+        else:
+            runs = [np.flatnonzero(~native), np.flatnonzero(native)]
         rejected = Rejected()
-        if floats:
-            times = np.array([samples[n].time_ms for n in floats], np.int64)
-            values = np.array([samples[n].value for n in floats], np.float64)
-            rejected = self._append_loose(ids[floats], times, values)
-        if len(floats) < len(samples):
-            rejected = _sum(rejected, self._append_histograms(samples, ids.tolist()))
+        for run in runs:
+            if len(run):
+                append = self._append_histograms if native[run[0]] else self._append_floats
+                rejected = _sum(rejected, append([samples[n] for n in run.tolist()], ids[run]))
         return rejected
+
+    def _append_floats(self, samples: Sequence[Sample], ids: Ids) -> Rejected:
+        times = np.array([s.time_ms for s in samples], np.int64)
+        return self._append_loose(ids, times, np.array([s.value for s in samples], np.float64))
 
     def append_columns(self, labels: LabelColumns, times: Times, values: Values) -> Rejected:
         """As `append_samples`, for floats whose labels are columns: sample i is of series i. Raises LimitExceeded, StorageFailed."""
@@ -173,16 +179,16 @@ class Tsdb:
             ids, times, values = accepted.late
             self.journal.samples(self.index.labels(ids), times, values)
 
-    def _append_histograms(self, samples: Sequence[Sample], ids: list[int]) -> Rejected:
+    def _append_histograms(self, samples: Sequence[Sample], ids: Ids) -> Rejected:
         rejected = Rejected()
         taken: list[Stored] = []
-        for sample, series in zip(samples, ids, strict=True):
-            if isinstance(sample.value, Histogram):
-                refused = self.head.append_histogram(series, sample.time_ms, sample.value)
-                if refused is None:
-                    taken.append((series, sample.time_ms, sample.value))
-                else:
-                    rejected = _sum(rejected, refused)
+        for sample, series in zip(samples, ids.tolist(), strict=True):
+            assert isinstance(sample.value, Histogram)
+            refused = self.head.append_histogram(series, sample.time_ms, sample.value)
+            if refused is None:
+                taken.append((series, sample.time_ms, sample.value))
+            else:
+                rejected = _sum(rejected, refused)
         if taken and self.journal is not None:
             self.journal.histograms(self.index.labels(np.array([t[0] for t in taken], np.int32)), taken)
         return rejected
