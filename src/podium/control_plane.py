@@ -225,8 +225,7 @@ def _start_scheduler(plane: ControlPlane) -> None:
 
 def _component(plane: ControlPlane, name: str) -> Registry:
     """The registry of a component of this process, served at /metrics/NAME."""
-    world = plane.world
-    registry = plane.server.measurements.components[name] = Registry(lambda: world.clock.now().timestamp())
+    registry = plane.server.measurements.components[name] = Registry()
     registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
     return registry
 

@@ -65,7 +65,7 @@ class KubeletMetrics:
         self._probes = probes
         self._clock = world.clock
         self._components = dict(components or {})
-        self.registry = registry = Registry(lambda: world.clock.now().timestamp())
+        self.registry = registry = Registry()
         registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
         registry.read("kubelet_node_name", "gauge", "The node's name; always 1.", ("node",), self._names)
         registry.read("kubelet_running_pods", "gauge", "Pods with a sandbox that is ready.", (), self._running_pods)
