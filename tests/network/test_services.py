@@ -80,3 +80,22 @@ def test_plan_is_in_the_order_of_keys_whatever_the_input_order() -> None:
         ("a", ("10.96.0.21", "192.0.2.9"), True),
         ("b", ("10.96.0.20",), False),
     ]
+
+
+def test_slices_of_a_service_add_up() -> None:
+    ports = [{"name": "http", "port": 80, "protocol": "TCP"}, {"name": "admin", "port": 81, "protocol": "TCP"}]
+    slices = [
+        piece(endpoint(A), endpoint(B, ready=False, serving=True)),
+        piece(endpoint(A), ports=[{"name": "admin", "port": 9090, "protocol": "TCP"}]),
+        piece(endpoint(B), endpoint(A), ports=[{"name": "http", "port": 8081, "protocol": "TCP"}]),
+        piece(endpoint("fd00::1"), family="IPv6"),
+    ]
+    found = {f.port_name: [(e.ip, e.port) for e in f.endpoints] for f in plan_forwards([service(ports=ports)], slices)}
+    assert found == {"http": [(A, 8080), (A, 8081), (B, 8081)], "admin": [(A, 9090)]}
+
+
+def test_one_slice_with_a_ready_endpoint_is_enough_to_pass_over_ending_ones() -> None:
+    ending, ready = piece(endpoint(A, ready=False, serving=True, terminating=True)), piece(endpoint(B))
+    (both,) = plan_forwards([service()], [ending, ready])
+    (alone,) = plan_forwards([service()], [ending])
+    assert [e.ip for e in both.endpoints] == [B] and [e.ip for e in alone.endpoints] == [A]

@@ -10,7 +10,7 @@ from podium.world.interface import World
 
 STEPS = (
     "ensure_image", "run_sandbox", "create_container", "start_container", "stop_container", "stop_sandbox", "remove_container",
-    "remove_sandbox",
+    "remove_sandbox", "update_container",
 )  # fmt: skip
 
 

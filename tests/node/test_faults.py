@@ -5,17 +5,28 @@ import asyncio
 import pytest
 
 from podium.node.runtime.simulated import EXIT_CODE, RUN_DURATION
+from podium.objects.values import copy
 from tests.node.flaky_runtime import FlakyRuntime
 from tests.node.scene import PODS, Scene, container, play, pod
 
-CALLS_OF_A_LIFE = 18
+CALLS_OF_A_LIFE = 24
+MORE = {"requests": {"cpu": "2"}}
 
 
 async def live(scene: Scene) -> None:
-    """Init container, two containers, a deletion."""
-    scene.create(pod(containers=[container("app"), container("helper")], initContainers=[container("proxy", restartPolicy="Always")]))
-    await asyncio.sleep(90)
+    """A sidecar, two containers, a resize, a debugger."""
+    sized = container("app", resources={"requests": {"cpu": "1"}})
+    scene.create(pod(containers=[sized, container("helper")], initContainers=[container("proxy", restartPolicy="Always")]))
+    await asyncio.sleep(60)
+    changed = copy(scene.get())
+    changed["spec"]["containers"][0]["resources"] = MORE
+    changed["spec"]["ephemeralContainers"] = [container("debugger")]
+    scene.client.put(changed)
+    await asyncio.sleep(30)
     status = scene.status()
+    assert status["containerStatuses"][0]["resources"] == MORE, (status, scene.runtime.calls)
+    assert "running" in status["ephemeralContainerStatuses"][0]["state"], (status, scene.runtime.calls)
+    assert not [c for c in status["conditions"] if c["type"].startswith("PodResize")]
     assert status["phase"] == "Running", (status, scene.runtime.calls)
     assert all(e["ready"] for e in status["containerStatuses"] + status["initContainerStatuses"])
 

@@ -6,6 +6,7 @@ import pytest
 from podium.node.config import FleetConfig
 from podium.node.fleet import Fleet
 from podium.objects.resources import resource
+from podium.objects.values import copy
 from podium.world import virtual
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
@@ -112,9 +113,15 @@ def test_a_new_process_takes_over_the_simulated_pods() -> None:
     async def main(world: World) -> None:
         client = FakeClient(world)
         _, supervisor = await start(world, client, 3)
+        sized = {"name": "app", "image": "app:1", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}
         for number in range(9):
-            client.put(pod(f"web-{number}", node=f"simulated-{number % 3}"))
+            client.put(pod(f"web-{number}", node=f"simulated-{number % 3}", containers=[sized]))
         await asyncio.sleep(5)
+        debugged = copy(client.all(PODS)[0])
+        debugged["spec"]["ephemeralContainers"] = [{"name": "debugger", "image": "i:1"}]
+        client.put(debugged)
+        await asyncio.sleep(5)
+        assert "running" in client.all(PODS)[0]["status"]["ephemeralContainerStatuses"][0]["state"]
         before = [p["status"] for p in client.all(PODS)]
         await supervisor.stop()
         client.log.clear()

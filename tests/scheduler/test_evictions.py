@@ -248,3 +248,24 @@ def test_room_is_made_whatever_fails_meanwhile(seed):
         assert not scheduler.cluster.nominations and not scheduler._evictions._going
 
     run(scenario, seed=seed, lag_s=0.05, chaos=0.15)
+
+
+def test_the_same_seed_chooses_the_same_victims():
+    def left(seed):
+        found = []
+
+        async def scenario(cluster):
+            for number in range(300):
+                put_node(cluster, f"n{number:03}", "2")
+                put_pod(cluster, f"low{number:03}", "2", node=f"n{number:03}")
+            await started(cluster)
+            for number in range(10):
+                put_pod(cluster, f"high{number}", "2", priority=10)
+            await asyncio.sleep(2)
+            found.append([v["metadata"]["name"] for v in cluster.client.all(PODS) if "deletionTimestamp" in v["metadata"]])
+
+        run(scenario, seed=seed)
+        return found[0]
+
+    first = left(1)
+    assert len(first) == 10 and first == left(1) != left(2)

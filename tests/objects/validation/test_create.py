@@ -49,6 +49,12 @@ CASES = r"""
 - [Pod, {spec: {containers: [{name: a, image: i}, {name: a, image: i}]}}, ['spec.containers[1].name: Duplicate value: "a"']]
 - [Pod, {spec: {containers: [{}]}}, ['spec.containers[0].name: Required value', 'spec.containers[0].image: Required value']]
 - [Pod, {spec: {containers: [{name: a, image: ' i'}]}}, ['spec.containers[0].image: Invalid value: " i": must not have leading or trailing whitespace']]
+- [Pod, {spec: {restartPolicy: Never, containers: [{name: a, image: i, resizePolicy: [{resourceName: cpu, restartPolicy: RestartContainer}, {resourceName: cpu, restartPolicy: NotRequired}]}]}},
+    ["spec.containers[0].resizePolicy: Invalid value: \"RestartContainer\": must be 'NotRequired' when `restartPolicy` is 'Never'",
+     'spec.containers[0].resizePolicy[1]: Duplicate value: "cpu"']]
+- [Pod, {spec: {containers: [{name: a, image: i, resizePolicy: [{resourceName: disk, restartPolicy: Now}]}]}},
+    ['spec.containers[0].resizePolicy: Unsupported value: "disk": supported values: "cpu", "memory"',
+     'spec.containers[0].resizePolicy: Unsupported value: "Now": supported values: "NotRequired", "RestartContainer"']]
 - [Pod, {spec: {restartPolicy: Sometimes}}, ['spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"']]
 - [Pod, {spec: {dnsPolicy: None}}, ['spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None']]
 - [Pod, {spec: {ephemeralContainers: [{name: e, image: i}]}}, ['spec.ephemeralContainers: Forbidden: cannot be set on create']]

@@ -14,6 +14,7 @@ from podium.objects.values import Object
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 _EPHEMERAL_FIELDS = ("ports", "resources", "resizePolicy", "restartPolicy", *PROBES, "lifecycle")
+_RESIZABLE, _RESIZE_POLICIES = ("cpu", "memory"), ("NotRequired", "RestartContainer")
 _EPHEMERAL = "cannot be set for an Ephemeral Container"
 
 
@@ -40,6 +41,8 @@ def check_containers(faults: Faults, spec: Object, volumes: dict[str, Object], p
             faults.unique(f"{at}.name", container["name"], seen)
         _check_host_ports(faults, [container], f"{path}.initContainers")
         _check_init(faults, container, at, grace_s)
+    for kind in ("containers", "initContainers"):
+        _check_resize_policies(faults, spec.get(kind) or [], spec.get("restartPolicy"), f"{path}.{kind}")
     for i, container in enumerate(spec.get("ephemeralContainers") or ()):
         _check_ephemeral(faults, container, volumes, seen, f"{path}.ephemeralContainers[{i}]")
 
@@ -72,6 +75,21 @@ def _check_container(faults: Faults, container: Object, volumes: dict[str, Objec
         check_requirements(faults, container["resources"], f"{path}.resources")
     if container.get("securityContext"):
         check_security_context(faults, container["securityContext"], f"{path}.securityContext")
+
+
+def _check_resize_policies(faults: Faults, containers: list[Object], pod_policy: str | None, path: str) -> None:
+    for i, container in enumerate(containers):
+        at, seen = f"{path}[{i}].resizePolicy", set[str]()
+        for j, policy in enumerate(container.get("resizePolicy") or ()):
+            resource, restart = policy.get("resourceName"), policy.get("restartPolicy")
+            faults.unique(f"{at}[{j}]", resource, seen)
+            for value, supported in ((resource, _RESIZABLE), (restart, _RESIZE_POLICIES)):
+                if value:
+                    faults.one_of(at, value, supported)
+                else:
+                    faults.required(at)
+            if pod_policy == "Never" and restart != "NotRequired":
+                faults.invalid(at, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'")
 
 
 def _check_ports(faults: Faults, ports: list[Object], path: str) -> None:

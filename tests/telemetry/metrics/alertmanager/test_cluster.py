@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from podium.telemetry.metrics.alertmanager import cluster as cluster_module
 from podium.telemetry.metrics.alertmanager.cluster import Cluster, Message
 from podium.telemetry.metrics.alertmanager.measurements import Measurements
 from podium.telemetry.metrics.alertmanager.notification import HttpMessage, HttpReply
@@ -178,7 +179,7 @@ def test_replicas_that_cannot_hear_each_other_both_tell_and_agree_again_later() 
         assert len(pair.told) == 2  # better twice than not at all
         pair.wires.cut.clear()
         await asyncio.sleep(30)
-        logs = [{r["groupKey"]: r["at"] for r in scene.manager.log.records()} for scene in pair.scenes.values()]
+        logs = [{r["groupKey"]: r["at"] for r in scene.manager.log.records().values()} for scene in pair.scenes.values()]
         assert logs[0] == logs[1] and pair.scenes["b"].manager.silences.get(identity)
         await asyncio.sleep(1_000)
         assert len(pair.told) == 2
@@ -212,5 +213,46 @@ def test_garbage_from_a_peer_is_refused_and_harms_nothing() -> None:
                 cluster.receive(message)  # type: ignore[arg-type]
         for states in (None, 7, {"silences": 7}, {"silences": [7, None, {}], "notifications": [{"at": "x"}]}):
             assert cluster.receive({"kind": "update", "name": "x", "states": states}) == {"name": "replica-a"}
+
+    play(story)
+
+
+def test_a_large_state_is_pulled_in_parts_and_only_changes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "ANSWER_RECORDS_MAX", 10)
+
+    async def story(pair: Pair) -> None:
+        await pair.kill("b")
+        for number in range(95):
+            pair.scenes["a"].silence(f"a={number}", for_s=36_000)
+        pair.start("b", ["a", "b"])
+        sent: list[int] = []
+        receive = pair.wires.replicas["a"].receive
+
+        def counted(message: Message) -> Message:
+            answer = receive(message)
+            if message["kind"] == "sync":
+                sent.append(sum(len(records) for records in answer["states"].values()))
+            return answer
+
+        monkeypatch.setattr(pair.wires.replicas["a"], "receive", counted)
+        await asyncio.sleep(5)
+        assert len(pair.scenes["b"].manager.silences) == 95 and sent == [10] * 9 + [5]
+        await asyncio.sleep(60)
+        assert set(sent[10:]) == {0}
+
+    play(story)
+
+
+def test_what_was_forgotten_leaves_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "JOURNAL_SPARE", 5)
+    monkeypatch.setattr(cluster_module, "SYNC_PERIOD_S", 3_600.0)
+
+    async def story(pair: Pair) -> None:
+        for number in range(50):
+            pair.scenes["a"].silence(f"a={number}", for_s=10)
+        await asyncio.sleep(6 * 86_400)
+        assert len(pair.scenes["a"].manager.silences) == 0
+        await asyncio.sleep(7_200)
+        assert len(pair.wires.replicas["a"]._journal) <= 5
 
     play(story)

@@ -118,7 +118,9 @@ def test_receivers_end_up_knowing_what_fires(events: list[tuple[str, str, str]],
                 heard[body["groupKey"]] = {a["fingerprint"]: a["status"] for a in body["alerts"]}
                 told.setdefault(body["groupKey"], []).append(orjson.dumps(sorted(heard[body["groupKey"]].items())))
         known = {name for alerts in heard.values() for name, status in alerts.items() if status == "firing"}
-        assert known == {fingerprint({"alertname": name, "i": i}) for name, i in firing}
+        true = {fingerprint({"alertname": name, "i": i}) for name, i in firing}
+        # as upstream: of an alert that ends while it is silenced nobody hears that it has
+        assert known >= true if any(kind == "silence" for kind, _, _ in events) else known == true
         for messages in told.values():
             assert all(one != other for one, other in pairwise(messages))
 

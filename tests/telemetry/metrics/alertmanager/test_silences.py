@@ -147,7 +147,7 @@ def test_garbage_from_a_peer_is_left_out() -> None:
 def test_replicas_agree_whatever_the_order_of_records(one: list[int], other: list[int]) -> None:
     async def main(world: VirtualWorld) -> None:
         records = []
-        source = Silences(world, MemoryStorage(), on_change=records.append)
+        source = Silences(world, MemoryStorage(), on_change=lambda key, record: records.append(record))
         identity = source.put(made(world))
         await asyncio.sleep(1)
         source.put(replace(source.get(identity), comment="2"))
@@ -162,7 +162,38 @@ def test_replicas_agree_whatever_the_order_of_records(one: list[int], other: lis
             replica = Silences(world, MemoryStorage())
             for index in order:
                 replica.merge([records[index]])
-            outcomes.append(sorted(map(str, replica.records())))
-        assert outcomes[0] == outcomes[1] == sorted(map(str, source.records()))
+            outcomes.append(sorted(map(str, replica.records().values())))
+        assert outcomes[0] == outcomes[1] == sorted(map(str, source.records().values()))
+
+    virtual.run(main)
+
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["put", "change", "expire", "wait", "ask"]), st.integers(0, 3), st.integers(0, 2)), max_size=30
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(CHANGES)
+def test_what_is_remembered_is_what_looking_again_would_find(changes: list[tuple[str, int, int]]) -> None:
+    labels = [{"a": str(n), "b": "x"} for n in range(3)]
+
+    async def main(world: VirtualWorld) -> None:
+        silences = Silences(world, MemoryStorage())
+        for kind, which, value in changes:
+            known = silences.all()
+            match kind:
+                case "put":
+                    silences.put(made(world, f"a={value}" if which % 2 else f'a=~"{value}|9",b=x', start_s=10 * which, for_s=25))
+                case "change" if known:
+                    silences.put(replace(known[which % len(known)], ends_at=world.clock.now() + timedelta(seconds=30 + value)))
+                case "expire" if known:
+                    silences.expire(known[which % len(known)].id)
+                case "wait":
+                    await asyncio.sleep(7 * which + 1)
+            for number, one in enumerate(labels):
+                now = world.clock.now()
+                fresh = sorted(s.id for s in silences.all() if s.state(now) == "active" and module.match_all(s.matchers, one))
+                assert silences.silenced_by(str(number), one) == fresh
 
     virtual.run(main)

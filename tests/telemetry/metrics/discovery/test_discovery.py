@@ -95,10 +95,10 @@ BAD_FILES = [
     ("json", '[{"targets": ["a"], "labels": {"x": 1}}]', "labels are strings by name"),
     ("json", '[{"targets": ["a"], "lables": {}}]', 'json: unknown field "lables"'),
     ("json", "\x00", "unexpected character"),
-    ("yml", "- targets: [a]\n  lables: {}\n", "yaml: line 2: field lables not found in type targetgroup.Group"),
+    ("yml", "- targets: [a]\n  lables: {}\n", "yaml: line 2: field lables not found in type struct { Targets []string"),
     ("yml", "- null\n", "nil target group item found"),
     ("yml", "a: [", "yaml: "),
-    ("yml", "just text", "cannot unmarshal !!str `just text` into []targetgroup.Group"),
+    ("yml", "just text", "cannot unmarshal !!str `just text` into []*struct"),
 ]
 
 

@@ -312,3 +312,26 @@ def test_classic_histograms_are_converted_on_demand() -> None:
         assert server.values("scrape_series_added")[1:] == [0.0] * (len(found["h"]) - 1)
 
     run(test)
+
+
+def test_scraping_counts_what_it_does() -> None:
+    async def test(server: Server) -> None:
+        server.targets.pages[URL] = "a 1\na 2\nb 1 99999999999999\nc 1\n"
+        server.engine.apply(jobs("sample_limit: 4\nbody_size_limit: 1KB"))
+        server.engine.update("j", groups("a:1"))
+        await asyncio.sleep(20)
+        server.targets.pages[URL] = "a 1\nb 1\nc 1\nd 1\ne 1\n"
+        await asyncio.sleep(10)
+        server.targets.pages[URL] = "a 1\n" * 1000
+        await asyncio.sleep(10)
+        found = {family.name.removeprefix("prometheus_target_"): family.samples for family in server.engine.counts.families()}
+        totals = {name: samples["", ()] for name, samples in found.items() if ("", ()) in samples}
+        assert totals["scrapes_exceeded_sample_limit_total"] == 1
+        assert totals["scrapes_exceeded_body_size_limit_total"] == 1
+        assert totals["scrapes_sample_duplicate_timestamp_total"] == 2
+        assert totals["scrapes_sample_out_of_bounds_total"] == 2
+        assert found["scrape_pool_sync_total"] == {("", (("scrape_job", "j"),)): 1}
+        assert found["interval_length_seconds"]["", (("interval", "10s"), ("quantile", "0.5"))] == 10
+        assert found["interval_length_seconds"]["_count", (("interval", "10s"),)] == 3
+
+    run(test)

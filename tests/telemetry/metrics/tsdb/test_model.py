@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Matcher, MatchType, labels_of
 from podium.telemetry.metrics.samples import ABSENT, STALE, Sample
-from podium.telemetry.metrics.tsdb import deletion, lifecycle
+from podium.telemetry.metrics.tsdb import lifecycle
 from podium.telemetry.metrics.tsdb.options import Options
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from podium.world import virtual
@@ -168,11 +168,12 @@ class History:
         self.deleted = True
         self.now += 1
         self.model.delete(matchers, start, end)
-        await deletion.delete_series(self.store, [matchers], start, end)
+        self.store.delete_series(matchers, start, end)
+        await self.store.synced()
         self.now = max(self.now, end + 1)
 
     async def clean(self) -> None:
-        await deletion.clean_tombstones(self.store)
+        await self.store.clean_tombstones()
 
     def matchers(self) -> list[Matcher]:
         choices = [

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from podium.instrument.log import logger
-from podium.telemetry.metrics.alertmanager.alerts import Alert, merged, validate
+from podium.telemetry.metrics.alertmanager.alerts import Alert, merged, ordered, validate
 from podium.telemetry.metrics.alertmanager.cluster import Alone, Membership
 from podium.telemetry.metrics.alertmanager.configuration import Configuration
 from podium.telemetry.metrics.alertmanager.errors import BadAlert, StorageError, TooMany
@@ -29,6 +29,7 @@ from podium.telemetry.metrics.alertmanager.groups import Dispatcher, Group
 from podium.telemetry.metrics.alertmanager.inhibition import Inhibitor
 from podium.telemetry.metrics.alertmanager.measurements import Measurements
 from podium.telemetry.metrics.alertmanager.notification import Notifier, Transport
+from podium.telemetry.metrics.alertmanager.notification_data import data_of
 from podium.telemetry.metrics.alertmanager.notification_log import STATE as LOG_STATE
 from podium.telemetry.metrics.alertmanager.notification_log import NotificationLog
 from podium.telemetry.metrics.alertmanager.notification_templates import NotificationTemplates
@@ -90,10 +91,10 @@ class Alertmanager:
         self.started_at = world.clock.now()
         self._storage = storage
         self.silences = Silences(
-            world, storage, retention_s=retention_s, on_change=lambda record: self.cluster.tell(SILENCES_STATE, record)
+            world, storage, retention_s=retention_s, on_change=lambda key, record: self.cluster.tell(SILENCES_STATE, key, record)
         )  # fmt: skip
         self.log = NotificationLog(
-            world, storage, retention_s=retention_s, on_change=lambda record: self.cluster.tell(LOG_STATE, record)
+            world, storage, retention_s=retention_s, on_change=lambda key, record: self.cluster.tell(LOG_STATE, key, record)
         )  # fmt: skip
         self._outside = Outside(
             world, transport, self.silences, self.log, self.measurements, self.cluster, self.external_url, notifiers
@@ -218,6 +219,17 @@ class Alertmanager:
             tuple(self.silences.silenced_by(alert.fingerprint, alert.labels)),
             tuple(self._inhibitor.inhibited_by(alert.labels, self.world.clock.now())),
         )
+
+    def route_labels_of(self, group: Group) -> dict[str, str]:
+        """Rendered, as the group's next notification would have them."""
+        alerts = ordered(group.alerts.values())
+        if not group.route.labels or not alerts:
+            return {}
+        data = data_of(
+            alerts, self.world.clock.now(), receiver=group.route.receiver, group_labels=group.labels, route_labels=group.route.labels,
+            reason="unknown", external_url=self.external_url,
+        )  # fmt: skip
+        return self._templates.route_labels(group.route.labels, data)
 
     def receivers_of(self, labels: Mapping[str, str]) -> list[str]:
         return [route.receiver for route in self.root.matching(labels)]

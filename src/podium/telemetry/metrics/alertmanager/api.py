@@ -231,7 +231,7 @@ class AlertmanagerApi:
                 ],
                 "labels": group.labels,
                 "receiver": {"name": group.route.receiver},
-                "routeLabels": dict(group.route.labels),
+                "routeLabels": self._manager.route_labels_of(group),
             }
             for group, alerts in listed
         ])  # fmt: skip

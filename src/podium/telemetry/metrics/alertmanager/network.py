@@ -180,8 +180,27 @@ _VERSIONS = {
 }  # fmt: skip
 
 
+_contexts: dict[bytes, ssl.SSLContext] = {}
+CONTEXTS_MAX = 200
+
+
 def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Raises NotificationError for files that cannot be used."""
+    """Made once for the same settings and files: reading the trusted certificates takes milliseconds. Raises NotificationError for files that
+    cannot be used."""
+    paths = [path for name in ("ca_file", "cert_file", "key_file") if (path := settings.get(name))]
+    try:
+        key = orjson.dumps([dict(settings), [os.stat(path).st_mtime_ns for path in paths]], option=orjson.OPT_SORT_KEYS)
+    except OSError as error:
+        raise NotificationError(f"parse TLS configuration: {error}", is_retriable=False) from error
+    context = _contexts.get(key)
+    if context is None:
+        if len(_contexts) >= CONTEXTS_MAX:
+            _contexts.clear()
+        context = _contexts[key] = _tls_context(settings)
+    return context
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.get("ca_file") or None, cadata=settings.get("ca") or None)
         if settings.get("insecure_skip_verify"):

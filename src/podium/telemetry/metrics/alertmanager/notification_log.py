@@ -76,11 +76,11 @@ def why_notify(
 
 class NotificationLog:
     def __init__(
-        self, world: World, storage: Storage, *, retention_s: float = RETENTION_S, on_change: Callable[[Record], None] | None = None
+        self, world: World, storage: Storage, *, retention_s: float = RETENTION_S, on_change: Callable[[str, Record], None] | None = None
     ) -> None:
         """Raises StorageError."""
         self._world, self._storage, self._retention_s = world, storage, retention_s
-        self._on_change = on_change or (lambda record: None)
+        self._on_change = on_change or (lambda key, record: None)
         self._entries: dict[str, Entry] = {}
         now = world.clock.now()
         for record in storage.load(STATE).values():
@@ -120,8 +120,9 @@ class NotificationLog:
                 taken += 1
         return taken
 
-    def records(self) -> list[Record]:
-        return [entry.record() for entry in self._entries.values()]
+    def records(self) -> dict[str, Record]:
+        """By key: what replicas exchange."""
+        return {key: entry.record() for key, entry in self._entries.items()}
 
     def forget_expired(self) -> int:
         """Returns how many. Raises StorageError."""
@@ -143,4 +144,4 @@ class NotificationLog:
             self._storage.put(STATE, entry.key, record, sync=False)
         except StorageError as error:  # what was sent was sent: better known until the next restart than not at all
             _log.error("notification log cannot be written", error=str(error))
-        self._on_change(record)
+        self._on_change(entry.key, record)

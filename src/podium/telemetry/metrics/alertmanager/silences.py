@@ -6,8 +6,8 @@ place only where history stays true (an active one keeps its start and matchers)
 Replicas exchange silences as records; of two versions of one the later `updated_at` counts (`merge`). Every change is durable before it is
 acknowledged, and then told to `on_change`.
 
-Invariants: a silence has a matcher that does not match the empty text; `version` grows with every change, so what was found for a
-fingerprint is kept until then. Source: upstream's silence package.
+Invariants: a silence has a matcher that does not match the empty text; `version` grows with every change, and what was found for a
+fingerprint is kept: later only what has changed since is looked at. Source: upstream's silence package.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -68,14 +68,15 @@ class Silence:
 
 class Silences:
     def __init__(
-        self, world: World, storage: Storage, *, retention_s: float = RETENTION_S, on_change: Callable[[Record], None] | None = None
+        self, world: World, storage: Storage, *, retention_s: float = RETENTION_S, on_change: Callable[[str, Record], None] | None = None
     ) -> None:
-        """`on_change` hears of every change made here or merged, as a record. Raises StorageError."""
+        """`on_change` hears of every change made here or merged: its key and the record. Raises StorageError."""
         self._world, self._storage = world, storage
         self._retention = timedelta(seconds=retention_s)
-        self._on_change = on_change or (lambda record: None)
+        self._on_change = on_change or (lambda key, record: None)
         self._silences: dict[str, Silence] = {}
-        self._remembered: dict[str, list[str]] = {}
+        self._quick: dict[str, tuple[int, Matchers]] = {}  # version and matchers, the cheap ones first; the latest change last
+        self._remembered: dict[str, tuple[int, frozenset[str]]] = {}
         self.version = 0
         now = world.clock.now()
         for record in storage.load(STATE).values():
@@ -85,6 +86,7 @@ class Silences:
                 continue
             if silence.ends_at + self._retention > now:
                 self._silences[silence.id] = silence
+                self._changed(silence)
 
     def get(self, identity: str) -> Silence:
         """Raises SilenceNotFound."""
@@ -95,6 +97,9 @@ class Silences:
     def all(self) -> list[Silence]:
         return list(self._silences.values())
 
+    def __len__(self) -> int:
+        return len(self._silences)
+
     def counts(self) -> dict[str, int]:
         now = self._world.clock.now()
         counts = dict.fromkeys(("active", "pending", "expired"), 0)
@@ -104,14 +109,28 @@ class Silences:
 
     def silenced_by(self, fingerprint: str, labels: Mapping[str, str]) -> list[str]:
         """The ids of the active silences of such an alert, ascending."""
-        now = self._world.clock.now()
-        matching = self._remembered.get(fingerprint)
-        if matching is None:
+        known, matching = self._remembered.get(fingerprint, (-1, frozenset[str]()))
+        if known < self.version:
             if len(self._remembered) >= REMEMBERED_MAX:
                 self._remembered.clear()
-            matching = sorted(s.id for s in self._silences.values() if now <= s.ends_at and match_all(s.matchers, labels))
-            self._remembered[fingerprint] = matching
-        return [identity for identity in matching if identity in self._silences and self._silences[identity].state(now) == "active"]
+            matching = self._remember(known, matching, labels)
+            self._remembered[fingerprint] = self.version, matching
+        now = self._world.clock.now()
+        return sorted(name for name in matching if name in self._silences and self._silences[name].state(now) == "active")
+
+    def _remember(self, known: int, matching: frozenset[str], labels: Mapping[str, str]) -> frozenset[str]:
+        """`matching` after what has changed since version `known`: only that is looked at."""
+        now = self._world.clock.now()
+        found = set(matching)
+        for identity, (version, matchers) in reversed(self._quick.items()):
+            if version <= known:
+                break
+            silence = self._silences.get(identity)
+            if silence is not None and now <= silence.ends_at and match_all(matchers, labels):
+                found.add(identity)
+            else:
+                found.discard(identity)
+        return frozenset(found)
 
     def put(self, silence: Silence) -> str:
         """Makes it (no id), or changes the one of its id, which may give a new one. Returns the id.
@@ -159,8 +178,9 @@ class Silences:
             taken += 1
         return taken
 
-    def records(self) -> list[Record]:
-        return [silence.record() for silence in self._silences.values()]
+    def records(self) -> dict[str, Record]:
+        """By key: what replicas exchange."""
+        return {identity: silence.record() for identity, silence in self._silences.items()}
 
     def forget_expired(self) -> int:
         """Those whose retention is over. Returns how many. Raises StorageError."""
@@ -170,19 +190,21 @@ class Silences:
         if forgotten:
             self._storage.replace(STATE, {i: s.record() for i, s in kept.items()})
             self._silences = kept
-            self._changed()
+            self._quick = {identity: quick for identity, quick in self._quick.items() if identity in kept}
+            self._remembered.clear()
         return forgotten
 
     def _store(self, silence: Silence) -> None:
         record = silence.record()
         self._storage.put(STATE, silence.id, record, sync=True)
         self._silences[silence.id] = silence
-        self._changed()
-        self._on_change(record)
+        self._changed(silence)
+        self._on_change(silence.id, record)
 
-    def _changed(self) -> None:
+    def _changed(self, silence: Silence) -> None:
         self.version += 1
-        self._remembered.clear()
+        self._quick.pop(silence.id, None)
+        self._quick[silence.id] = self.version, tuple(sorted(silence.matchers, key=lambda m: m.is_regex))
 
 
 def matchers_of(items: Sequence[Mapping[str, Any]]) -> Matchers:

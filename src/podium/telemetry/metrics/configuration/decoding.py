@@ -285,7 +285,8 @@ def _go_name(kind: Any) -> str:
         return _GO_NAMES[kind]
     origin = typing.get_origin(kind)
     if origin is tuple:
-        return "[]" + _go_name(typing.get_args(kind)[0])
+        item = typing.get_args(kind)[0]
+        return f"[]{'*' if dataclasses.is_dataclass(item) else ''}{_go_name(item)}"
     if origin is not None and origin is not typing.Annotated:
         return "map[string]" + _go_name(typing.get_args(kind)[1])
     return str(getattr(kind, "GO_TYPE", "config.plain" if dataclasses.is_dataclass(kind) else "string"))

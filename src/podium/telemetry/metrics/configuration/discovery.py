@@ -25,7 +25,7 @@ RECORD_TYPES = ("SRV", "A", "AAAA", "MX", "NS")
 
 @dataclass(frozen=True, slots=True)
 class StaticGroup:
-    GO_TYPE: ClassVar[str] = "targetgroup.Group"
+    GO_TYPE: ClassVar[str] = 'struct { Targets []string "yaml:\\"targets\\""; Labels model.LabelSet "yaml:\\"labels\\"" }'
 
     targets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -48,7 +48,8 @@ class Url(str):
 NO_SECRET = Secret("")
 NO_URL = Url("")
 
-_SIZE = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)([KMGTPE]i?B|B)")
+_SIZE = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
+_UNIT = re.compile(r"[KMGTPE]i?B|B")
 _POWERS = {unit: 1024**power for power, unit in enumerate("BKMGTPE")}
 
 
@@ -60,11 +61,13 @@ def parse_bytes(text: str) -> int:
     while position < len(text):
         match = _SIZE.match(text, position)
         if match is None:
-            raise ValueError(f"units: unknown unit or number in {text}")
+            raise ValueError(f"units: invalid {text}")
+        if not _UNIT.fullmatch(match[2]):
+            raise ValueError(f"units: unknown unit {match[2]} in {text}")
         total += float(match[1]) * _POWERS[match[2][0]]
         position = match.end()
     if not text or total >= 2**63:
-        raise ValueError(f"units: invalid size {text}")
+        raise ValueError(f"units: invalid {text}")
     return int(total)
 
 

@@ -3,8 +3,8 @@
 A sample line is split in two: its head (series, up to the number) and its tail (number, time, exemplar). Heads stay the same from scrape to
 scrape, which is what `layout.py` lives on. The patterns are possessive: linear in the line, whatever is on it.
 
-Deviations from upstream's lexers, on purpose: a line feed within a quoted label value is refused in both formats (it has to be escaped in both),
-and so are labels without a comma between them in the Prometheus format.
+Deviations from upstream's lexers, on purpose: a line feed within a quoted label value is refused in both formats (it has to be escaped in both), and
+white space before a name is no part of it. Like upstream, the Prometheus format does without commas between labels.
 
 Source: Prometheus' text-based format 0.0.4; OpenMetrics 1.0, ABNF; quoted names as in Prometheus' UTF-8 proposal.
 """
@@ -35,7 +35,8 @@ _LINE_FEED = b"\n"
 
 def _braces(space: bytes) -> bytes:
     item = rb"(?:%b%b=%b%b|%b(?:%b=%b%b)?+)%b" % (_LABEL, space, space, _QUOTED, _QUOTED, space, space, _QUOTED, space)
-    return rb"\{%b(?:%b(?:,%b|(?=\})))*+\}" % (space, item, space)
+    after = rb"(?:,%b)?+" % space if space else rb"(?:,|(?=\}))"
+    return rb"\{%b(?:%b%b)*+\}" % (space, item, after)
 
 
 _HEADS = {
@@ -48,7 +49,7 @@ _METADATA = {
 }
 _PROMETHEUS_TAIL = re.compile(rb"[ \t]*+([^ \t{]++)(?:[ \t]++(-?[0-9]++))?+[ \t]*+")
 _OPENMETRICS_TAIL = re.compile(rb"([^ ]++)(?: ([^ #][^ ]*+))?+(?: # (%b) ([^ ]++)(?: ([^ ]++))?+)?+" % _braces(b""))
-_ITEM = re.compile(r'(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)*)")[ \t]*(?:(=)[ \t]*"((?:[^"\\]|\\.)*)")?[ \t]*[,}]')
+_ITEM = re.compile(r'(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)*)")[ \t]*(?:(=)[ \t]*"((?:[^"\\]|\\.)*)")?[ \t]*[,}]?')
 _PLAIN_ITEM = re.compile(r'[{,][ \t]*([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"')
 NUMERIC_LABELS = {"histogram": "le", "summary": "quantile"}
 _NAME_OF_HEAD = re.compile(r"[ \t]*([a-zA-Z_:][a-zA-Z0-9_:]*)?")

@@ -1,10 +1,11 @@
 """Sums, extremes and deviations of groups of rows, at every step at once.
 
-Rows are ordered by group, so that a group is a run of rows. Large groups are added block by block, so that what is worked on stays in cache;
-many small ones by rank, the k-th rows of all groups at a time. Errors of additions are kept (see compensated.py), but within a block of numbers
-of one sign, which cannot cancel.
+Rows are ordered by group, so that a group is a run of rows. Large groups are worked on block by block, so that what is worked on stays in
+cache; many small ones by rank, the k-th rows of all groups at a time. Errors of additions are kept (see compensated.py), but within a block
+of numbers of one sign, which cannot cancel.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,9 @@ from podium.telemetry.metrics.samples import Flags, Values
 Bounds = npt.NDArray[np.int64]
 BLOCK_ROWS = 64
 SMALL_GROUP = 12
-"""Rows: groups that are smaller on average are added by rank."""
+"""Rows: groups that are smaller on average are worked on by rank,"""
+LARGE_GROUP = 256
+"""but for those among them with more rows than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,32 @@ class Runs:
         """The rows at these places of the order."""
         return slice(start, end) if self.order is None else self.order[start:end]
 
-    def at(self, places: Bounds) -> Bounds:
-        return places if self.order is None else self.order[places]
+    def blocks(self) -> Iterator[tuple[int, Bounds | slice]]:
+        """(group, some of its rows), for large groups."""
+        large = self._large()
+        for group, start, size in zip(large.tolist(), self.starts[large].tolist(), self.sizes[large].tolist(), strict=True):
+            for at in range(start, start + size, BLOCK_ROWS):
+                yield group, self.rows(at, min(at + BLOCK_ROWS, start + size))
+
+    def ranks(self) -> Iterator[tuple[Bounds | slice, Bounds]]:
+        """(groups, the k-th row of each) for each k, for small groups."""
+        large = self._large()
+        if len(large) == len(self.sizes):
+            return
+        sizes = self.sizes.copy()
+        sizes[large] = 0
+        groups = np.arange(len(sizes))
+        for k in range(int(sizes.max())):
+            groups = groups[sizes[groups] > k]
+            places = self.starts[groups] + k
+            whole = len(groups) == len(sizes)
+            yield slice(None) if whole else groups, places if self.order is None else self.order[places]
+
+    def _large(self) -> Bounds:
+        number = len(self.sizes)
+        if not number:
+            return np.zeros(0, np.int64)
+        return np.arange(number) if self.sizes.sum() > SMALL_GROUP * number else np.flatnonzero(self.sizes > LARGE_GROUP)
 
     def arrange(self, rows: npt.NDArray) -> npt.NDArray:
         return rows if self.order is None else rows[self.order]
@@ -55,7 +82,12 @@ def counts(runs: Runs, present: Flags | None, steps: int) -> Bounds:
     """(G, T) how many rows of each group are there."""
     if present is None:
         return np.broadcast_to(runs.sizes[:, None], (len(runs.sizes), steps))
-    return np.add.reduceat(runs.arrange(present).astype(np.int32), runs.starts, axis=0).astype(np.int64)
+    number = np.zeros((len(runs.sizes), steps), np.int64)
+    for group, rows in runs.blocks():
+        number[group] += np.add.reduce(present[rows], axis=0, dtype=np.int64)
+    for groups, rows in runs.ranks():
+        number[groups] += present[rows]
+    return number
 
 
 def sums(runs: Runs, values: Values, present: Flags | None) -> tuple[Values, Values]:
@@ -63,45 +95,24 @@ def sums(runs: Runs, values: Values, present: Flags | None) -> tuple[Values, Val
     total, lost = np.zeros((len(runs.sizes), values.shape[1])), np.zeros((len(runs.sizes), values.shape[1]))
     if not total.size:
         return total, lost
-    if len(values) > SMALL_GROUP * len(runs.sizes):
-        _by_group(runs, values, present, total, lost)
-    else:
-        _by_rank(runs, values, present, total, lost)
+    for group, rows in runs.blocks():
+        block = _filled(values, present, rows, 0.0)
+        if block.min() >= 0 or block.max() <= 0:
+            added = np.add.reduce(block, axis=0)
+        else:
+            added, more = _in_pairs(block)
+            lost[group] += more
+        total[group] = add(total[group], lost[group], added)
+    for groups, rows in runs.ranks():
+        missing = lost[groups]
+        total[groups] = add(total[groups], missing, _filled(values, present, rows, 0.0))
+        lost[groups] = missing
     _repair(runs, values, present, total, lost)
     return total, lost
 
 
-def _by_group(runs: Runs, values: Values, present: Flags | None, total: Values, lost: Values) -> None:
-    """Group by group, in blocks that stay in cache. In place."""
-    for group, (start, size) in enumerate(zip(runs.starts.tolist(), runs.sizes.tolist(), strict=True)):
-        for at in range(start, start + size, BLOCK_ROWS):
-            rows = runs.rows(at, min(at + BLOCK_ROWS, start + size))
-            block = values[rows]
-            if present is not None:
-                block = np.where(present[rows], block, 0.0)
-            if block.min() >= 0 or block.max() <= 0:
-                added = np.add.reduce(block, axis=0)
-            else:
-                added, more = _in_pairs(block)
-                lost[group] += more
-            total[group] = add(total[group], lost[group], added)
-
-
-def _by_rank(runs: Runs, values: Values, present: Flags | None, total: Values, lost: Values) -> None:
-    """The k-th rows of all groups at a time. In place."""
-    most = int(runs.sizes.max())
-    for k in range(most):
-        groups = np.flatnonzero(runs.sizes > k)
-        rows = runs.at(runs.starts[groups] + k)
-        more = values[rows]
-        if present is not None:
-            more = np.where(present[rows], more, 0.0)
-        if len(groups) == len(total):
-            total[...] = add(total, lost, more)
-        else:
-            missing = lost[groups]
-            total[groups] = add(total[groups], missing, more)
-            lost[groups] = missing
+def _filled(values: Values, present: Flags | None, rows: Bounds | slice, absent: float) -> Values:
+    return values[rows] if present is None else np.where(present[rows], values[rows], absent)
 
 
 def _in_pairs(block: Values) -> tuple[Values, Values]:
@@ -156,10 +167,12 @@ def means(runs: Runs, values: Values, present: Flags | None, number: Bounds) -> 
 
 def extremes(runs: Runs, values: Values, present: Flags | None, choose: np.ufunc) -> Values:
     """(G, T). NaN only where all are NaN or nothing is there."""
-    arranged = runs.arrange(values)
-    if present is not None:
-        arranged = np.where(runs.arrange(present), arranged, np.nan)
-    return choose.reduceat(arranged, runs.starts, axis=0)
+    result = np.full((len(runs.sizes), values.shape[1]), np.nan)
+    for group, rows in runs.blocks():
+        result[group] = choose(result[group], choose.reduce(_filled(values, present, rows, np.nan), axis=0))
+    for groups, rows in runs.ranks():
+        result[groups] = choose(result[groups], _filled(values, present, rows, np.nan))
+    return result
 
 
 def variances(runs: Runs, values: Values, present: Flags | None, number: Bounds) -> Values:

@@ -20,6 +20,7 @@ from podium.telemetry.metrics.promql.windows import Windows
 from podium.telemetry.metrics.samples import Flags, Values
 
 _SIZE_RATIO_MAX = 1e12
+_INTEGER_MAX = float(1 << 53)
 
 Change = Callable[[Values], Values]
 
@@ -50,8 +51,11 @@ def settle(total: Values, lost: Values) -> Values:
 def sum_windows(windows: Windows, change: Change | None = None) -> tuple[Values, Values]:
     """(sum, compensation) of each window (S, T), of the samples or what `change` makes of them."""
     counts = windows.counts
-    if change is None and counts.size and 7 * int(counts.max()) * total_size(windows) > _running_cost(windows) and _tame(windows.values):
-        return _sum_by_difference(windows)
+    if change is None and counts.size and 7 * int(counts.max()) * total_size(windows) > _running_cost(windows):
+        if _whole(windows.values):
+            return _exact_sum(windows)
+        if _tame(windows.values):
+            return difference(windows, *running(windows.values), -1)
     total, lost = np.zeros(windows.shape), np.zeros(windows.shape)
     for _, values, alive in nth_samples(windows):
         changed = values if change is None else change(values)
@@ -68,13 +72,20 @@ def _running_cost(windows: Windows) -> int:
     return 10 * windows.values.size + 12 * total_size(windows)
 
 
+def _whole(values: Values) -> bool:
+    """Integers so small that running sums of them have no errors."""
+    return bool(max(values.max(), -values.min()) * values.shape[-1] <= _INTEGER_MAX and np.array_equal(values, np.rint(values)))
+
+
 def _tame(values: Values) -> bool:
     """Finite, and of similar size where not zero."""
     sizes = np.abs(values)
     largest = sizes.max()
     if not np.isfinite(largest):
         return False
-    smallest = np.min(sizes, initial=np.inf, where=sizes > 0)
+    smallest = sizes.min()
+    if not smallest:
+        smallest = np.min(sizes, initial=np.inf, where=sizes > 0)
     return bool(largest <= _SIZE_RATIO_MAX * smallest) or largest == 0
 
 
@@ -83,14 +94,18 @@ def running(values: npt.NDArray[Any]) -> tuple[Values, Values]:
     sums = np.cumsum(values, axis=-1)
     before = np.zeros_like(sums)
     before[..., 1:] = sums[..., :-1]
-    shifted = sums - before
-    errors = (before - (sums - shifted)) + (values - shifted)
-    return sums, np.cumsum(errors, axis=-1)
+    shifted = np.subtract(sums, before)
+    errors = values - shifted
+    np.subtract(sums, shifted, out=shifted)
+    errors += np.subtract(before, shifted, out=shifted)
+    return sums, np.cumsum(errors, axis=-1, out=errors)
 
 
-def _sum_by_difference(windows: Windows) -> tuple[Values, Values]:
-    sums, errors = running(windows.values)
-    return difference(windows, sums, errors, -1)
+def _exact_sum(windows: Windows) -> tuple[Values, Values]:
+    sums = np.cumsum(windows.values, axis=-1)
+    low = windows.lo - 1
+    total = windows.gather(sums, windows.hi - 1) - np.where(low >= 0, windows.gather(sums, low), 0.0)
+    return np.where(windows.counts > 0, total, 0.0), np.zeros(windows.shape)
 
 
 def difference(windows: Windows, sums: Values, errors: Values, shift: int) -> tuple[Values, Values]:
@@ -98,11 +113,15 @@ def difference(windows: Windows, sums: Values, errors: Values, shift: int) -> tu
     low = windows.lo + shift
     upper, upper_lost = windows.gather(sums, windows.hi - 1), windows.gather(errors, windows.hi - 1)
     inside = np.atleast_2d(low >= 0)
-    lower = np.where(inside, windows.gather(sums, low), 0.0)
-    lower_lost = np.where(inside, windows.gather(errors, low), 0.0)
+    lower, lower_lost = windows.gather(sums, low), windows.gather(errors, low)
+    if not inside.all():
+        lower, lower_lost = np.where(inside, lower, 0.0), np.where(inside, lower_lost, 0.0)
     total = upper - lower
     shifted = total - upper
-    lost = (upper - (total - shifted)) - (lower + shifted) + (upper_lost - lower_lost)
+    lost = upper_lost - lower_lost
+    lost -= lower + shifted
+    np.subtract(total, shifted, out=shifted)
+    lost += np.subtract(upper, shifted, out=shifted)
     empty = windows.counts <= 0
     if empty.any():
         total, lost = np.where(empty, 0.0, total), np.where(empty, 0.0, lost)

@@ -277,7 +277,11 @@ class _Lexer:
             raise LexicalError(f"unexpected character in duration expression: {quote_character(character)}", position)
         if character == "[":
             raise LexicalError("unexpected left bracket '['", position)
-        raise LexicalError(f"unexpected character: {quote_character(character)}", position)
+        found = _STATEMENT.match(self.query, position)
+        if found is None or found.lastgroup != "sign":
+            return self._unusual(position)
+        self.tokens.add(found[0], found[0], position)
+        return self._sign(found[0], found.end())
 
     def _unclosed(self, has_duration: bool) -> LexicalError:
         if not has_duration:

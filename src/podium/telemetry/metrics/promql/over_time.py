@@ -6,6 +6,7 @@ compensated.py for sums.
 Source: Prometheus' functions; linear regression by least squares; Holt's linear method.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -89,21 +90,28 @@ def largest(windows: Windows) -> Outcome:
 
 def _extreme(windows: Windows, choose: np.ufunc) -> Values:
     """NaN only where all are. Level j of the table has the extremes of 2**j samples from each on: two of them cover any window."""
-    counts = np.broadcast_to(windows.counts, windows.shape if windows.values.ndim == 1 else windows.counts.shape)
+    counts = windows.counts  # (S, T), or (1, T): the same for all
     levels = np.zeros(counts.shape, np.int64)
     filled = counts > 0
     levels[filled] = np.frexp(counts[filled].astype(np.float64))[1] - 1
     result = np.full(windows.shape, np.nan)
-    table = windows.values
+    table, spaces = windows.values, np.empty((2, windows.values.size))
     for level in range(int(levels.max(initial=0)) + 1):
         if level:
             half = 1 << (level - 1)
-            table = choose(table[..., : table.shape[-1] - half], table[..., half:])
+            shape = *table.shape[:-1], table.shape[-1] - half
+            space = spaces[level % 2][: math.prod(shape)].reshape(shape)
+            table = choose(table[..., :-half], table[..., half:], out=space)
         here = (levels == level) & filled
         if not here.any():
             continue
-        found = choose(windows.gather(table, windows.lo), windows.gather(table, windows.hi - (1 << level)))
-        np.copyto(result, found, where=here)
+        if len(here) > 1:
+            found = choose(windows.gather(table, windows.lo), windows.gather(table, windows.hi - (1 << level)))
+            np.copyto(result, found, where=here)
+        else:
+            steps = np.flatnonzero(here[0])
+            lo, hi = windows.lo[..., steps], windows.hi[..., steps]
+            result[:, steps] = choose(windows.gather(table, lo), windows.gather(table, hi - (1 << level)))
     return result
 
 

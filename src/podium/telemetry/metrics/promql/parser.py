@@ -292,6 +292,8 @@ class _Parser(TokenStream):
             before = self.take().lower()
             grouping = self.grouping()
         span = Span(start, self.end)
+        if self.kinds[self.index] == ERROR:
+            self.unexpected()
         if not arguments:
             raise ParseError("no arguments for aggregate expression provided", self.query, start, span.end)
         if operator in EXPERIMENTAL_AGGREGATORS and not self.features.functions:

@@ -193,7 +193,7 @@ class _Printer:
         if isinstance(node, Unary):
             return f"{indent}{node.operator}{self.split(node.operand, level).strip()}"
         if len(line.encode()) <= self.line_length_max:
-            return indent + line
+            return line if isinstance(node, Subquery) else indent + line  # as Prometheus has it
         match node:
             case Aggregation():
                 parts = [node.expression] if node.parameter is None else [node.parameter, node.expression]

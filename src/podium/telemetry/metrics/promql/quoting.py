@@ -49,7 +49,7 @@ def _escaped(character: str, mark: str) -> str:
         return "\\" + mark
     if character in _ESCAPES:
         return _ESCAPES[character]
-    if character.isprintable():
+    if character.isprintable() and character != "\ufffd":  # which no literal may hold unescaped
         return character
     code = ord(character)
     if code < 0x80:

@@ -101,7 +101,7 @@ class RaggedWindows:
         return self.hi - self.lo
 
     def gather(self, along: npt.NDArray[Any], index: Bounds) -> npt.NDArray[Any]:
-        return along[np.minimum(np.maximum(index, 0), len(along) - 1)]
+        return along.take(index, mode="clip")
 
     def samples(self) -> Bounds:
         return self.counts.sum(axis=0)

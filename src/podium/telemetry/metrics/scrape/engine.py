@@ -12,6 +12,7 @@ from podium.telemetry.metrics.discovery.groups import TargetGroup
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import Requester
+from podium.telemetry.metrics.scrape.counts import ScrapeCounts
 from podium.telemetry.metrics.scrape.loop import TargetLoop
 from podium.telemetry.metrics.scrape.pool import ScrapePool
 from podium.telemetry.metrics.scrape.targets import Dropped
@@ -39,6 +40,7 @@ class ScrapeEngine:
         self._world = world
         self._make_requester = requester or (lambda config: OutboundClient(config.http, world, compression=config.enable_compression))
         self._seed = seed
+        self.counts = ScrapeCounts()
         self._supervisor = Supervisor("scrape")
         self._pools: dict[str, ScrapePool] = {}
         self._requesters: dict[str, Requester] = {}
@@ -51,6 +53,7 @@ class ScrapeEngine:
             self._pools.pop(name).end()
             self._close(name)
             self._groups.pop(name, None)
+            self.counts.syncs.pop(name, None)
         for name, job in wanted.items():
             pool = self._pools.get(name)
             if pool is not None and pool.config == job:
@@ -59,7 +62,9 @@ class ScrapeEngine:
                 pool.stop()
                 self._close(name)
             self._requesters[name] = self._make_requester(job)
-            self._pools[name] = ScrapePool(job, self._storage, self._requesters[name], self._world, self._supervisor, seed=self._seed)
+            self._pools[name] = ScrapePool(
+                job, self._storage, self._requesters[name], self._world, self._supervisor, seed=self._seed, counts=self.counts
+            )
             if name in self._groups:
                 self._pools[name].sync(self._groups[name].values())
 

@@ -43,7 +43,7 @@ class Labelling:
             found = tuple(sorted((n, v) for n, v in values.items() if v))
             if not found:
                 return None
-        self._check(found)
+        self._check(found, own.get(METRIC_NAME) if not self._relabeling else dict(found).get(METRIC_NAME))
         return found
 
     def _attached(self, own: dict[str, str]) -> dict[str, str]:
@@ -58,14 +58,12 @@ class Labelling:
             values[free] = own[name]
         return values
 
-    def _check(self, labels: Labels) -> None:
-        values = dict(labels)
-        name = values.get(METRIC_NAME)
-        if name is None:
+    def _check(self, labels: Labels, name: str | None) -> None:
+        if not name:
             raise ScrapeFailed("missing metric name (__name__ label)")
         valid = is_metric_name(name, self._scheme)
         if self._scheme is NameScheme.LEGACY:
-            valid = valid and all(is_label_name(n, self._scheme) for n in values)
+            valid = valid and all(is_label_name(n, self._scheme) for n, _ in labels)
         if not valid:
             raise ScrapeFailed(f"invalid metric name or label names: {_shown(labels)}")
         if any(self._limits):

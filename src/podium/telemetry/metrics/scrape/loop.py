@@ -23,6 +23,7 @@ from podium.telemetry.metrics.exposition.custom_buckets import base_layout, with
 from podium.telemetry.metrics.exposition.negotiation import accept_header, protocol_of, read_page
 from podium.telemetry.metrics.exposition.steps import between_others
 from podium.telemetry.metrics.outbound.interface import RESPONSE_BYTES_MAX, OutboundError, Requester, ResponseTooLarge
+from podium.telemetry.metrics.scrape.counts import ScrapeCounts
 from podium.telemetry.metrics.scrape.errors import LimitMet, ScrapeFailed
 from podium.telemetry.metrics.scrape.reports import Report, ReportWriter
 from podium.telemetry.metrics.scrape.series import SeriesWriter, Written
@@ -62,8 +63,9 @@ class TargetLoop:
     """`forced_error`: scrapes fail with it, unasked (the job has too many targets)."""
 
     def __init__(
-        self, target: Target, config: ScrapeConfig, storage: Appendable, requester: Requester, world: World, *, seed: int = 0
-    ) -> None:
+        self, target: Target, config: ScrapeConfig, storage: Appendable, requester: Requester, world: World, *, seed: int = 0,
+        counts: ScrapeCounts | None = None,
+    ) -> None:  # fmt: skip
         self.target = target
         self.status = TargetStatus()
         self.forced_error = ""
@@ -72,6 +74,8 @@ class TargetLoop:
         self._requester = requester
         self._world = world
         self._seed = seed
+        self._counts = counts or ScrapeCounts()
+        self._begun_s = 0.0
         self._writer = SeriesWriter(storage, config, target.labels)
         extra = (target.timeout_ms / 1000, float(config.limits.sample_limit)) if config.extra_scrape_metrics else None
         self._reports = ReportWriter(storage, target.labels, extra)
@@ -103,6 +107,9 @@ class TargetLoop:
         """Once; never raises but when it is cancelled."""
         started = self._world.clock.now()
         begun_s = self._world.clock.monotonic()
+        if self._begun_s:
+            self._counts.interval(self.target.interval_ms, begun_s - self._begun_s)
+        self._begun_s = begun_s
         body_bytes, error, written, kept, total = 0, self.forced_error, None, 0, 0
         if not error:
             try:
@@ -110,6 +117,8 @@ class TargetLoop:
                 total, kept = written.total, written.kept
             except MetricsError as failure:
                 error = str(failure)
+                self._counts.limit_met(error)
+                self._counts.exceeded_body_size += isinstance(failure, ResponseTooLarge)
                 body_bytes = -1 if isinstance(failure, ResponseTooLarge) else 0
                 total, kept = (failure.total, failure.kept) if isinstance(failure, LimitMet) else (0, 0)
         duration_s = self._world.clock.monotonic() - begun_s
@@ -159,6 +168,9 @@ class TargetLoop:
             self.on_failure(self.target, error)
         if written is not None and (written.rejected or written.duplicates):
             r = written.rejected
+            self._counts.out_of_order += r.out_of_order
+            self._counts.out_of_bounds += r.too_old
+            self._counts.duplicates += r.duplicate + written.duplicates
             log.debug(
                 "samples were not taken", target=self.target.url, out_of_order=r.out_of_order, too_old=r.too_old,
                 duplicate=r.duplicate + written.duplicates,

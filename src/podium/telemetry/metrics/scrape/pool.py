@@ -12,6 +12,7 @@ from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
 from podium.telemetry.metrics.discovery.groups import TargetGroup
 from podium.telemetry.metrics.outbound.interface import Requester
+from podium.telemetry.metrics.scrape.counts import ScrapeCounts
 from podium.telemetry.metrics.scrape.errors import BadTarget
 from podium.telemetry.metrics.scrape.failure_log import FailureLog
 from podium.telemetry.metrics.scrape.loop import TargetLoop
@@ -37,8 +38,9 @@ class ScrapePool:
     """`supervisor` owns the loops' tasks."""
 
     def __init__(
-        self, config: ScrapeConfig, storage: Appendable, requester: Requester, world: World, supervisor: Supervisor, *, seed: int = 0
-    ) -> None:
+        self, config: ScrapeConfig, storage: Appendable, requester: Requester, world: World, supervisor: Supervisor, *, seed: int = 0,
+        counts: ScrapeCounts | None = None,
+    ) -> None:  # fmt: skip
         self.config = config
         self.dropped: list[Dropped] = []
         self.dropped_count = 0
@@ -47,6 +49,7 @@ class ScrapePool:
         self._world = world
         self._supervisor = supervisor
         self._seed = seed
+        self._counts = counts or ScrapeCounts()
         self._maker = TargetMaker(config)
         self._running: dict[bytes, _Running] = {}
         self._ending: dict[asyncio.Task[None], None] = {}
@@ -59,6 +62,7 @@ class ScrapePool:
     def sync(self, groups: Iterable[TargetGroup]) -> None:
         """Makes the loops those of these groups: all of the job's, not only what changed."""
         found = self._targets(groups)
+        self._counts.synced(self.config.job_name)
         for identity in [identity for identity in self._running if identity not in found]:
             self._end(self._running.pop(identity))
         for identity, target in found.items():
@@ -69,6 +73,7 @@ class ScrapePool:
                 running.loop.target = target  # labels before relabelling may have changed
         limit = self.config.limits.target_limit
         over = f"target_limit exceeded (number of targets: {len(found)}, limit: {limit})" if 0 < limit < len(found) else ""
+        self._counts.over_target_limit += bool(over)
         for running in self._running.values():
             running.loop.forced_error = over
 
@@ -94,7 +99,7 @@ class ScrapePool:
         return found
 
     def _start(self, target: Target) -> _Running:
-        loop = TargetLoop(target, self.config, self._storage, self._requester, self._world, seed=self._seed)
+        loop = TargetLoop(target, self.config, self._storage, self._requester, self._world, seed=self._seed, counts=self._counts)
         if self._failures is not None:
             loop.on_failure = self._failures.write
         return _Running(loop, self._supervisor.start(f"scrape/{self.config.job_name}/{target.url}", loop.run()))

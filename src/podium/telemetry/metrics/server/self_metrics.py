@@ -51,6 +51,7 @@ class SelfMetrics:
         self._add_notifications(page)
         for writer in writers:
             _add_remote(page, writer)
+        page.add(self._scrapes.counts.families())
         page.add(store)
         page.add(self._process.collected())
         return list(page.families.values())

@@ -23,6 +23,7 @@ from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from podium.world.http_server import HttpServer
 from podium.world.interface import World
 from podium.world.real import RealWorld
+from podium.world.supervisor import Supervisor
 
 WRITE_BODY_BYTES_MAX = 32 * 1024 * 1024
 _log = logger("metrics.server")
@@ -65,6 +66,7 @@ class Standalone:
         self._started = world.clock.now()
         self._ready = False
         self._http: HttpServer | None = None
+        self._tasks = Supervisor("serve")
 
     def ready(self) -> bool:
         return self._ready
@@ -118,23 +120,19 @@ class Standalone:
             port = await http.listen(self.settings.host, self.settings.port)
             print(f"podium metrics: serving on http://{self.settings.host}:{port}", flush=True)
             self._ready = True
-            await self._until_stopped()
+            self._tasks.start("server", self.server.failed())
+            await self._tasks.until(self.stopping)
         finally:
+            await self._tasks.stop()
             await http.close()
             await self.server.stop()
             await self.server.store.close()
 
-    async def _until_stopped(self) -> None:
-        waits = [asyncio.ensure_future(self.stopping.wait()), asyncio.ensure_future(self.server.failed())]
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for wait in waits:
-                wait.cancel()
+    def reload_soon(self) -> None:
+        """SIGHUP: what is wrong is logged."""
+        self._tasks.start("reload", self._reload_logged())
 
-    async def reload_logged(self) -> None:
+    async def _reload_logged(self) -> None:
         try:
             await self.reload()
         except ConfigurationError as error:
@@ -159,7 +157,7 @@ def run(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, standalone.stop)
-        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(standalone.reload_logged()))
+        loop.add_signal_handler(signal.SIGHUP, standalone.reload_soon)
         await standalone.serve()
 
     uvloop.run(main())

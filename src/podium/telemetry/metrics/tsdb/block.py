@@ -210,8 +210,10 @@ class BlockWriter:
         return Block(final, meta, contents, [], _size(final))
 
     def abandon(self) -> None:
+        """Removes what was written. Idempotent."""
         self._file.close()
-        remove_directory(self._temporary)
+        if self._temporary.exists():
+            remove_directory(self._temporary)
 
 
 class _NotYet(FileBytes):

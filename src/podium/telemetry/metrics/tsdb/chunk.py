@@ -110,7 +110,7 @@ def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt
     series, columns = values.shape
     classes, digits, flags = rows
     bits = values.view(np.uint64)
-    firsts = np.ascontiguousarray(values[:, 0])
+    firsts = values[:, 0].copy()
     bases = np.zeros(series, np.int64)
     excess = np.zeros((series, max(columns - 1, 0)), np.uint32)
     constant = (bits[:, 1:] == bits[:, :1]).all(axis=1)

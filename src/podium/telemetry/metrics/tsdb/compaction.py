@@ -50,16 +50,16 @@ def _overlapping(blocks: Sequence[BlockMeta]) -> list[BlockMeta]:
 def _neighbours(blocks: Sequence[BlockMeta], window_ms: int, range_max_ms: int) -> list[BlockMeta]:
     if not blocks:
         return []
-    newest = max(b.end_ms for b in blocks)
+    newest = max(blocks, key=lambda b: (b.start_ms, b.end_ms))
     length = window_ms * STEPS
     while length <= range_max_ms:
         by_range: dict[int, list[BlockMeta]] = {}
         for block in blocks:
             start = block.start_ms // length * length
-            if block.end_ms <= start + length and block.end_ms - block.start_ms < length and block.end_ms < newest:
+            if block.end_ms <= start + length and block.end_ms - block.start_ms < length and block is not newest:
                 by_range.setdefault(start, []).append(block)
         for start in sorted(by_range):
-            if len(by_range[start]) > 1 and start + length <= newest:
+            if len(by_range[start]) > 1 and start + length <= newest.start_ms:
                 return by_range[start]
         length *= STEPS
     return []

@@ -376,6 +376,10 @@ class Head:
             del self.groups[number]
         self.epoch += 1
 
+    def dissolve(self, group: Group) -> None:
+        """Lets an empty group go."""
+        self._let_go(group, np.zeros(0, np.intp))
+
     def _map(self, layout: HeadLayout) -> None:
         homes = self.state.group[layout.ids]
         rows = self.state.row[layout.ids]

@@ -311,6 +311,10 @@ def _bytes(path: Path) -> int:
 def forget(store: "Tsdb") -> None:
     """Series without a sample anywhere, which no layout in use names, leave the index."""
     used = np.zeros(store.index.allocated, np.bool_)
+    for layout in list(store.head.layouts):
+        used[layout.ids] = True
+    for group in [g for g in store.head.groups.values() if not g.count and not used[g.ids].any()]:
+        store.head.dissolve(group)
     for block in store.blocks:
         used[block.ids()] = True
     for one in [*store.cutting, *store.windows.values()]:
@@ -318,8 +322,6 @@ def forget(store: "Tsdb") -> None:
         used[one.loose.columns()[0]] = True
     for group in store.head.groups.values():
         used[group.ids] = True
-    for layout in list(store.head.layouts):
-        used[layout.ids] = True
     used[list(store.ring.series())] = True
     live = store.index.live()
     gone = live[~used[live]]

@@ -71,7 +71,10 @@ def _read_blocks(store: "Tsdb", directory: Path) -> None:
 
 def _read_head(store: "Tsdb", directory: Path) -> None:
     files = window.files(directory)
-    store.generation = max((generation for _, generation, _ in files), default=0)  # before any window is made: its file is a new one
+    consumed = (
+        window.parsed(name) for b in store.blocks for name in b.meta.head_files
+    )  # a name of these would be taken for one that is done with
+    store.generation = max([0, *(generation for _, generation, _ in files), *(place[1] for place in consumed if place)])
     for start, _, path in files:
         try:
             contents = load(path, store.index, store.sets, verify=True)

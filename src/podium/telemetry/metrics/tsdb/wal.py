@@ -36,6 +36,8 @@ from podium.world.worker import Worker
 LAYOUT, APPEND, SAMPLES, HISTOGRAMS, EXEMPLARS, DELETE = 1, 2, 3, 4, 5, 6
 APPEND_HEAD = struct.Struct("<Iq")
 SUFFIX = ".wal"
+TORN_BYTES = 1 << 16
+"""A torn tail that is longer than this is kept aside as well: it may be a damaged length rather than a crash."""
 
 log = logger("metrics.tsdb")
 Bits = npt.NDArray[np.uint64]
@@ -194,18 +196,17 @@ def segments(directory: Path) -> list[tuple[int, Path]]:
 
 
 def read_segment(path: Path, last: bool) -> Iterator[records.Record]:
-    """The whole records of a segment. A torn tail is cut off (of the last segment without a word: it is what a crash leaves);
-    after damage the rest is not read, and the file is set aside as NAME.damaged."""
+    """The whole records of a segment. The torn tail of the last one is cut off: it is what a crash leaves. After damage the rest is not
+    read, and a copy is set aside as NAME.damaged."""
     data = memoryview(path.read_bytes())
     result = records.ScanResult()
     yield from records.scan(data, result)
-    if result.damage:
+    damage = result.damage or (f"it ends within the record at {result.end}" if result.torn and not last else "")
+    if damage or len(data) - result.end > TORN_BYTES:
         aside = path.with_name(path.name + ".damaged")
         aside.write_bytes(data)
-        log.warning("a segment of the write-ahead log is damaged: what follows in it is lost", file=str(aside), error=result.damage)
-    elif result.torn and not last:
-        log.warning("a segment of the write-ahead log ends in the middle of a record", file=str(path), at=result.end)
-    if result.damage or result.torn:
+        log.warning("a segment of the write-ahead log is damaged: what follows in it is lost", file=str(aside), at=result.end, error=damage)
+    if damage or result.torn:
         os.truncate(path, result.end)
 
 

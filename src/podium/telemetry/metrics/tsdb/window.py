@@ -175,11 +175,12 @@ def file_name(start_ms: int, generation: int) -> str:
     return f"{start_ms}.{generation}{SUFFIX}"
 
 
+def parsed(name: str) -> tuple[int, int] | None:
+    """(start, generation) of a file's name; None for other names."""
+    start, _, generation = name.removesuffix(SUFFIX).partition(".")
+    return (int(start), int(generation)) if generation.isdigit() and start.lstrip("-").isdigit() else None
+
+
 def files(directory: Path) -> list[tuple[int, int, Path]]:
     """(start, generation, path), ascending."""
-    found = []
-    for path in directory.glob("*" + SUFFIX):
-        start, _, generation = path.name.removesuffix(SUFFIX).partition(".")
-        if generation.isdigit() and start.lstrip("-").isdigit():
-            found.append((int(start), int(generation), path))
-    return sorted(found)
+    return sorted((*place, path) for path in directory.glob("*" + SUFFIX) if (place := parsed(path.name)))

@@ -1,0 +1,102 @@
+"""The index against a loop over all series."""
+
+import numpy as np
+import pytest
+
+from podium.telemetry.metrics.errors import LimitExceeded
+from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher, MatchType, labels_of
+from podium.telemetry.metrics.tsdb.series_codec import decode_series, encode_series
+from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
+
+E, N, R, X = MatchType.EQUAL, MatchType.NOT_EQUAL, MatchType.REGEXP, MatchType.NOT_REGEXP
+
+
+def series(count: int) -> list[Labels]:
+    names = ("up", "http_requests_total", "go_goroutines")
+    return [
+        labels_of({"__name__": names[i % 3], "i": str(i), "job": f"j{i % 7}", "odd": "x" * (i % 2), "path": f"/a/{i % 5}" if i % 4 else ""})
+        for i in range(count)
+    ]
+
+
+MATCHERS = [
+    [(E, "__name__", "up")],
+    [(E, "__name__", "nothing")],
+    [(E, "job", "j3"), (E, "__name__", "up")],
+    [(R, "job", "j3|j4")],
+    [(R, "path", "/a/[12]")],
+    [(X, "path", "/a/.*")],
+    [(N, "path", "")],
+    [(E, "path", "")],
+    [(E, "absent", "")],
+    [(N, "absent", "")],
+    [(R, "absent", ".*")],
+    [(R, "absent", ".+")],
+    [(R, "odd", "x|")],
+    [(N, "job", "j1"), (X, "i", ".*[13579]"), (R, "__name__", "go.*")],
+    [],
+]
+
+
+@pytest.mark.parametrize("matchers", MATCHERS, ids=str)
+def test_matchers_choose_as_a_loop_would(matchers: list[tuple[MatchType, str, str]]) -> None:
+    index = SeriesIndex(100_000)
+    rows = series(2_000)
+    ids = index.register(rows)
+    chosen = [Matcher(*m) for m in matchers]
+    expected = [i for i, r in zip(ids.tolist(), rows, strict=True) if all(m.matches(dict(r).get(m.name, "")) for m in chosen)]
+    for _ in range(2):  # the second time from what is kept
+        assert index.matching(chosen).tolist() == sorted(expected)
+    more = index.register([labels_of({"__name__": "up", "job": "j3", "i": "new", "path": "/a/1"})])
+    again = index.matching(chosen).tolist()
+    fits = all(m.matches({"__name__": "up", "job": "j3", "i": "new", "path": "/a/1"}.get(m.name, "")) for m in chosen)
+    assert again == sorted([*expected, *(more.tolist() if fits else [])])
+
+
+def test_a_series_is_registered_once_whatever_the_way() -> None:
+    index = SeriesIndex(1000)
+    rows = series(300)
+    ids = index.register(rows)
+    assert index.register([*rows[::-1], rows[0]]).tolist() == [*ids.tolist()[::-1], ids[0]]
+    assert index.register_columns(LabelColumns.of(rows)).tolist() == ids.tolist()
+    assert index.labels(ids).rows() == rows
+    assert index.register([rows[5], labels_of({"new": "a"}), labels_of({"new": "a"})]).tolist() == [ids[5], 300, 300]
+
+
+def test_series_beyond_the_limit_are_refused() -> None:
+    index = SeriesIndex(10)
+    index.register(series(10))
+    with pytest.raises(LimitExceeded, match="limit of 10"):
+        index.register(series(11))
+    assert index.count == 10 and index.register(series(10)).tolist() == list(range(10))
+
+
+def test_ids_and_values_of_forgotten_series_are_used_again() -> None:
+    index = SeriesIndex(1_000_000)
+    kept = index.register([labels_of({"__name__": "kept", "pod": "steady"})])
+    for generation in range(40):
+        pods = [labels_of({"__name__": "m", "pod": f"pod-{generation}-{n}", "only": str(generation)}) for n in range(500)]
+        ids = index.register(pods)
+        assert index.labels(ids).rows() == pods
+        assert index.matching([Matcher(R, "pod", f"pod-{generation}-.*")]).tolist() == sorted(ids.tolist())
+        index.forget(ids)
+        assert index.matching([]).tolist() == kept.tolist()
+    assert index.allocated <= 501 and len(index.tables["pod"].values) < 2000 and "only" not in index.tables
+    assert index.labels(kept).rows() == [labels_of({"__name__": "kept", "pod": "steady"})]
+
+
+def test_series_whose_hashes_collide_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SeriesIndex, "_hashes", lambda self, batch: np.zeros(batch.count, np.uint64))
+    index = SeriesIndex(1000)
+    rows = series(40)
+    ids = index.register(rows)
+    assert sorted(ids.tolist()) == list(range(40))
+    assert index.register(rows[::-1]).tolist() == ids.tolist()[::-1]
+    index.forget(ids[3:5])
+    assert index.register(rows[5:]).tolist() == ids.tolist()[5:]
+    assert index.labels(index.register(rows)).rows() == rows
+
+
+@pytest.mark.parametrize("rows", [[], [()], [(), (("a", "b"),)], series(50)], ids=len)
+def test_labels_come_back_from_bytes(rows: list[Labels]) -> None:
+    assert decode_series(encode_series(LabelColumns.of(rows))).rows() == rows
