@@ -12,8 +12,7 @@ from typing import Any, cast
 import orjson
 
 from podium import __version__
-from podium.instrument import exposition
-from podium.instrument.exposition import Page
+from podium.instrument.exposition import Lines, label_text
 from podium.instrument.metrics import Registry
 from podium.node import container_metrics
 from podium.node.container_metrics import NodeUsage
@@ -121,23 +120,23 @@ class KubeletMetrics:
             return self.registry.respond(request.headers)
         if request.path == "/stats/summary":
             return await self._summary(nodes)
-        page = Page()
+        out = Lines()
         if request.path == "/metrics/probes":
-            self._probe_results({workers.node for workers in nodes}, page)
+            self._probe_results({workers.node for workers in nodes}, out)
         else:
-            await self._containers(request.path, nodes, page)
-        return exposition.respond(page.families.values(), request.headers)
+            await self._containers(request.path, nodes, out)
+        return out.respond(request.headers)
 
-    async def _containers(self, path: str, nodes: Sequence[PodWorkers], page: Page) -> None:
+    async def _containers(self, path: str, nodes: Sequence[PodWorkers], out: Lines) -> None:
         measured = await container_metrics.measure(nodes)
         if path == "/metrics/resource":
-            container_metrics.resource_metrics(measured, _usage_of(nodes, measured), page)
+            container_metrics.resource_metrics(measured, _usage_of(nodes, measured), out)
             return
-        container_metrics.cadvisor(measured, self._clock.now().timestamp(), page)
+        container_metrics.cadvisor(measured, self._clock.now().timestamp(), out)
         if nodes and not _is_simulated(nodes[0]):
             cores, memory = _machine()
-            page.gauge("machine_cpu_cores", "CPUs of the machine.", cores)
-            page.gauge("machine_memory_bytes", "Memory of the machine.", memory)
+            out.add("machine_cpu_cores", "gauge", "CPUs of the machine.", "", cores)
+            out.add("machine_memory_bytes", "gauge", "Memory of the machine.", "", memory)
 
     async def _summary(self, nodes: Sequence[PodWorkers]) -> Response:
         measured = await container_metrics.measure(nodes)
@@ -145,8 +144,7 @@ class KubeletMetrics:
         body = container_metrics.summary(name, measured, _usage_of(nodes, measured), self._clock.now())
         return Response(200, orjson.dumps(body))
 
-    def _probe_results(self, names: set[str], page: Page) -> None:
-        counts = page.family("prober_probe_total", "counter", "Results of a container's probes.").samples
+    def _probe_results(self, names: set[str], out: Lines) -> None:
         for worker, container, results in self._probes.results():
             if worker.pod["spec"].get("nodeName", "") not in names:
                 continue
@@ -156,7 +154,7 @@ class KubeletMetrics:
                     ("container", container), ("namespace", metadata["namespace"]), ("pod", metadata["name"]), ("pod_uid", worker.uid),
                     ("probe_type", kind.capitalize()), ("result", result),
                 )  # fmt: skip
-                counts["", labels] = count
+                out.add("prober_probe_total", "counter", "Results of a container's probes.", label_text(labels), count)
 
     def _names(self) -> list[tuple[tuple[str, ...], float]]:
         return [((workers.node,), 1.0) for workers in self._nodes()]
