@@ -78,17 +78,27 @@ class KubeletMetrics:
         self.started_pods = registry.counter("kubelet_started_pods_total", "Sandboxes that were started, or failed to.").labels()
         text = "Sandboxes that could not be started."
         self.started_pods_errors = registry.counter("kubelet_started_pods_errors_total", text).labels()
-        self.started_containers = registry.counter(
-            "kubelet_started_containers_total", "Containers that were started, or failed to."
-        ).labels()
+        text, kinds = "Containers that were started, or failed to.", ("container_type",)
+        self.started_containers = registry.counter("kubelet_started_containers_total", text, kinds)
         text = "Containers that could not be started."
-        self.started_containers_errors = registry.counter("kubelet_started_containers_errors_total", text).labels()
+        self.started_containers_errors = registry.counter("kubelet_started_containers_errors_total", text, (*kinds, "code"))
         names = ("path", "method", "server_type", "long_running")
         self._requests = registry.counter("kubelet_http_requests_total", "Requests to this server.", names)
 
     def measured(self, runtime: Runtime) -> Runtime:
         """The same runtime, with its calls counted."""
         return cast(Runtime, MeasuredRuntime(runtime, self, self._clock.monotonic))
+
+    def container_type(self, pod_uid: str, name: str) -> str:
+        """container, init_container or ephemeral_container."""
+        for workers in self._nodes():
+            for worker in workers.all():
+                if worker.uid == pod_uid:
+                    spec = worker.pod["spec"]
+                    for field, kind in (("initContainers", "init_container"), ("ephemeralContainers", "ephemeral_container")):
+                        if any(container["name"] == name for container in spec.get(field) or ()):
+                            return kind
+        return "container"
 
     def served(self, path: str) -> bool:
         return path in PATHS or path.removeprefix("/metrics/") in self._components
@@ -182,6 +192,8 @@ class MeasuredRuntime:
         self._runtime = runtime
         self._metrics = metrics
         self._monotonic = monotonic
+        self._types: dict[str, str] = {}
+        """Of containers that were made and not started yet."""
         for method, operation in _OPERATIONS.items():
             call = getattr(runtime, method, None)
             if call is not None:
@@ -194,25 +206,40 @@ class MeasuredRuntime:
         metrics, monotonic = self._metrics, self._monotonic
         count, errors = metrics.operations.labels(operation), metrics.operation_errors.labels(operation)
         seconds = metrics.operation_seconds.labels(operation)
-        started = {"run_sandbox": metrics.started_pods, "start_container": metrics.started_containers}.get(method)
-        failed = {"run_sandbox": metrics.started_pods_errors, "start_container": metrics.started_containers_errors}.get(method)
 
         async def counted(*arguments: Any, **options: Any) -> Any:
             began_s = monotonic()
             count.add()
-            if started is not None:
-                started.add()
             try:
-                return await call(*arguments, **options)
-            except RuntimeFailure:
+                result = await call(*arguments, **options)
+            except RuntimeFailure as failure:
                 errors.add()
-                if failed is not None:
-                    failed.add()
+                self._note(method, arguments, None, failure)
                 raise
             finally:
                 seconds.observe(monotonic() - began_s)
+            self._note(method, arguments, result, None)
+            return result
 
         return counted
+
+    def _note(self, method: str, arguments: tuple[Any, ...], result: Any, failure: RuntimeFailure | None) -> None:
+        """Counts starts of sandboxes and containers, the latter by type."""
+        metrics = self._metrics
+        if method == "run_sandbox":
+            metrics.started_pods.add()
+            if failure is not None:
+                metrics.started_pods_errors.add()
+        elif method == "create_container" and failure is None:
+            _, spec, sandbox = arguments
+            self._types[result] = metrics.container_type(sandbox.uid, spec.name)
+        elif method == "remove_container":
+            self._types.pop(arguments[0], None)
+        elif method == "start_container":
+            kind = self._types.pop(arguments[0], "container")
+            metrics.started_containers.labels(kind).add()
+            if failure is not None:
+                metrics.started_containers_errors.labels(kind, "RunContainerError").add()
 
 
 def _is_simulated(workers: PodWorkers) -> bool:
