@@ -127,7 +127,7 @@ async def build(
     custom = CustomResources(core, server.hubs)
     await custom.start()
     await admission.start(core)
-    server.flows = FlowControl(store)
+    server.flows = FlowControl(store, registry=server.measurements.registry)
     await server.flows.start()
     core.views = Views(WebhookConversion(core.admission.webhook_client, world.uid))
     plane.tasks.start("custom-resources", custom.run())
