@@ -158,7 +158,8 @@ def kubectl(
 ) -> Iterator[Kubectl]:
     """A kubectl in a namespace of its own on the runtime that the test's module or mark names (`runtime("process")`)."""
     mark = request.node.get_closest_marker("runtime")
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_").lower())[:40].strip("-")
+    rows = "-".join(part for part in request.node.callspec.id.split("-") if part != kubectl_version)
+    words = re.sub(r"[^a-z0-9]+", "-", f"{request.node.originalname.removeprefix('test_')[:36]}-{rows}".lower())[:52].strip("-")
     made = live_cluster(mark.args[0] if mark else "simulated").kubectl(
         kubectl_version, f"{words}-{kubectl_version.replace('.', '-')}", tmp_path / "work"
     )
