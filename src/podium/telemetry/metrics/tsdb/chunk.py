@@ -55,8 +55,10 @@ CONSTANT, RAW = 0, 255
 WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32])
 WIDTHS_SMALL = np.array([8, 16, 32])
 DENSE, MONOTONIC = 1, 2
-RUNNING_MAX = 20
-"""Up to this width a piece has running sums: of COLUMNS_MAX excesses they are below 2**32. Above, it has the excesses."""
+RUNNING_MAX = 16
+"""Up to this width a piece has running sums: of COLUMNS_MAX excesses they are below 2**31. Above, it has the excesses."""
+LIFTED_MIN, LIFTED_COLUMNS_MIN = 1 << 10, 16
+"""Rows whose excesses are smaller, or few, are taken as they are."""
 _EXACT = float(1 << 53)
 _LINE = float(1 << 51)
 """Rows of running sums start, and rise along their bases, by less: so that no step of the arithmetic is rounded."""
@@ -138,10 +140,12 @@ def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt
     at = varying[whole]
     growth = np.diff(integers, axis=1)
     base = growth.min(axis=1) if len(at) else np.zeros(0, np.int64)
+    never_falls = base >= 0
     growth -= base[:, None]
     most = growth.max(axis=1) if len(at) else base
+    _lift(growth, integers[:, 0], base, most)
     fits = most < (1 << 32)
-    at, base, most = at[fits], base[fits], most[fits]
+    at, base, most, never_falls = at[fits], base[fits], most[fits], never_falls[fits]
     widths = WIDTHS if values.size > SMALL_CELLS else WIDTHS_SMALL
     needed = np.frexp(most.astype(np.float64))[1]  # bits: exact below 2**53
     classes[at] = widths[np.searchsorted(widths, np.maximum(needed, 1))]
@@ -151,11 +155,30 @@ def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt
     bases[at] = base
     firsts[at] = integers[fits, 0]
     digits[classes == RAW] = 0
-    flags[at[(base >= 0) & (flags[at] == DENSE)]] |= MONOTONIC
+    flags[at[never_falls & (flags[at] == DENSE)]] |= MONOTONIC
     raw = np.flatnonzero((classes == RAW) & (flags == DENSE))
     if len(raw):
         flags[raw[(values[raw, 1:] >= values[raw, :-1]).all(axis=1)]] |= MONOTONIC
     return excess, bases, firsts
+
+
+def _lift(growth: npt.NDArray[np.int64], firsts: npt.NDArray[np.int64], base: npt.NDArray[np.int64], most: npt.NDArray[np.int64]) -> None:
+    """Changes rows that fall or jump a few times so that their base is the usual growth: excesses below it are negative then, and stand as
+    unsigned ones modulo 2**32. `most` becomes what the usual excess is below, so that such rows share a class with their likes."""
+    rows = np.flatnonzero(most >= LIFTED_MIN)
+    if not len(rows) or growth.shape[1] < LIFTED_COLUMNS_MIN:
+        return
+    usual = np.median(growth[rows], axis=1).astype(np.int64)
+    lifted = growth[rows] - usual[:, None]
+    typical = np.quantile(np.abs(lifted), 0.9, axis=1).astype(np.int64)
+    sums = np.cumsum(lifted, axis=1)
+    line = base[rows] + usual
+    near = (np.abs(line) < _LINE / (growth.shape[1] + 1)) & (np.abs(firsts[rows]) < _LINE)
+    better = near & (typical < most[rows] // 16) & (np.abs(sums).max(axis=1) < (1 << 31)) & (typical < (1 << (RUNNING_MAX - 1)))
+    chosen = rows[better]
+    growth[chosen] = lifted[better] & 0xFFFFFFFF
+    base[chosen] = line[better]
+    most[chosen] = 2 * typical[better]
 
 
 def _as_integers(values: Values, digits: Flags8, at: Indices) -> tuple[Indices, npt.NDArray[np.int64]]:
@@ -324,7 +347,10 @@ def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows,
         step = max(1, RESTORED_CELLS // width)
         for at in range(0, len(members), step):
             part = values[at : at + step]
-            part[:] = numbers[at : at + step, :width] - numbers[at : at + step, :1]  # modulo 2**32, as sums of a row are below it
+            sums = (
+                numbers[at : at + step, :width] - numbers[at : at + step, :1]
+            )  # modulo 2**32: those of a row are between -2**31 and 2**31
+            part[:] = sums.view(np.int32)
             line = bases[at : at + step] * columns
             line += firsts[at : at + step, None]
             part += line

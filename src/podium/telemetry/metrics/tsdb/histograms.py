@@ -56,11 +56,6 @@ def decode_histograms(data: bytes | memoryview) -> Iterator[Stored]:
         yield row, time_ms, Histogram(schema, total, sum_, threshold, zero, buckets[0], buckets[1], bounds, ResetHint(hint))
 
 
-def equal(a: Histogram, b: Histogram) -> bool:
-    """Bit for bit: NaNs too."""
-    return encode_histograms([(0, 0, a)]) == encode_histograms([(0, 0, b)])
-
-
 class Histograms:
     """Those of one window, by series, ascending by time."""
 
