@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,7 +57,8 @@ def cpu_s(pid: int) -> float:
 
 @contextmanager
 def cluster(*flags: str) -> Iterator[Running]:
-    """`flags` go to `podium up --detach`."""
+    """`flags` go to `podium up --detach`. A measurement that is ended (TERM) takes its cluster along."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     directory = Path(tempfile.mkdtemp(prefix="podium-bench-"))
     running = Running(directory / "data", {**os.environ, "KUBECONFIG": str(directory / "kubeconfig")})
     try:

@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "node": _node,
         "simulated-nodes": _simulated_nodes,
         "stop-pods": _stop_pods,
+        "telemetry": _telemetry,
     })  # fmt: skip
 
 
@@ -44,6 +45,13 @@ def _simulated_nodes(arguments: Namespace) -> int:
     from podium.cli.roles import run_role
 
     return run_role(arguments, node_process.run_simulated)
+
+
+def _telemetry(arguments: Namespace) -> int:
+    from podium import telemetry_process
+    from podium.cli.roles import run_role
+
+    return run_role(arguments, telemetry_process.run)
 
 
 def _stop_pods(arguments: Namespace) -> int:

@@ -67,6 +67,9 @@ def _add_up(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     up.add_argument("--audit-policy-file", metavar="F", help="record requests to the API server as this policy says (empty: no more)")
     up.add_argument("--audit-log-file", metavar="F", help="where they are recorded (default: log/audit.log of the data directory)")
     up.add_argument("--admission-control-config-file", metavar="F", help="settings of PodSecurity: defaults and exemptions (empty: none)")
+    metrics = up.add_mutually_exclusive_group()
+    metrics.add_argument("--no-metrics", dest="metrics", action="store_false", default=None, help="without scraping, rules and alerts")
+    metrics.add_argument("--metrics", dest="metrics", action="store_true", default=None, help="with them (the default)")
     up.add_argument("--manifests", metavar="DIR", help="apply the YAML files of this directory, and again when they change")
 
 
@@ -74,7 +77,7 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """`podium run ROLE`: what the supervisor starts; not for users, so not in the help."""
     run = commands.add_parser("run")
     commands._choices_actions = [action for action in commands._choices_actions if action.dest != "run"]
-    run.add_argument("role", choices=("supervisor", "control-plane", "node", "simulated-nodes", "stop-pods"))
+    run.add_argument("role", choices=("supervisor", "control-plane", "node", "simulated-nodes", "stop-pods", "telemetry"))
     run.add_argument("--data-dir", metavar="D", required=True)
     run.add_argument("--name", metavar="NAME")
 

@@ -44,6 +44,10 @@ class Cluster:
     network: str
     simulated_nodes: int = 0
     node_name: str = "podium"
+    metrics: bool = False
+    """Whether the telemetry process runs."""
+    metrics_port: int = 0
+    """Where it answers, on loopback; 0: not chosen yet."""
     audit_policy_file: str = ""
     """What the API server records of its requests; empty: nothing. Read at its start."""
     audit_log_file: str = ""
@@ -125,6 +129,15 @@ class Cluster:
     def authentication_dir(self) -> Path:
         """Identities from outside, written by the user: tokens.csv and config.yaml (api/authentication_config.py); read at start."""
         return self.data_dir / "authentication"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Samples, silences and the notification log."""
+        return self.data_dir / "metrics"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.metrics_port}"
 
     @property
     def pods_dir(self) -> Path:
@@ -232,6 +245,18 @@ def with_files(cluster: Cluster, given: Mapping[str, str | None]) -> Cluster:
     return changed
 
 
+def with_metrics(cluster: Cluster, wanted: bool | None) -> Cluster:
+    """The cluster with or without metrics, remembered; None leaves it as it is."""
+    if wanted is None or (wanted == cluster.metrics and cluster.metrics_port):
+        return cluster
+    from podium.cli import addresses
+
+    port = cluster.metrics_port or addresses.choose_port(9090, cluster.cluster_id, first=cluster.data_dir == _default_or_none())
+    changed = replace(cluster, metrics=wanted, metrics_port=port)
+    changed.save()
+    return changed
+
+
 def _check_policy(path: str) -> None:
     from podium.api import audit_policy
 
@@ -286,6 +311,8 @@ def _create(data_dir: Path, runtime: str, simulated_nodes: int) -> Cluster:
         runtime=decided,
         network=network,
         simulated_nodes=simulated_nodes,
+        metrics=True,
+        metrics_port=addresses.choose_port(9090, cluster_id, first=first),
     )
     cluster.save()
     return cluster

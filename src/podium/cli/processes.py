@@ -28,6 +28,7 @@ CONTROL_PLANE = "control-plane"
 NODE = "node"
 SIMULATED = "simulated-nodes"
 CONTAINERD = "containerd"
+TELEMETRY = "telemetry"
 
 TERM_GRACE_S = 10.0
 LOCK_PATIENCE_S = 3.0
@@ -102,6 +103,8 @@ def wanted(cluster: Cluster) -> list[str]:
         roles.append(NODE)
     if cluster.simulated_nodes:
         roles.append(SIMULATED)
+    if cluster.metrics:
+        roles.append(TELEMETRY)
     return roles
 
 

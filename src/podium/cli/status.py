@@ -53,6 +53,7 @@ def describe(cluster: Cluster, uses: list[ProcessUse]) -> dict[str, Any]:
     report: dict[str, Any] = {
         "dataDir": str(cluster.data_dir),
         "api": cluster.api_url,
+        "metrics": cluster.metrics_url if cluster.metrics else "",
         "kubeconfig": str(cluster.kubeconfig_path),
         "runtime": cluster.runtime,
         "network": {"kind": cluster.network, "pods": cluster.pod_cidr, "services": cluster.service_cidr, "dns": cluster.dns_ip},
@@ -98,6 +99,7 @@ def as_text(report: dict[str, Any]) -> str:
     network = report["network"]
     lines = [
         f"API        {report['api']} ({'ready' if report['ready'] else 'not ready'})",
+        f"metrics    {report['metrics'] or 'none'}",
         f"data       {report['dataDir']}",
         f"versions   podium {report['version']['podium']}, Kubernetes {kubernetes}",
         f"runtime    {report['runtime']}",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from podium.cli import addresses, kubeconfig, processes, readiness, supervise, turns
-from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir, with_files
+from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir, with_files, with_metrics
 from podium.cli.progress import Progress
 from podium.cli.refusal import Refusal
 
@@ -64,7 +64,7 @@ def _run(data_dir: Path, arguments: Namespace, course: Course, progress: Progres
         began = time.monotonic()
         before = load(data_dir)
         course.ran_before = before is not None and bool(processes.living(before))
-        cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress, _files(arguments))
+        cluster = bring_up(data_dir, arguments.runtime, arguments.simulated_nodes, progress, _files(arguments), metrics=arguments.metrics)
         name, path = _install(cluster, course)
         course.ready = True
     progress.say(f"ready in {time.monotonic() - began:.2f} s: {cluster.api_url}, context {name} in {path}")
@@ -115,6 +115,8 @@ def _running(data_dir: Path, arguments: Namespace) -> Cluster | None:
         return None
     if arguments.simulated_nodes not in (None, before.simulated_nodes):
         return None
+    if arguments.metrics not in (None, before.metrics):
+        return None
     if any(setting is not None for setting in _files(arguments).values()):
         return None
     alive = {process.name for process in processes.living(before)}
@@ -132,17 +134,19 @@ def _files(arguments: Namespace) -> dict[str, str | None]:
 
 
 def bring_up(
-    data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress, files: Mapping[str, str | None] = NO_FILES
-) -> Cluster:
-    """Creates what is missing, starts it, and returns when the API is ready. `files`: settings that are files, None as they were."""
+    data_dir: Path, runtime: str, simulated_nodes: int | None, progress: Progress, files: Mapping[str, str | None] = NO_FILES, *,
+    metrics: bool | None = None,
+) -> Cluster:  # fmt: skip
+    """Creates what is missing, starts it, and returns when the API is ready. `files`: settings that are files, None as they were;
+    `metrics` likewise."""
     with progress.step(f"cluster in {data_dir}"):
         before = load(data_dir)
-        cluster = with_files(load_or_create(data_dir, runtime, simulated_nodes), files)
+        cluster = with_metrics(with_files(load_or_create(data_dir, runtime, simulated_nodes), files), metrics)
         prepare(data_dir)
         if before is not None and before != cluster:  # who knows only the old settings starts anew
             changed = any(getattr(before, field) != getattr(cluster, field) for field in files)
             control_plane = (processes.CONTROL_PLANE,) if changed else ()
-            for name in (processes.SUPERVISOR, processes.SIMULATED, *control_plane):
+            for name in (processes.SUPERVISOR, processes.SIMULATED, processes.TELEMETRY, *control_plane):
                 _retire(cluster, name)
         supervise.stopping_file(cluster).unlink(missing_ok=True)
         _check_ports(cluster)
@@ -171,14 +175,17 @@ def _retire(cluster: Cluster, name: str) -> None:
 
 
 def _start_missing(cluster: Cluster, *, first: bool) -> None:
-    """First what the API waits for, which then loads while this process makes certificates; then the rest."""
+    """First what the API waits for, which then loads while this process makes certificates; then the rest. Telemetry comes last, from the
+    supervisor, when the API is ready."""
     for role in processes.wanted(cluster):
-        if (role in FIRST) == first and processes.find(cluster, role) is None:
+        if role != processes.TELEMETRY and (role in FIRST) == first and processes.find(cluster, role) is None:
             supervise.start(cluster, role)
 
 
 def _check_ports(cluster: Cluster) -> None:
     ports = {processes.CONTROL_PLANE: (cluster.api_host, cluster.api_port), processes.NODE: (cluster.node_ip, cluster.kubelet_port)}
+    if cluster.metrics:
+        ports[processes.TELEMETRY] = ("127.0.0.1", cluster.metrics_port)
     for role in processes.wanted(cluster):
         if role in ports and processes.find(cluster, role) is None and not addresses.port_is_free(ports[role][1], ports[role][0]):
             raise Refusal(
@@ -225,6 +232,8 @@ def _say_next(progress: Progress, cluster: Cluster, context: str, *, detached: b
     progress.note("")
     progress.note(f"  kubectl --context {context} get nodes")
     progress.note(f"  podium status{directory}")
+    if cluster.metrics:
+        progress.note(f"  {cluster.metrics_url} has metrics and alerts, as Prometheus has")
     progress.note(f"  podium down{directory}" if detached else "  Ctrl-C takes the cluster down")
 
 

@@ -1,0 +1,54 @@
+"""Wires the telemetry role: metrics, rules and alerts of a live cluster, in a process of their own."""
+
+import asyncio
+import signal
+
+from podium.api.authority import Authority
+from podium.cli import identity
+from podium.cli.cluster import Cluster
+from podium.client.https import Endpoint, HttpsClient
+from podium.telemetry.monitoring.jobs import Place
+from podium.telemetry.monitoring.role import Monitoring, MonitoringConfig
+from podium.world.real import RealWorld
+from podium.world.supervisor import Supervisor
+
+TELEMETRY = "podium:telemetry"
+"""Its certificate's name; what it may is the bootstrap role of that name."""
+
+
+def run(cluster: Cluster) -> None:
+    """Returns after SIGTERM or SIGINT."""
+    import uvloop
+
+    from podium.instrument.log import configure
+
+    configure()
+
+    async def live() -> None:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        authority: Authority = identity.authority(cluster)
+        certificate, key = authority.issue_files("telemetry", TELEMETRY)
+        client = HttpsClient(Endpoint(cluster.api_url, authority.ca_path, certificate, key), user_agent="podium/telemetry")
+        place = Place(
+            api=f"{cluster.api_host}:{cluster.api_port}",
+            own=f"127.0.0.1:{cluster.metrics_port}",
+            agent=f"{cluster.node_ip}:{cluster.kubelet_port}" if cluster.runtime != "simulated" else "",
+            node_name=cluster.node_name,
+            ca=authority.ca_path,
+            certificate=certificate,
+            key=key,
+            dns=cluster.network == "kernel",
+            simulated=bool(cluster.simulated_nodes),
+        )
+        config = MonitoringConfig(cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place)
+        supervisor = Supervisor("telemetry")
+        supervisor.start("monitoring", Monitoring(config, client, RealWorld(), supervisor).run())
+        try:
+            await supervisor.until(stopping)
+        finally:
+            await supervisor.stop()
+            await client.aclose()
+
+    uvloop.run(live())
