@@ -44,8 +44,8 @@ def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: 
     limited = np.nonzero(change * (to_start / sampled * _ABOUT) > begin) if counter else ()
     result = change * factor
     if limited and len(limited[0]):
-        given = (np.broadcast_to(a, windows.shape)[limited] for a in (sampled, to_start, to_end))
-        result[limited] = _from_zero(change[limited], begin[limited], *given, range_ms if per_second else 1000)
+        s, a, b = (np.broadcast_to(each, windows.shape)[limited] for each in (sampled, to_start, to_end))
+        result[limited] = _from_zero(change[limited], begin[limited], s, a, b, range_ms if per_second else 1000)
     return result, counts >= 2
 
 
