@@ -29,7 +29,6 @@ from podium.telemetry.metrics.tsdb.assembly import RowSets, Source
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.group import ROWS_MAX, Group, OpenColumns
 from podium.telemetry.metrics.tsdb.growing import NEVER, NOWHERE, SeriesState
-from podium.telemetry.metrics.tsdb.histograms import equal
 from podium.telemetry.metrics.tsdb.options import Options
 from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 from podium.telemetry.metrics.tsdb.window import Window
