@@ -1,7 +1,8 @@
 """What exporters cost, as JSON: `python bench/exporters_bench.py [--pods 5000]`. CPU time of this process; the best of some rounds.
 
 * node: one scrape of this machine;
-* kube_state: rendering a pod that changed, and one scrape of so many pods; bytes of the answer.
+* kube_state: rendering a pod that changed, and one scrape of so many pods; bytes of the answer;
+* cadvisor: one scrape of a node agent with so many pods, measuring left out.
 """
 
 import argparse
@@ -12,7 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from podium.client.mirror import Change
-from podium.instrument.exposition import Format, render
+from podium.instrument.exposition import Format, Lines, render
+from podium.node import container_metrics
+from podium.node.container_metrics import Measured, MeasuredPod
+from podium.node.runtime.interface import ContainerState, ContainerStatus
+from podium.node.runtime.usage import ContainerUsage
 from podium.telemetry.exporters.kube_state.exporter import Store
 from podium.telemetry.exporters.kube_state.resources import SHOWN
 from podium.telemetry.exporters.node.exporter import NodeExporter
@@ -26,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pods", type=int, default=5000)
     pods = parser.parse_args().pods
-    print(json.dumps({**asyncio.run(node()), **kube_state(pods)}, indent=2))
+    print(json.dumps({**asyncio.run(node()), **kube_state(pods), **cadvisor(pods)}, indent=2))
 
 
 async def node() -> dict[str, float]:
@@ -57,6 +62,26 @@ def kube_state(pods: int) -> dict[str, float]:
         "kube_state_scrape_cpu_ms": round(min(cpu(scrape) for _ in range(ROUNDS)) * 1000, 2),
         "kube_state_scrape_bytes": size,
     }
+
+
+def cadvisor(pods: int) -> dict[str, float]:
+    usage = ContainerUsage(
+        cpu_s=1.5, user_s=1.0, system_s=0.5, memory_bytes=1, working_set_bytes=1, rss_bytes=1, cache_bytes=1, processes=1
+    )
+    found = []
+    for number in range(pods):
+        value = pod(number)
+        status = ContainerStatus(f"c{number}", "s", "u", "app", 0, ContainerState.RUNNING, "app:1", "", 1, 1)
+        found.append(MeasuredPod("shop", value["metadata"]["name"], value["metadata"]["uid"], value, ((status, usage),), ()))
+    measured, size = Measured(tuple(found)), 0
+
+    def scrape() -> None:
+        nonlocal size
+        lines = Lines()
+        container_metrics.cadvisor(measured, 0.0, lines)
+        size = len(lines.render())
+
+    return {"cadvisor_scrape_cpu_ms": round(min(cpu(scrape) for _ in range(ROUNDS)) * 1000, 2), "cadvisor_scrape_bytes": size}
 
 
 def cpu(call: Callable[[], Any]) -> float:

@@ -10,6 +10,7 @@ import argparse
 import gzip
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -86,6 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measure("parse, new layout", series, lambda: parse_text(bodies[0], TextFormat.PROMETHEUS))
     measure("parse, same layout", series, lambda: parse_text(bodies[1], TextFormat.PROMETHEUS, layout))
     measure("parse, 50 series changed", series, lambda: parse_text(changed[0], TextFormat.PROMETHEUS, layout))
+    timed = re.sub(rb"(?m)^([^#].*)$", rb"\1 1700000000000", bodies[1])
+    measure("parse, same layout, with times", series, lambda: parse_text(timed, TextFormat.PROMETHEUS, layout))
     measure("parse and write, new target", series, lambda: SeriesWriter(NoStore(), job, target).write(first, 1))
     writer = SeriesWriter(NoStore(), job, target)
     writer.write(first, 1)

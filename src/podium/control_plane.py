@@ -127,7 +127,7 @@ async def build(
     custom = CustomResources(core, server.hubs)
     await custom.start()
     await admission.start(core)
-    server.flows = FlowControl(store)
+    server.flows = FlowControl(store, registry=server.measurements.registry)
     await server.flows.start()
     core.views = Views(WebhookConversion(core.admission.webhook_client, world.uid))
     plane.tasks.start("custom-resources", custom.run())
@@ -225,8 +225,7 @@ def _start_scheduler(plane: ControlPlane) -> None:
 
 def _component(plane: ControlPlane, name: str) -> Registry:
     """The registry of a component of this process, served at /metrics/NAME."""
-    world = plane.world
-    registry = plane.server.measurements.components[name] = Registry(lambda: world.clock.now().timestamp())
+    registry = plane.server.measurements.components[name] = Registry()
     registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
     return registry
 

@@ -32,7 +32,7 @@ def run(cluster: Cluster) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         authority: Authority = identity.authority(cluster)
         certificate, key = authority.issue_files("telemetry", TELEMETRY)
-        client = HttpsClient(Endpoint(cluster.api_url, authority.ca_path, certificate, key), user_agent="podium/telemetry")
+        client = HttpsClient(Endpoint(cluster.api_url, authority.ca_path, certificate, key), user_agent="podium/telemetry", trim=True)
         place = Place(
             api=f"{cluster.api_host}:{cluster.api_port}",
             own=f"127.0.0.1:{cluster.metrics_port}",

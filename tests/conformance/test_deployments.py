@@ -135,6 +135,11 @@ def test_the_life_of_a_deployment() -> None:
             assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (1, 1)
             await api.put(f"{DEPLOYMENTS}/d/scale", {**scale, "spec": {"replicas": 2}})
             await watch.until(lambda _, d: done(2)(d))
+            assert (await api.patch(f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": 3}}))["spec"]["replicas"] == 3
+            await watch.until(lambda _, d: done(3)(d))
+            assert (await api.get(f"{DEPLOYMENTS}/d/scale"))["status"]["replicas"] == 3
+            await api.patch(f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": 2}})
+            await watch.until(lambda _, d: done(2)(d))
             condition = {
                 "type": "StatusUpdate",
                 "status": "True",
@@ -146,7 +151,11 @@ def test_the_life_of_a_deployment() -> None:
             conditions = [*value["status"]["conditions"], condition]
             updated = await api.put(f"{DEPLOYMENTS}/d/status", {**value, "status": {**value["status"], "conditions": conditions}})
             assert condition in updated["status"]["conditions"]
-            await api.patch(f"{DEPLOYMENTS}/d/status", {"metadata": {"annotations": {"p": "q"}}})
+            assert condition in (await api.get(f"{DEPLOYMENTS}/d/status"))["status"]["conditions"]
+            other = {**condition, "type": "StatusPatched"}
+            patch = {"metadata": {"annotations": {"p": "q"}}, "status": {"conditions": [*conditions, other]}}
+            await api.patch(f"{DEPLOYMENTS}/d/status", patch)
+            assert {"StatusUpdate", "StatusPatched"} <= {c["type"] for c in (await api.get(f"{DEPLOYMENTS}/d"))["status"]["conditions"]}
             await image(api, "new:1")
             await watch.until(lambda _, d: done(2)(d) and d["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "2")
             assert await api.names("/apis/apps/v1/deployments?labelSelector=app%3Dweb") == ["d"]
@@ -157,7 +166,6 @@ def test_the_life_of_a_deployment() -> None:
     run(scenario, nodes=1)
 
 
-@shows("[sig-apps] ReplicaSet should serve a basic image on each replica with a public image")
 @shows("[sig-apps] ReplicaSet Replicaset should have a working scale subresource")
 @shows("[sig-apps] ReplicaSet Replace and Patch tests")
 @shows("[sig-apps] ReplicaSet should validate Replicaset Status endpoints")
@@ -168,8 +176,12 @@ def test_the_life_of_a_replica_set() -> None:
         await api.post(REPLICA_SETS, replica_set(1))
         await api.settled(at, available(1))
         scale = await api.get(f"{at}/scale")
+        assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (1, 1)
         await api.put(f"{at}/scale", {**scale, "spec": {"replicas": 2}})
         await api.settled(at, available(2))
+        await api.patch(f"{at}/scale", {"spec": {"replicas": 4}})
+        await api.settled(at, available(4))
+        assert (await api.get(f"{at}/scale"))["status"]["replicas"] == 4
         await api.patch(at, {"spec": {"replicas": 3}, "metadata": {"labels": {"patched": "yes"}}})
         await api.settled(at, available(3))
         value = await api.get(at)
@@ -181,6 +193,7 @@ def test_the_life_of_a_replica_set() -> None:
         assert updated["status"]["conditions"] == [condition]
         patched = await api.patch(f"{at}/status", {"status": {"conditions": [{**condition, "type": "StatusPatched"}]}})
         assert patched["status"]["conditions"][0]["type"] == "StatusPatched"
+        assert (await api.get(at))["status"]["conditions"][0]["type"] == "StatusPatched"
         assert await api.names("/apis/apps/v1/replicasets?labelSelector=patched%3Dyes") == ["rs"]
         await api.delete(f"{REPLICA_SETS}?labelSelector=patched%3Dyes")
         await api.settled(PODS, lambda f: not f["items"])

@@ -45,7 +45,6 @@ def test_pods_are_adopted_and_released_by_their_labels() -> None:
     run(scenario)
 
 
-@shows("[sig-apps] ReplicationController should serve a basic image on each replica with a public image")
 @shows("[sig-apps] ReplicationController should test the lifecycle of a ReplicationController")
 def test_the_life_of_a_controller() -> None:
     async def scenario(api: Api) -> None:

@@ -147,7 +147,11 @@ def test_a_failed_pod_is_made_again() -> None:
         await api.post(SETS, stateful_set(1))
         await api.settled(f"{SETS}/ss", ready(1))
         before = await api.get(f"{PODS}/ss-0")
-        await api.patch(f"{PODS}/ss-0/status", {"status": {"phase": "Failed", "reason": "Evicted"}})
+        async with api.watch(PODS, fields="metadata.name=ss-0") as watch:
+            await api.patch(f"{PODS}/ss-0", {"spec": {"activeDeadlineSeconds": 3}})  # its node ends it: it has failed for good
+            failed = await watch.until(lambda _, p: p["status"]["phase"] == "Failed")
+            assert failed["metadata"]["uid"] == before["metadata"]["uid"] and failed["status"]["reason"] == "DeadlineExceeded"
+            await watch.until(lambda kind, _: kind == "DELETED")
         await api.settled(f"{PODS}/ss-0", lambda p: p and p["metadata"]["uid"] != before["metadata"]["uid"])
         await api.settled(f"{SETS}/ss", ready(1))
 
@@ -163,6 +167,9 @@ def test_the_scale_of_a_set() -> None:
         assert (scale["spec"]["replicas"], scale["status"]["replicas"], scale["status"]["selector"]) == (1, 1, "app=web")
         await api.put(f"{SETS}/ss/scale", {**scale, "spec": {"replicas": 2}})
         await api.settled(f"{SETS}/ss", ready(2))
+        assert (await api.get(f"{SETS}/ss/scale"))["status"]["replicas"] == 2
+        await api.patch(f"{SETS}/ss/scale", {"spec": {"replicas": 4}})
+        await api.settled(f"{SETS}/ss", ready(4))
         pod = await api.get(f"{PODS}/ss-1")
         assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == ("ss-1", "test")
         assert (
@@ -188,6 +195,7 @@ def test_a_set_is_listed_patched_told_and_deleted() -> None:
         assert updated["status"]["conditions"] == [condition]
         patched = await api.patch(f"{SETS}/ss/status", {"status": {"conditions": [{**condition, "type": "StatusPatched"}]}})
         assert patched["status"]["conditions"][0]["type"] == "StatusPatched"
+        assert (await api.get(f"{SETS}/ss/status"))["status"]["conditions"][0]["type"] == "StatusPatched"
         spec = {"replicas": 2, "template": {"spec": {"terminationGracePeriodSeconds": 1}}}
         await api.patch(f"{SETS}/ss", {"metadata": {"labels": {"p": "q"}}, "spec": spec})
         settled = await api.settled(f"{SETS}/ss", ready(2))

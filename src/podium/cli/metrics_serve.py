@@ -9,6 +9,8 @@ from podium.cli.refusal import Refusal
 
 def serve(arguments: Namespace) -> int:
     from podium.instrument.log import configure
+    from podium.telemetry.discovery.kinds import ALL_KINDS, all_makers
+    from podium.telemetry.discovery.kubernetes_clients import KubernetesAccess
     from podium.telemetry.metrics.durations import parse_duration
     from podium.telemetry.metrics.errors import MetricsError
     from podium.telemetry.metrics.promql.engine import Options as EngineOptions
@@ -36,7 +38,8 @@ def serve(arguments: Namespace) -> int:
                 ),
                 cors_origin=arguments.cors_origin,
             ),
-            flags=_flags(arguments),
+            flags=_flags(arguments), kinds=ALL_KINDS,
+            makers=lambda world, supervisor: all_makers(world, KubernetesAccess(world, supervisor)),
         )  # fmt: skip
         run(settings)
     except MetricsError as error:

@@ -89,6 +89,52 @@ class Page:
             self.families.setdefault(family.name, family)
 
 
+class Lines:
+    """Families as finished lines, for answers of very many samples: who adds writes the labels' text once for all samples that share it
+    (`label_text`). Gauges, and counters that end in `_total`; a label set occurs once is the caller's to keep."""
+
+    __slots__ = ("_families",)
+
+    def __init__(self) -> None:
+        self._families: dict[str, tuple[str, str, list[str]]] = {}
+
+    def family(self, name: str, kind: str, text: str) -> list[str]:
+        """Where its lines are added, each as `name{labels} value`."""
+        found = self._families.get(name)
+        if found is None:
+            assert kind == "gauge" or (kind == "counter" and name.endswith("_total")), f"{name} is a {kind}"
+            found = self._families[name] = (kind, text, [])
+        return found[2]
+
+    def add(self, name: str, kind: str, text: str, labels: str, value: float) -> None:
+        self.family(name, kind, text).append(f"{name}{{{labels}}} {number(value)}" if labels else f"{name} {number(value)}")
+
+    def respond(self, headers: Mapping[str, str]) -> Response:
+        format = negotiate(headers.get("accept", ""))
+        return answer(self.render(format), format, headers)
+
+    def render(self, format: Format = Format.TEXT) -> bytes:
+        parts: list[str] = []
+        for name, (kind, text, lines) in sorted(self._families.items()):
+            if lines:
+                parts.append(head_lines(name, kind, text, format))
+                parts.extend(lines)
+        if format is not Format.TEXT:
+            parts.append("# EOF")
+        return ("\n".join(parts) + "\n").encode() if parts else b""
+
+
+def head_lines(name: str, kind: str, text: str, format: Format) -> str:
+    """The HELP and TYPE lines of a gauge or counter, without the last line's end."""
+    shown = name.removesuffix("_total") if format is not Format.TEXT and kind == "counter" else name
+    return f"# HELP {shown} {text}\n# TYPE {shown} {kind}"
+
+
+def label_text(labels: Pairs) -> str:
+    """Labels as they stand between the braces."""
+    return ",".join([f'{name}="{escaped(value)}"' for name, value in labels])
+
+
 def render(families: Iterable[Family], format: Format = Format.TEXT) -> bytes:
     """The families in that format, sorted by name. A family without samples is left out."""
     lines: list[str] = []
@@ -175,7 +221,7 @@ def escaped(text: str) -> str:
 
 
 def braced(labels: Pairs) -> str:
-    return "{" + ",".join([f'{name}="{escaped(value)}"' for name, value in labels]) + "}" if labels else ""
+    return "{" + label_text(labels) + "}" if labels else ""
 
 
 def _text_lines(family: Family, lines: list[str]) -> None:

@@ -126,7 +126,8 @@ Reader = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
 
 class Registry:
     """The metrics of one process or role. `collect` callbacks bring gauges up to date when somebody reads.
-    With `now_s` (seconds since the epoch) counters and histograms know since when they count, which OpenMetrics shows."""
+    With `now_s` (seconds since the epoch) counters and histograms know since when they count, which OpenMetrics shows: a further series for
+    each of them at scrapers that keep `_created` as one, so Podium's components do without, as upstream's."""
 
     def __init__(self, now_s: Callable[[], float] | None = None) -> None:
         self._families: dict[str, Family[Any]] = {}

@@ -22,7 +22,7 @@ SERVER = "dns://:53"
 class ProxyMeasurements:
     def __init__(self, world: World) -> None:
         self._clock = world.clock
-        self.registry = registry = Registry(lambda: world.clock.now().timestamp())
+        self.registry = registry = Registry()
         registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
         text = "How long it takes to bring rules in step with services."
         self._seconds = registry.histogram("kubeproxy_sync_proxy_rules_duration_seconds", text, (), _SYNC_BUCKETS_S).labels()
@@ -52,7 +52,7 @@ class ProxyMeasurements:
 class DnsMeasurements:
     def __init__(self, world: World) -> None:
         self._clock = world.clock
-        self.registry = registry = Registry(lambda: world.clock.now().timestamp())
+        self.registry = registry = Registry()
         registry.constant("coredns_build_info", "The version of this component; always 1.", {"version": __version__})
         names = ("server", "zone", "view", "proto", "family", "type")
         self._requests = registry.counter("coredns_dns_requests_total", "Questions asked.", names)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from podium.instrument.exposition import Page, Pairs
+from podium.instrument.exposition import Lines, Pairs, label_text, number
 from podium.node.pod_workers import PodWorkers
 from podium.node.runtime.interface import ContainerState, ContainerStatus, RuntimeFailure
 from podium.node.runtime.usage import ContainerUsage, InterfaceUsage, Measures, RuntimeUsage
@@ -74,6 +74,7 @@ def _pods(workers: PodWorkers, usage: RuntimeUsage) -> Iterable[MeasuredPod]:
 
 
 _SECONDS = "in seconds"
+_CPU = "container_cpu_usage_seconds_total"
 _CADVISOR = (
     ("container_cpu_usage_seconds_total", "counter", "cpu_s", f"CPU time used, {_SECONDS}."),
     ("container_cpu_user_seconds_total", "counter", "user_s", f"CPU time used outside of the kernel, {_SECONDS}."),
@@ -106,61 +107,65 @@ _NETWORK = (
 )
 
 
-def cadvisor(measured: Measured, now_s: float, page: Page) -> None:
+def cadvisor(measured: Measured, now_s: float, out: Lines) -> None:
     """/metrics/cadvisor."""
-    page.gauge("container_scrape_error", "1 when containers could not be measured, 0 otherwise.", bool(measured.failure))
+    out.add("container_scrape_error", "gauge", "1 when containers could not be measured, 0 otherwise.", "", bool(measured.failure))
+    rows = [(out.family(metric, kind, text), metric, field) for metric, kind, field, text in _CADVISOR]
+    of_pods = [row for row in rows if row[1] in _OF_PODS]
     for pod in measured.pods:
         whole_pod = _labels(pod, container="", image="", name="", id=f"/kubepods/pod{pod.uid}")
-        for metric, kind, field, text in _CADVISOR:
-            if metric in _OF_PODS and (total := pod.total(field)) is not None:
-                page.family(metric, kind, text).samples["", _with_cpu(metric, whole_pod)] = total
+        totals = [(lines, metric, pod.total(field)) for lines, metric, field in of_pods]
+        _amounts_of(whole_pod, totals)
         for status, usage in pod.containers:
-            _container(pod, status, usage, now_s, page)
+            labels = _labels(pod, container=status.name, image=status.image, name=status.id, id=f"/kubepods/pod{pod.uid}/{status.id}")
+            _amounts_of(labels, [(lines, metric, getattr(usage, field)) for lines, metric, field in rows])
+            _container(pod, status, usage, now_s, labels, out)
         for interface in pod.interfaces:
-            labels = tuple(sorted((*(pair for pair in whole_pod if pair[0] != "container"), ("interface", interface.name))))
+            of_network = label_text(tuple(sorted((*(pair for pair in whole_pod if pair[0] != "container"), ("interface", interface.name)))))
             for metric, field, text in _NETWORK:
                 if (value := getattr(interface, field)) is not None:
-                    page.counter(f"container_network_{metric}", text, value, labels)
+                    out.add(f"container_network_{metric}", "counter", text, of_network, value)
 
 
-def _container(pod: MeasuredPod, status: ContainerStatus, usage: ContainerUsage, now_s: float, page: Page) -> None:
-    labels = _labels(pod, container=status.name, image=status.image, name=status.id, id=f"/kubepods/pod{pod.uid}/{status.id}")
-    for metric, kind, field, text in _CADVISOR:
-        if (value := getattr(usage, field)) is not None:
-            page.family(metric, kind, text).samples["", _with_cpu(metric, labels)] = value
+def _amounts_of(labels: Pairs, amounts: list[tuple[list[str], str, float | None]]) -> None:
+    """A line for each amount that is known. CPU time has a label of its own."""
+    text, with_cpu = label_text(labels), label_text((labels[0], ("cpu", "total"), *labels[1:]))
+    for lines, metric, value in amounts:
+        if value is not None:
+            lines.append(f"{metric}{{{with_cpu if metric == _CPU else text}}} {number(value)}")
+
+
+def _container(pod: MeasuredPod, status: ContainerStatus, usage: ContainerUsage, now_s: float, labels: Pairs, out: Lines) -> None:
+    text = label_text(labels)
     for kind, field in (("pgfault", "page_faults"), ("pgmajfault", "major_page_faults")):
         if (value := getattr(usage, field)) is not None:
-            more = (("failure_type", kind), ("scope", "container"))
-            page.counter("container_memory_failures_total", "Page faults.", value, tuple(sorted((*labels, *more))))
-    page.gauge("container_last_seen", "When a container was measured last, in seconds since the epoch.", now_s, labels)
-    text = "When a container was started, in seconds since the epoch."
-    page.gauge("container_start_time_seconds", text, status.started_ns / 1e9, labels)
-    _limits(pod.pod, status.name, labels, page)
+            more = label_text(tuple(sorted((*labels, ("failure_type", kind), ("scope", "container")))))
+            out.add("container_memory_failures_total", "counter", "Page faults.", more, value)
+    out.add("container_last_seen", "gauge", "When a container was measured last, in seconds since the epoch.", text, now_s)
+    meaning = "When a container was started, in seconds since the epoch."
+    out.add("container_start_time_seconds", "gauge", meaning, text, status.started_ns / 1e9)
+    _limits(pod.pod, status.name, text, out)
 
 
-def _limits(pod: Object, name: str, labels: Pairs, page: Page) -> None:
+def _limits(pod: Object, name: str, labels: str, out: Lines) -> None:
     for container in [*pod["spec"].get("initContainers", ()), *pod["spec"].get("containers", ())]:
         if container["name"] != name:
             continue
         resources = container.get("resources") or {}
         limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-        page.gauge("container_spec_cpu_period", "The period of a CPU limit, in microseconds.", 100_000, labels)
+        out.add("container_spec_cpu_period", "gauge", "The period of a CPU limit, in microseconds.", labels, 100_000)
         shares = max(2, milli(str(requests.get("cpu", "0"))) * 1024 // 1000)
-        page.gauge("container_spec_cpu_shares", "A container's share of CPU under contention.", shares, labels)
+        out.add("container_spec_cpu_shares", "gauge", "A container's share of CPU under contention.", labels, shares)
         if "cpu" in limits:
             text = "CPU time that a container may use in a period, in microseconds."
-            page.gauge("container_spec_cpu_quota", text, milli(str(limits["cpu"])) * 100, labels)
+            out.add("container_spec_cpu_quota", "gauge", text, labels, milli(str(limits["cpu"])) * 100)
         most = whole(str(limits["memory"])) if "memory" in limits else 0
-        page.gauge("container_spec_memory_limit_bytes", "The most memory that a container may use; 0: no limit.", most, labels)
+        out.add("container_spec_memory_limit_bytes", "gauge", "The most memory that a container may use; 0: no limit.", labels, most)
 
 
 def _labels(pod: MeasuredPod, *, container: str, image: str, name: str, id: str) -> Pairs:
     """Upstream's, in alphabetical order."""
     return (("container", container), ("id", id), ("image", image), ("name", name), ("namespace", pod.namespace), ("pod", pod.name))
-
-
-def _with_cpu(metric: str, labels: Pairs) -> Pairs:
-    return (labels[0], ("cpu", "total"), *labels[1:]) if metric == "container_cpu_usage_seconds_total" else labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,26 +176,28 @@ class NodeUsage:
     working_set_bytes: int
 
 
-def resource_metrics(measured: Measured, node: NodeUsage | None, page: Page) -> None:
+def resource_metrics(measured: Measured, node: NodeUsage | None, out: Lines) -> None:
     """/metrics/resource: what autoscaling reads."""
-    page.gauge("resource_scrape_error", "1 when containers could not be measured, 0 otherwise.", bool(measured.failure))
+    out.add("resource_scrape_error", "gauge", "1 when containers could not be measured, 0 otherwise.", "", bool(measured.failure))
     if node is not None:
-        page.counter("node_cpu_usage_seconds_total", f"CPU time that a node has used, {_SECONDS}.", node.cpu_s)
-        page.gauge("node_memory_working_set_bytes", "Memory that a node uses.", node.working_set_bytes)
+        out.add("node_cpu_usage_seconds_total", "counter", f"CPU time that a node has used, {_SECONDS}.", "", node.cpu_s)
+        out.add("node_memory_working_set_bytes", "gauge", "Memory that a node uses.", "", node.working_set_bytes)
     for pod in measured.pods:
         where: Pairs = (("namespace", pod.namespace), ("pod", pod.name))
+        of_pod = label_text(where)
         if (cpu := pod.total("cpu_s")) is not None:
-            page.counter("pod_cpu_usage_seconds_total", f"CPU time that a pod has used, {_SECONDS}.", cpu, where)
+            out.add("pod_cpu_usage_seconds_total", "counter", f"CPU time that a pod has used, {_SECONDS}.", of_pod, cpu)
         if (memory := pod.total("working_set_bytes")) is not None:
-            page.gauge("pod_memory_working_set_bytes", "Memory that a pod uses.", memory, where)
+            out.add("pod_memory_working_set_bytes", "gauge", "Memory that a pod uses.", of_pod, memory)
         for status, usage in pod.containers:
-            labels = (("container", status.name), *where)
+            labels = label_text((("container", status.name), *where))
             text = "When a container was started, in seconds since the epoch."
-            page.gauge("container_start_time_seconds", text, status.started_ns / 1e9, labels)
+            out.add("container_start_time_seconds", "gauge", text, labels, status.started_ns / 1e9)
             if usage.cpu_s is not None:
-                page.counter("container_cpu_usage_seconds_total", f"CPU time that a container has used, {_SECONDS}.", usage.cpu_s, labels)
+                out.add(_CPU, "counter", f"CPU time that a container has used, {_SECONDS}.", labels, usage.cpu_s)
             if usage.working_set_bytes is not None:
-                page.gauge("container_memory_working_set_bytes", "Memory that a container uses.", usage.working_set_bytes, labels)
+                text = "Memory that a container uses."
+                out.add("container_memory_working_set_bytes", "gauge", text, labels, usage.working_set_bytes)
 
 
 def summary(name: str, measured: Measured, node: NodeUsage | None, now: datetime) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from typing import Any, cast
 import orjson
 
 from podium import __version__
-from podium.instrument import exposition
-from podium.instrument.exposition import Page
+from podium.instrument.exposition import Lines, label_text
 from podium.instrument.metrics import Registry
 from podium.node import container_metrics
 from podium.node.container_metrics import NodeUsage
@@ -65,7 +64,7 @@ class KubeletMetrics:
         self._probes = probes
         self._clock = world.clock
         self._components = dict(components or {})
-        self.registry = registry = Registry(lambda: world.clock.now().timestamp())
+        self.registry = registry = Registry()
         registry.constant("kubernetes_build_info", "The version of this component; always 1.", {"git_version": f"v{__version__}"})
         registry.read("kubelet_node_name", "gauge", "The node's name; always 1.", ("node",), self._names)
         registry.read("kubelet_running_pods", "gauge", "Pods with a sandbox that is ready.", (), self._running_pods)
@@ -79,17 +78,27 @@ class KubeletMetrics:
         self.started_pods = registry.counter("kubelet_started_pods_total", "Sandboxes that were started, or failed to.").labels()
         text = "Sandboxes that could not be started."
         self.started_pods_errors = registry.counter("kubelet_started_pods_errors_total", text).labels()
-        self.started_containers = registry.counter(
-            "kubelet_started_containers_total", "Containers that were started, or failed to."
-        ).labels()
+        text, kinds = "Containers that were started, or failed to.", ("container_type",)
+        self.started_containers = registry.counter("kubelet_started_containers_total", text, kinds)
         text = "Containers that could not be started."
-        self.started_containers_errors = registry.counter("kubelet_started_containers_errors_total", text).labels()
+        self.started_containers_errors = registry.counter("kubelet_started_containers_errors_total", text, (*kinds, "code"))
         names = ("path", "method", "server_type", "long_running")
         self._requests = registry.counter("kubelet_http_requests_total", "Requests to this server.", names)
 
     def measured(self, runtime: Runtime) -> Runtime:
         """The same runtime, with its calls counted."""
         return cast(Runtime, MeasuredRuntime(runtime, self, self._clock.monotonic))
+
+    def container_type(self, pod_uid: str, name: str) -> str:
+        """container, init_container or ephemeral_container."""
+        for workers in self._nodes():
+            for worker in workers.all():
+                if worker.uid == pod_uid:
+                    spec = worker.pod["spec"]
+                    for field, kind in (("initContainers", "init_container"), ("ephemeralContainers", "ephemeral_container")):
+                        if any(container["name"] == name for container in spec.get(field) or ()):
+                            return kind
+        return "container"
 
     def served(self, path: str) -> bool:
         return path in PATHS or path.removeprefix("/metrics/") in self._components
@@ -121,23 +130,23 @@ class KubeletMetrics:
             return self.registry.respond(request.headers)
         if request.path == "/stats/summary":
             return await self._summary(nodes)
-        page = Page()
+        out = Lines()
         if request.path == "/metrics/probes":
-            self._probe_results({workers.node for workers in nodes}, page)
+            self._probe_results({workers.node for workers in nodes}, out)
         else:
-            await self._containers(request.path, nodes, page)
-        return exposition.respond(page.families.values(), request.headers)
+            await self._containers(request.path, nodes, out)
+        return out.respond(request.headers)
 
-    async def _containers(self, path: str, nodes: Sequence[PodWorkers], page: Page) -> None:
+    async def _containers(self, path: str, nodes: Sequence[PodWorkers], out: Lines) -> None:
         measured = await container_metrics.measure(nodes)
         if path == "/metrics/resource":
-            container_metrics.resource_metrics(measured, _usage_of(nodes, measured), page)
+            container_metrics.resource_metrics(measured, _usage_of(nodes, measured), out)
             return
-        container_metrics.cadvisor(measured, self._clock.now().timestamp(), page)
+        container_metrics.cadvisor(measured, self._clock.now().timestamp(), out)
         if nodes and not _is_simulated(nodes[0]):
             cores, memory = _machine()
-            page.gauge("machine_cpu_cores", "CPUs of the machine.", cores)
-            page.gauge("machine_memory_bytes", "Memory of the machine.", memory)
+            out.add("machine_cpu_cores", "gauge", "CPUs of the machine.", "", cores)
+            out.add("machine_memory_bytes", "gauge", "Memory of the machine.", "", memory)
 
     async def _summary(self, nodes: Sequence[PodWorkers]) -> Response:
         measured = await container_metrics.measure(nodes)
@@ -145,8 +154,7 @@ class KubeletMetrics:
         body = container_metrics.summary(name, measured, _usage_of(nodes, measured), self._clock.now())
         return Response(200, orjson.dumps(body))
 
-    def _probe_results(self, names: set[str], page: Page) -> None:
-        counts = page.family("prober_probe_total", "counter", "Results of a container's probes.").samples
+    def _probe_results(self, names: set[str], out: Lines) -> None:
         for worker, container, results in self._probes.results():
             if worker.pod["spec"].get("nodeName", "") not in names:
                 continue
@@ -156,7 +164,7 @@ class KubeletMetrics:
                     ("container", container), ("namespace", metadata["namespace"]), ("pod", metadata["name"]), ("pod_uid", worker.uid),
                     ("probe_type", kind.capitalize()), ("result", result),
                 )  # fmt: skip
-                counts["", labels] = count
+                out.add("prober_probe_total", "counter", "Results of a container's probes.", label_text(labels), count)
 
     def _names(self) -> list[tuple[tuple[str, ...], float]]:
         return [((workers.node,), 1.0) for workers in self._nodes()]
@@ -184,6 +192,8 @@ class MeasuredRuntime:
         self._runtime = runtime
         self._metrics = metrics
         self._monotonic = monotonic
+        self._types: dict[str, str] = {}
+        """Of containers that were made and not started yet."""
         for method, operation in _OPERATIONS.items():
             call = getattr(runtime, method, None)
             if call is not None:
@@ -196,25 +206,40 @@ class MeasuredRuntime:
         metrics, monotonic = self._metrics, self._monotonic
         count, errors = metrics.operations.labels(operation), metrics.operation_errors.labels(operation)
         seconds = metrics.operation_seconds.labels(operation)
-        started = {"run_sandbox": metrics.started_pods, "start_container": metrics.started_containers}.get(method)
-        failed = {"run_sandbox": metrics.started_pods_errors, "start_container": metrics.started_containers_errors}.get(method)
 
         async def counted(*arguments: Any, **options: Any) -> Any:
             began_s = monotonic()
             count.add()
-            if started is not None:
-                started.add()
             try:
-                return await call(*arguments, **options)
-            except RuntimeFailure:
+                result = await call(*arguments, **options)
+            except RuntimeFailure as failure:
                 errors.add()
-                if failed is not None:
-                    failed.add()
+                self._note(method, arguments, None, failure)
                 raise
             finally:
                 seconds.observe(monotonic() - began_s)
+            self._note(method, arguments, result, None)
+            return result
 
         return counted
+
+    def _note(self, method: str, arguments: tuple[Any, ...], result: Any, failure: RuntimeFailure | None) -> None:
+        """Counts starts of sandboxes and containers, the latter by type."""
+        metrics = self._metrics
+        if method == "run_sandbox":
+            metrics.started_pods.add()
+            if failure is not None:
+                metrics.started_pods_errors.add()
+        elif method == "create_container" and failure is None:
+            _, spec, sandbox = arguments
+            self._types[result] = metrics.container_type(sandbox.uid, spec.name)
+        elif method == "remove_container":
+            self._types.pop(arguments[0], None)
+        elif method == "start_container":
+            kind = self._types.pop(arguments[0], "container")
+            metrics.started_containers.labels(kind).add()
+            if failure is not None:
+                metrics.started_containers_errors.labels(kind, "RunContainerError").add()
 
 
 def _is_simulated(workers: PodWorkers) -> bool:

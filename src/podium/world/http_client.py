@@ -1,6 +1,6 @@
 """HTTP/1.1 over TLS on asyncio: the client side, to one server, with kept-alive connections, streams and WebSockets.
 
-Bounds: `connections_max` at once for plain requests (further ones wait), `response_bytes_max`, `timeout_s` a request;
+Bounds: `connections_max` at once for plain requests (further ones wait), RESPONSE_BYTES_MAX, HEAD_BYTES_MAX, `timeout_s` a request;
 a stream has a connection of its own and stops reading the socket while its consumer lags by `STREAM_BUFFER_BYTES_MAX`.
 Every failure of the connection is a ConnectionError; the caller decides whether to try again.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RESPONSE_BYTES_MAX = 512 * 1024 * 1024
 STREAM_BUFFER_BYTES_MAX = 4 * 1024 * 1024
+HEAD_BYTES_MAX = 256 * 1024
 CONNECT_TIMEOUT_S = 10.0
 IDLE_MAX = 64
 
@@ -55,6 +56,8 @@ class _Exchange(asyncio.Protocol):
         self.wants_raw = False
         self.transport: asyncio.Transport | None = None
         self._keep_alive = False
+        self._until_close = False
+        self._head_bytes = 0
         self.closed = False
         self.complete = False
         self.status = 0
@@ -65,6 +68,8 @@ class _Exchange(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
+        if error is None and self._until_close:  # a body without a length ends with its connection
+            self.complete = True
         if error is None and self._is_delimited_by_close():
             self.complete = True
         self._can_write.set()
@@ -90,9 +95,16 @@ class _Exchange(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._upgraded(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            if self._head is not None and not self._head.done():
-                self._head.set_exception(ConnectionResetError(f"malformed HTTP response: {error}"))
-            self.close()
+            self._refuse(f"malformed HTTP response: {error}")
+        if self._head is not None and not self._head.done():
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(f"the head of the response is larger than {HEAD_BYTES_MAX} bytes")
+
+    def _refuse(self, why: str) -> None:
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(ConnectionResetError(why))
+        self.close()
 
     def pause_writing(self) -> None:
         self._can_write.clear()
@@ -105,6 +117,7 @@ class _Exchange(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self.headers = {}
         self.complete = False
+        self._until_close = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -114,6 +127,7 @@ class _Exchange(asyncio.Protocol):
         if status == 100:
             return
         self.status = status
+        self._until_close = "content-length" not in self.headers and "transfer-encoding" not in self.headers
         if self._head is not None and not self._head.done():
             self._head.set_result(None)
 
@@ -138,6 +152,7 @@ class _Exchange(asyncio.Protocol):
         if self.closed or self.transport is None:
             raise ConnectionResetError("the connection is closed")
         self._head = self._loop.create_future()
+        self._head_bytes = 0
         self._chunks.clear()
         self._buffered = 0
         self.complete = False

@@ -11,13 +11,15 @@ import yaml
 
 from podium.client.mirrors import Mirrors
 from podium.objects.resources import resource
+from podium.telemetry.discovery import ec2
 from podium.telemetry.discovery.ec2 import Ec2Discoverer, Ec2DiscoveryConfig
 from podium.telemetry.discovery.kinds import ALL_KINDS
 from podium.telemetry.discovery.kubernetes import KubernetesDiscoverer
-from podium.telemetry.discovery.kubernetes_clients import read_kubeconfig
+from podium.telemetry.discovery.kubernetes_clients import KubernetesAccess, read_kubeconfig
 from podium.telemetry.discovery.kubernetes_config import KubernetesDiscoveryConfig
 from podium.telemetry.metrics.configuration.configuration import load
 from podium.telemetry.metrics.discovery.groups import TargetGroup
+from podium.telemetry.metrics.discovery.refreshing import DiscoveryFailed
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.world import virtual
 from podium.world.supervisor import Supervisor
@@ -226,3 +228,48 @@ def test_the_section_prints_itself() -> None:
     text = load("scrape_configs: [{job_name: j, kubernetes_sd_configs: [{role: pod, namespaces: {names: [a]}}]}]", ALL_KINDS).printed()
     assert "kubernetes_sd_configs:\n  - role: pod\n" in text
     assert isinstance(load(text, ALL_KINDS).jobs[0].discovery["kubernetes_sd_configs"][0], KubernetesDiscoveryConfig)
+
+
+@pytest.mark.slow  # boto3 takes a second to load
+def test_boto3_is_asked_for_zones_and_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    boto3 = pytest.importorskip("boto3")
+    from botocore.stub import Stubber
+
+    client = boto3.client("ec2", region_name="eu", aws_access_key_id="a", aws_secret_access_key="b")
+    stubber = Stubber(client)
+    stubber.add_response("describe_availability_zones", {"AvailabilityZones": [{"ZoneName": "eu-a", "ZoneId": "eu1-az1"}]}, {})
+    filters = [{"Name": "tag:x", "Values": ["y"]}]
+    page = {"Reservations": [{"Instances": [{"InstanceId": "i-1"}]}]}
+    stubber.add_response("describe_instances", {**page, "NextToken": "t"}, {"Filters": filters})
+    stubber.add_response("describe_instances", page, {"Filters": filters, "NextToken": "t"})
+    stubber.add_client_error("describe_availability_zones", "AuthFailure", "not you")
+    monkeypatch.setattr(ec2, "_client", lambda boto3, config: client)
+    config = section("region: eu, filters: [{name: 'tag:x', values: [y]}]", "ec2_sd_configs")
+    with stubber:
+        reservations, zones = ec2._describe(config)
+        assert (len(reservations), zones) == (2, {"eu-a": "eu1-az1"})
+        with pytest.raises(DiscoveryFailed, match=r"could not describe instances: .*not you"):
+            ec2._describe(config)
+
+
+def test_without_a_cluster_it_is_said_what_to_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    async def main(world: VirtualWorld) -> None:
+        supervisor = Supervisor("test")
+        config = section("role: pod")
+        with pytest.raises(ConfigurationError, match="give api_server or kubeconfig_file"):
+            KubernetesAccess(world, supervisor).discoverer(config)
+        client = FakeClient(world)
+        access = KubernetesAccess(world, supervisor, client)
+        client.put(pod("a"))
+        founds = [Found(), Found()]
+        for found in founds:
+            supervisor.start("discovery", access.discoverer(config).run(found))
+        await asyncio.sleep(1)
+        assert [list(found.groups) for found in founds] == [["pod/shop/a"]] * 2
+        assert client.calls["list", "pods"] == 1
+        await supervisor.stop()
+        await access.aclose()
+
+    virtual.run(main)

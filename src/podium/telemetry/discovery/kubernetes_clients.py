@@ -33,11 +33,14 @@ KUBECONFIG_BYTES_MAX = 16 * 1024 * 1024
 class KubernetesAccess:
     """Clients and mirrors by cluster, shared by all jobs. `own` is the server's own cluster, if it has one."""
 
-    def __init__(self, world: World, supervisor: Supervisor, own: Client | None = None, own_namespace: str = "") -> None:
+    def __init__(
+        self, world: World, supervisor: Supervisor, own: Client | None = None, own_namespace: str = "",
+        own_mirrors: Mirrors | None = None,
+    ) -> None:  # fmt: skip
         self._world = world
         self._supervisor = supervisor
         self._own = own
-        self._own_namespace = own_namespace
+        self._own_namespace, self._own_mirrors = own_namespace, own_mirrors
         self._clients: dict[Any, Client] = {}
         self._mirrors: dict[Any, Mirrors] = {}
 
@@ -46,7 +49,8 @@ class KubernetesAccess:
         key = (str.__str__(config.api_server), config.kubeconfig_file, repr(config.http))
         if key not in self._mirrors:
             self._clients[key] = self._client(config)
-            self._mirrors[key] = Mirrors(self._clients[key], self._world, self._supervisor)
+            shared = self._own_mirrors if self._clients[key] is self._own else None
+            self._mirrors[key] = shared or Mirrors(self._clients[key], self._world, self._supervisor)
         return KubernetesDiscoverer(config, self._mirrors[key], self._own_namespace or _account_namespace())
 
     def _client(self, config: KubernetesDiscoveryConfig) -> Client:

@@ -12,7 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from podium.telemetry.metrics.histogram import CUSTOM_BUCKETS_SCHEMA, Histogram, ResetHint
+from podium.telemetry.metrics.samples import is_stale
 
 Buckets = Mapping[int, float]
 FLOAT_MAX = 1.7976931348623157e308
@@ -307,9 +310,12 @@ def is_reset(now: Histogram, before: Histogram) -> bool:
 def noted_reset(now: Histogram, before: Histogram | None) -> Histogram:
     """With a hint that it was not reset since the sample before it (None: there is none), if so: what a store keeps.
 
-    That there was a reset is not noted, as upstream does not: a sample between the two that is yet to come might have had it.
+    That there was a reset is not noted, as upstream does not: a sample between the two that is yet to come might have had it. Nor is
+    anything after a stale one.
     """
-    if before is None or now.reset_hint is not ResetHint.UNKNOWN or before.reset_hint is ResetHint.GAUGE or is_reset(now, before):
+    if before is None or now.reset_hint is not ResetHint.UNKNOWN or before.reset_hint is ResetHint.GAUGE:
+        return now
+    if is_stale(np.array([before.sum, now.sum])).any() or is_reset(now, before):
         return now
     return replace(now, reset_hint=ResetHint.NO)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.histogram_arithmetic import noted_reset
+from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
 from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Selection, Values, is_absent, is_stale
 from podium.telemetry.metrics.storage import Layout, Metadata, Rejected
@@ -44,7 +44,7 @@ class MemorySamples:
         for sample in samples:
             kept = self.values.setdefault(sample.labels, {})
             if sample.time_ms in kept:
-                duplicate += kept[sample.time_ms] != sample.value
+                duplicate += not _same(kept[sample.time_ms], sample.value)
             elif kept and sample.time_ms < max(kept):
                 out_of_order += 1
             else:
@@ -116,6 +116,10 @@ def _noted(value: float | Histogram, kept: dict[int, float | Histogram]) -> floa
     """A histogram that follows another knows whether it was reset between."""
     before = next(reversed(kept.values()), None)
     return noted_reset(value, before) if isinstance(value, Histogram) and isinstance(before, Histogram) else value
+
+
+def _same(kept: float | Histogram, value: float | Histogram) -> bool:
+    return equal(kept, value) if isinstance(kept, Histogram) and isinstance(value, Histogram) else kept == value
 
 
 def _unless_stale(histogram: Histogram) -> Histogram | None:

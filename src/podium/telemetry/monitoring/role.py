@@ -94,7 +94,7 @@ class Monitoring:
         self.config, self._client, self._world, self._supervisor = config, client, world, supervisor
         self._running: dict[tuple[str, str], _Running] = {}
         self._mirrors = Mirrors(client, world, supervisor)
-        self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE))
+        self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
         self._events = EventRecorder(client, world, "podium-monitoring")
         self._alerting = Alerting(world)
         self._node = NodeExporter(world)

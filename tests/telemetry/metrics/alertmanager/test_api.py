@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podium.telemetry.metrics.alertmanager import alertmanager as manager_module
 from podium.telemetry.metrics.alertmanager.api import AlertmanagerApi
@@ -283,5 +285,54 @@ def test_the_page_shows_alerts_and_silences_and_nothing_of_theirs_as_html() -> N
         filtered = (await api.raw("GET", "/?filter=alertname%3DB")).body.decode()
         assert "Nothing fires" in filtered
         assert "The filter cannot be read: bad matcher format: &lt;b&gt;" in (await api.raw("GET", "/?filter=<b>")).body.decode()
+
+    play(story)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.sampled_from(["2026-01-01T00:00:00Z", "a"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["labels", "annotations", "startsAt", "matchers", "id"]), inner)
+    ),
+    max_leaves=10,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ["labels", "annotations", "startsAt", "endsAt", "generatorURL", "matchers", "createdBy", "comment", "id", "name", "kind", "states"],
+        JSON,
+    ),
+)
+MATCHERS = st.lists(
+    st.fixed_dictionaries({"name": st.text(max_size=3), "value": st.text(max_size=4), "isRegex": st.booleans()}), max_size=2
+)
+LIKELY = st.fixed_dictionaries(
+    {"labels": st.dictionaries(st.text(max_size=3), st.text(max_size=3))}, optional={"startsAt": JSON, "endsAt": JSON}
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["/api/v2/alerts", "/api/v2/silences", "/-/cluster"]),
+    JSON | FIELDS | st.lists(FIELDS | LIKELY, max_size=3) | MATCHERS.map(lambda found: silence(matchers=found)) | st.binary(max_size=20),
+    st.text(max_size=10),
+)
+def test_no_request_makes_it_crash(path: str, value: Any, text: str) -> None:
+    async def story(api: Api) -> None:
+        answer = await api.raw("POST", path, value if isinstance(value, bytes) else orjson.dumps(value, default=str))
+        assert answer.status in (200, 400, 404, 422), answer
+        for target in (
+            "/api/v2/alerts?filter=",
+            "/api/v2/silences?filter=",
+            "/api/v2/alerts/groups?receiver=",
+            "/?filter=",
+            "/api/v2/silence/",
+        ):
+            assert (await api.raw("GET", target + quote(text, safe=""))).status in (200, 400, 404, 422)
 
     play(story)

@@ -1,5 +1,6 @@
 """alertmanager.yml: what is taken, what is refused and in which words, and what is shown of it."""
 
+import copy
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,17 +8,20 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from podium.telemetry.metrics.alertmanager import fields
 from podium.telemetry.metrics.alertmanager.configuration import Configuration, load, load_file
 from podium.telemetry.metrics.alertmanager.errors import ConfigurationError
 from podium.telemetry.metrics.alertmanager.fields import parse_duration, parse_go_duration
+from podium.telemetry.metrics.alertmanager.routes import build
 
 MINIMAL = "route: {receiver: x}\nreceivers:\n- name: x\n"
 
 
-def receiver(kind: str, settings: str, general: str = "") -> str:
-    return f"global: {{{general}}}\nroute: {{receiver: x}}\nreceivers:\n- name: x\n  {kind}_configs: [{{{settings}}}]\n"
+def receiver(kind: str, fields: str, general: str = "") -> str:
+    return f"global: {{{general}}}\nroute: {{receiver: x}}\nreceivers:\n- name: x\n  {kind}_configs: [{{{fields}}}]\n"
 
 
 REFUSED = [
@@ -52,7 +56,12 @@ REFUSED = [
      "at most one of opsgenie_api_key & opsgenie_api_key_file must be configured"),
     (MINIMAL + "tracing: {endpoint: x}", "line 4: tracing is not supported"),
     (MINIMAL + "global: {http_config: {proxy_url: 'http://x'}}", "line 4: proxies are not supported: Podium connects to receivers directly"),
+    (receiver("pagerduty", "routing_key: x, details: 7"), "line 5: cannot unmarshal !!int `7` into map[string]interface {}"),
+    (receiver("webhook", "url: 'http://x', payload: !!int seven"), "line 5: cannot unmarshal !!int `seven` into interface {}"),
+    (receiver("webhook", "url: 'http://x', payload: !!python/name:os.system x"),
+     "line 5: cannot unmarshal tag:yaml.org,2002:python/name:os.system `x` into interface {}"),
     ("a: [", "line 1: yaml: expected the node content, but found '<stream end>'"),
+    ("a\x00", "yaml: special characters are not allowed"),
     ("\tx", "line 1: yaml: found character '\\t' that cannot start any token"),
     (receiver("jira", "project: x"), "line 5: jira_configs is not supported: use webhook_configs"),
     (receiver("webhook", ""), "line 5: one of url or url_file must be configured"),
@@ -204,3 +213,47 @@ def test_durations_are_read_in_both_notations() -> None:
 def test_a_file_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="No such file or directory"):
         load_file(tmp_path / "no.yml")
+
+
+ODD = st.sampled_from(
+    [None, 0, -1, 2**70, 1.5, float("nan"), True, "", "x", "{{", "\x00", "1h", "<<", [], {}, [None], [[]], {"a": None}, [{}], {"a": ["b"]}]
+)
+SHAPES = [
+    yaml.safe_load(FULL),
+    *(yaml.safe_load(receiver(kind, given_fields)) for kind, given_fields in (
+        ("telegram", "bot_token: x, chat_id: 1"), ("pushover", "token: a, user_key: b"), ("sns", "topic_arn: a, sigv4: {region: b}"),
+        ("opsgenie", "api_key: a, responders: [{id: b, type: team}]"), ("slack", "api_url: 'http://x', fields: [{title: a, value: b}]"),
+        ("victorops", "api_key: a, routing_key: b, custom_fields: {c: d}"), ("webex", "room_id: a, http_config: {authorization: {type: b}}"),
+    )),
+]  # fmt: skip
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items: list[tuple[Any, Any]] = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    return [path, *(place for key, item in items for place in _places(item, (*path, key)))]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_odd_value_anywhere_is_taken_or_refused(data: st.DataObject) -> None:
+    tree = copy.deepcopy(data.draw(st.sampled_from(SHAPES)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from([place for place in _places(tree) if place]))
+        holder = tree
+        for key in path[:-1]:
+            holder = holder[key]
+        holder[path[-1]] = copy.deepcopy(data.draw(ODD))
+    try:
+        found = load(yaml.safe_dump(tree), Path("/etc"))
+    except ConfigurationError:
+        return
+    build(found.route).matching({"a": "b"})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40) | st.text(alphabet="{}[]:,-&*!|>'\"%@`#?~ \n\tab<", max_size=40))
+def test_any_text_is_refused_with_a_configuration_error(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        load(text)

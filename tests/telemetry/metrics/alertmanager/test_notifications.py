@@ -12,6 +12,7 @@ from podium.telemetry.metrics.alertmanager.configuration import load
 from podium.telemetry.metrics.alertmanager.errors import BadAlert, ConfigurationError
 from podium.telemetry.metrics.alertmanager.notification import HttpMessage, HttpReply
 from podium.telemetry.metrics.alertmanager.storage import MemoryStorage
+from podium.world.supervisor import Supervisor
 from tests.telemetry.metrics.alertmanager.scene import CONFIG, Scene, play
 
 HOUR = 3600.0
@@ -297,6 +298,22 @@ def test_a_receiver_that_hangs_harms_no_other() -> None:
     play(TWO, story)
 
 
+def test_an_attempt_without_an_answer_is_given_up_and_made_again() -> None:
+    async def story(scene: Scene) -> None:
+        async def hang(message: HttpMessage) -> HttpReply:
+            if len(scene.receivers.messages) == 1:
+                await asyncio.sleep(1e9)
+            return HttpReply(200, {}, b"")
+
+        scene.receivers.answers["hook.test"] = hang
+        await scene.fire(alertname="A", for_s=100 * HOUR)
+        await scene.wait(1_000)
+        first, second = [at_s for at_s, _ in scene.receivers.messages]
+        assert first == 30 and 330 < second < 331
+
+    play(CONFIG.replace("group_interval: 5m", "group_interval: 1d"), story)
+
+
 def test_a_crash_in_an_integration_is_contained() -> None:
     async def story(scene: Scene) -> None:
         def crash(message: HttpMessage) -> HttpReply:
@@ -321,6 +338,31 @@ def test_a_reload_keeps_alerts_and_tells_nothing_twice() -> None:
         await scene.fire(alertname="B", for_s=HOUR)
         await scene.wait(6)
         assert scene.told[1:] == ["636 hook firing B"]
+
+    play(CONFIG, story)
+
+
+def test_reloads_at_the_same_time_take_turns() -> None:
+    async def story(scene: Scene) -> None:
+        await scene.fire(alertname="A", for_s=10 * HOUR)
+        others = [load(CONFIG.replace("30s", f"{n}s")) for n in (5, 6, 7)]
+        await asyncio.gather(*(scene.manager.reload(other) for other in others), scene.fire(alertname="B", for_s=10 * HOUR))
+        await scene.wait(600)
+        assert scene.told == ["7 hook firing A", "7 hook firing B"]
+
+    play(CONFIG, story)
+
+
+def test_a_reload_whose_client_is_gone_is_finished() -> None:
+    async def story(scene: Scene) -> None:
+        tasks = Supervisor("test")
+        for name in "ABC":
+            await scene.fire(alertname=name, for_s=10 * HOUR)
+        task = tasks.start("reload", scene.manager.reload(load(CONFIG.replace("30s", "5s"))))
+        await asyncio.sleep(0)
+        task.cancel()
+        await scene.wait(100)
+        assert task.cancelled() and [line.split()[-1] for line in scene.told] == ["A", "B", "C"]
 
     play(CONFIG, story)
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -179,3 +180,52 @@ def test_a_bad_configuration_is_refused_in_one_line(tmp_path: Path, capsys: pyte
     path.write_text("route: {receiver: x}\n")
     assert main(["metrics", "alertmanager", "--config", str(path), "--data-dir", str(tmp_path / "data")]) == 1
     assert capsys.readouterr().err == f'podium: {path}: undefined receiver "x" used in route\n'
+
+
+def test_sighup_reads_the_configuration_again(process: Process) -> None:
+    assert process.child is not None
+    path = process.folder / "am.yml"
+
+    def receivers() -> list[str]:
+        return [one["name"] for one in json.loads(process.get("/api/v2/receivers") or b"[]")]
+
+    path.write_text(process.config.replace("receiver: hook", "receiver: other").replace("name: hook", "name: other"))
+    process.child.send_signal(signal.SIGHUP)
+    wait_for(lambda: receivers() == ["other", "critical"], "the new configuration was not read")
+    path.write_text("route: {}")
+    process.child.send_signal(signal.SIGHUP)
+    wait_for(lambda: b"was not reloaded" in (process.folder / "log").read_bytes(), "nothing was said about the bad one")
+    assert receivers() == ["other", "critical"]
+    assert b"alertmanager_config_last_reload_successful 0" in (process.get("/metrics") or b"")
+
+
+PROMETHEUS = """
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [rules.yml]
+alerting: {alertmanagers: [{static_configs: [{targets: ['ADDRESS']}]}]}
+"""
+RULES = """
+groups:
+- name: g
+  rules:
+  - {alert: Always, expr: vector(1) > 0, labels: {severity: critical}, annotations: {summary: 'value {{ $value }}'}}
+"""
+
+
+@pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
+def test_debian_s_prometheus_sends_its_alerts(process: Process, hook: Hook, tmp_path: Path) -> None:
+    (tmp_path / "prometheus.yml").write_text(PROMETHEUS.replace("ADDRESS", process.url.removeprefix("http://")))
+    (tmp_path / "rules.yml").write_text(RULES)
+    command = [
+        "prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/tsdb", "--rules.alert.resend-delay=1s",
+        f"--web.listen-address=127.0.0.1:{free_port()}",
+    ]  # fmt: skip
+    with open(tmp_path / "prometheus.log", "wb") as log:
+        prometheus = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: hook.bodies, "nobody was told")
+        assert hook.bodies[0]["commonLabels"] == {"alertname": "Always", "severity": "critical"}
+        assert (hook.bodies[0]["receiver"], hook.bodies[0]["commonAnnotations"]) == ("critical", {"summary": "value 1"})
+    finally:
+        prometheus.terminate()
+        prometheus.wait(30)

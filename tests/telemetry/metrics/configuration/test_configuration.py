@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from podium.telemetry.metrics.configuration import decoding
 from podium.telemetry.metrics.configuration.configuration import Configuration, load, load_file
 from podium.telemetry.metrics.configuration.discovery import StaticGroup
 from podium.telemetry.metrics.configuration.http import Authorization
@@ -182,7 +183,8 @@ def test_what_cannot_be_is_refused_with_its_line(text: str, message: str) -> Non
     assert str(refused.value).startswith(message)
 
 
-def test_aliases_and_nesting_are_bounded() -> None:
+def test_aliases_and_nesting_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "NODES_MAX", 50_000)
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
     for text in (bomb + "rule_files: *a9\n", "[" * 10_000, "a: " + "{a: " * 5000):
         with pytest.raises(ConfigurationError):

@@ -10,7 +10,7 @@ import pytest
 
 from podium.telemetry.metrics.configuration.configuration import load
 from podium.telemetry.metrics.configuration.discovery import Discovery, DnsDiscoveryConfig, FileDiscoveryConfig, HttpDiscoveryConfig
-from podium.telemetry.metrics.discovery.dns import DnsDiscoverer, Record
+from podium.telemetry.metrics.discovery.dns import DnsDiscoverer, Record, SystemResolver
 from podium.telemetry.metrics.discovery.files import FileDiscoverer
 from podium.telemetry.metrics.discovery.groups import TargetGroup
 from podium.telemetry.metrics.discovery.http import HttpDiscoverer
@@ -218,6 +218,10 @@ def test_the_groups_of_a_job_come_together_from_all_its_sections(tmp_path: Path)
         server.pages[URL] = OutboundResponse(200, JSON, b"[]")
         await asyncio.sleep(62)
         assert addresses() == ["s:1", "s:2", "f:2"]
+        counted = {family.name: family.samples for family in runner.families("scrape")}
+        assert counted["prometheus_sd_discovered_targets"]["", (("config", "a"), ("name", "scrape"))] == 3
+        assert counted["prometheus_sd_failed_configs"]["", (("name", "scrape"),)] == 0
+        assert counted["prometheus_sd_updates_total"]["", (("name", "scrape"),)] == len(told)
         count = len(told)
         runner.apply(discovery(both.split("- job_name: b")[0]))
         await asyncio.sleep(120)
@@ -231,3 +235,66 @@ def test_the_groups_of_a_job_come_together_from_all_its_sections(tmp_path: Path)
         runner.stop()
 
     run(test)
+
+
+def test_a_discoverer_that_breaks_is_started_again() -> None:
+    async def test(world: VirtualWorld, supervisor: Supervisor) -> None:
+        told: list[Mapping[str, TargetGroup]] = []
+        attempts = 0
+
+        class Breaking:
+            async def run(self, sink: Callable[[Sequence[TargetGroup]], None]) -> None:
+                nonlocal attempts
+                attempts += 1
+                if attempts < 3:
+                    raise KeyError("a bug")
+                sink([TargetGroup("s", ({"__address__": "a:1"},))])
+                await asyncio.sleep(1000)
+
+        runner = DiscoveryRunner({"dns_sd_configs": lambda config: Breaking()}, supervisor, lambda name, groups: told.append(groups))
+        runner.apply(discovery("- {job_name: a, dns_sd_configs: [{names: [x]}]}\n"))
+        await asyncio.sleep(20)
+        assert (attempts, [len(groups) for groups in told]) == (3, [0, 1])
+        runner.stop()
+
+    run(test)
+
+
+async def test_the_systems_resolver_tells_none_from_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dns.asyncresolver
+    import dns.message
+    import dns.rcode
+    import dns.rrset
+
+    answers: dict[str, list[str]] = {"srv.test.": ["1 2 99 host.test."], "a.test.": ["10.0.0.1", "10.0.0.2"], "mx.test.": ["10 mail.test."]}
+
+    class Server(asyncio.DatagramProtocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def datagram_received(self, data: bytes, address: Any) -> None:
+            query = dns.message.from_wire(data)
+            (question,) = query.question
+            response = dns.message.make_response(query)
+            if records := answers.get(str(question.name)):
+                response.answer.append(dns.rrset.from_text(question.name, 1, "IN", dns.rdatatype.to_text(question.rdtype), *records))
+            elif str(question.name) == "broken.test.":
+                response.set_rcode(dns.rcode.SERVFAIL)
+            elif str(question.name) != "empty.test.":
+                response.set_rcode(dns.rcode.NXDOMAIN)
+            self.transport.sendto(response.to_wire(), address)
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    own = dns.asyncresolver.Resolver(configure=False)
+    own.nameservers, own.port, own.timeout = ["127.0.0.1"], transport.get_extra_info("sockname")[1], 0.5
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", lambda: own)
+    monkeypatch.setattr("podium.telemetry.metrics.discovery.dns.LOOKUP_S_MAX", 1.0)
+    resolver = SystemResolver()
+    assert await resolver.resolve("srv.test", "SRV") == [Record("SRV", "host.test.", 99)]
+    assert sorted(record.host for record in await resolver.resolve("a.test", "A")) == ["10.0.0.1", "10.0.0.2"]
+    assert await resolver.resolve("mx.test", "MX") == [Record("MX", "mail.test.")]
+    assert list(await resolver.resolve("none.test", "A")) == []
+    assert list(await resolver.resolve("empty.test", "A")) == []
+    with pytest.raises(DiscoveryFailed, match=r'could not resolve "broken\.test"'):
+        await resolver.resolve("broken.test", "A")
+    transport.close()

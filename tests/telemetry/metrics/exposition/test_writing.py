@@ -29,7 +29,7 @@ def samples(draw: st.DrawFn) -> WrittenSample:
     return WrittenSample(labels, draw(NUMBER), draw(st.none() | st.integers(-(2**40), 2**40)), draw(st.none() | exemplar))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(samples(), max_size=5), TEXT, st.sampled_from(list(TextFormat)))
 def test_what_is_written_is_read_back(written: list[WrittenSample], help_text: str, form: TextFormat) -> None:
     page = parse_text(write_page([Family("f", Metadata("gauge", help_text), written)], form), form)
@@ -65,3 +65,31 @@ def test_a_page_as_it_looks(form: TextFormat, expect: str) -> None:
         WrittenSample((("__name__", "z"),), -0.0),
     ]
     assert write_page([Family("a_seconds", Metadata("counter", 'say "so"\nor', "seconds"), written)], form).decode() == expect
+
+
+CLIENT_NAME = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(
+    lambda name: not name.endswith(("_bucket", "_created", "_info", "_total"))
+)
+CLIENT_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(CLIENT_NAME, st.dictionaries(CLIENT_NAME, CLIENT_TEXT, max_size=3), NUMBER, st.none() | st.integers(0, 2**40)), max_size=5
+    )
+)
+def test_the_official_client_reads_our_pages_as_we_do(written: list[tuple[str, dict[str, str], float, int | None]]) -> None:
+    parser = pytest.importorskip("prometheus_client.parser")
+    samples = [WrittenSample(tuple(sorted({**labels, METRIC_NAME: name}.items())), value, at) for name, labels, value, at in written]
+    text = write_page([Family("f", Metadata("gauge"), samples)])
+    page = parse_text(text, TextFormat.PROMETHEUS)
+    theirs = [sample for family in parser.text_string_to_metric_families(text.decode()) for sample in family.samples]
+    ours = [dict(labels) for labels in page.layout.labels_at(range(page.layout.size))]
+    by_name = [(s.name, sorted(s.labels.items()), repr(float(s.value)), s.timestamp) for s in theirs]
+    times = page.times_ms.tolist() if page.times_ms is not None else [NO_TIME] * len(ours)
+    rows = [
+        (labels.pop(METRIC_NAME), sorted(labels.items()), repr(value), None if at == NO_TIME else at / 1000)
+        for labels, value, at in zip(ours, page.values.tolist(), times, strict=True)
+    ]
+    assert sorted(rows, key=repr) == sorted(by_name, key=repr)

@@ -108,6 +108,16 @@ async def test_credentials_are_read_again_from_their_files(site: Site, tmp_path:
     assert base64.b64decode(site.asked[-1].headers["authorization"].removeprefix("Basic ")).decode() == "me:pä:ss"
 
 
+async def test_a_user_in_the_address_is_basic_authentication(site: Site) -> None:
+    site.answers["/"] = says(b"")
+    url = site.url("/").replace("//", "//me:p%40ss@")
+    await ask("{}", url)
+    await ask("bearer_token: t", url)
+    assert base64.b64decode(site.asked[0].headers["authorization"].removeprefix("Basic ")) == b"me:p@ss"
+    assert site.asked[1].headers["authorization"] == "Bearer t"
+    assert "@" not in site.asked[0].headers["host"]
+
+
 async def test_extra_headers_are_sent(site: Site, tmp_path: Path) -> None:
     site.answers["/"] = says(b"")
     (tmp_path / "f").write_text("from file\n")
@@ -366,3 +376,48 @@ async def test_oauth2_says_who_it_is_in_the_form_where_the_header_is_refused(sit
         site.answers["/token"] = answer
         with pytest.raises(OutboundError, match=message):
             await ask(config, site.url("/"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.0 200 OK\r\ncontent-type: text/plain\r\n\r\na 1\n", b"a 1\n"),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\na 1\n", b"a 1\n"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\na 1\n", None),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\na 1\n\r\n", None),
+        (b"HTTP/1.1 200 OK\r\ncontent-ty", None),
+        (b"SSH-2.0-OpenSSH\r\n", None),
+    ],
+)
+async def test_a_body_without_a_length_ends_with_its_connection_and_others_must_not(answer: bytes, body: bytes | None) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    if body is not None:
+        assert (await ask("{}", url)).body == body
+    else:
+        with pytest.raises(OutboundError):
+            await ask("{}", url)
+    server.close()
+
+
+@pytest.mark.parametrize("line", [b"x-%d: " + b"y" * 1000 + b"\r\n", b"x%d" + b"y" * 1000])
+async def test_endless_headers_are_cut(line: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        try:
+            for number in range(1_000_000):
+                writer.write(line % number)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    with pytest.raises(OutboundError, match="the head of the response is larger than"):
+        await ask("{}", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout_s=1)
+    server.close()

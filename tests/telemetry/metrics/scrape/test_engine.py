@@ -335,3 +335,39 @@ def test_scraping_counts_what_it_does() -> None:
         assert found["interval_length_seconds"]["_count", (("interval", "10s"),)] == 3
 
     run(test)
+
+
+def test_an_error_that_nobody_expects_harms_one_target_only() -> None:
+    async def test(server: Server) -> None:
+        server.targets.pages |= {URL: ZeroDivisionError("boom"), "http://b:1/metrics": "a 1\n"}
+        server.engine.apply(jobs())
+        server.engine.update("j", groups("a:1", "b:1"))
+        await asyncio.sleep(25)
+        status = {dict(loop.target.labels)["instance"]: loop.status for loop in server.engine.targets()[0].active}
+        assert status["a:1"].last_error == "internal error: ZeroDivisionError('boom')"
+        assert (status["b:1"].health, status["b:1"].last_error) == (Health.UP, "")
+        assert server.values("up", instance="a:1")[:2] == [0.0, 0.0]
+
+    run(test)
+
+
+def test_a_huge_new_page_is_read_between_other_work() -> None:
+    async def test(server: Server) -> None:
+        asked = asyncio.Event()
+
+        def page() -> str:
+            asked.set()
+            return "".join(f"a{n} {n}\n" for n in range(8_000))
+
+        server.targets.pages[URL] = page
+        server.engine.apply(jobs())
+        server.engine.update("j", groups("a:1"))
+        await asked.wait()
+        turns = 0
+        while not server.store.values:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns > 14
+        assert server.values("scrape_samples_scraped") == [8_000.0]
+
+    run(test)

@@ -1,15 +1,16 @@
 """What tests say of a selection: its samples series by series, and that it keeps the promises of samples.py."""
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 
-from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.samples import STALE, Selection, is_absent, is_stale
 
 Found = dict[Labels, dict[int, int | Histogram | None]]
-"""Of each series its samples: time to bits of the value, to a histogram, or to None for a stale histogram."""
+"""Of each series its samples: time to bits of the value, to a histogram (without what is known of resets), or to None for a stale histogram."""
 
 
 def bits(value: float) -> int:
@@ -39,7 +40,8 @@ def found(selection: Selection) -> Found:
     native = [h.row for h in selection.histograms]
     assert native == sorted(set(native))
     for series in selection.histograms:
-        result.setdefault(labels[series.row], {}).update(zip(series.times.tolist(), series.histograms, strict=True))
+        histograms = [h and replace(h, reset_hint=ResetHint.UNKNOWN) for h in series.histograms]
+        result.setdefault(labels[series.row], {}).update(zip(series.times.tolist(), histograms, strict=True))
     assert len(result) == len(labels)
     return result
 

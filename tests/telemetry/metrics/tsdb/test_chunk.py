@@ -121,6 +121,18 @@ def test_a_counter_costs_the_noise_of_its_growth() -> None:
     assert len(encode(np.arange(480) * 15_000, values)) / values.size < 0.8
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e6, 2.0**44])
+def test_counters_with_resets_and_jumps_come_back_and_stay_small(scale: float) -> None:
+    random = np.random.default_rng(3)
+    growth = random.integers(0, 5, (300, 480)) + random.integers(0, 300, (300, 1))
+    growth[:, ::60] = -np.cumsum(growth, axis=1)[:, ::60] // 2
+    growth[::3, 77] = 2_000_000
+    values = np.cumsum(growth, axis=1) + np.floor(random.random((300, 1)) * scale)
+    data = encode(np.arange(480), values)
+    assert same(decoded(data, 300, 480), values)
+    assert len(data) / values.size < 1
+
+
 @pytest.mark.parametrize("cut", [1, 10, 30, 60])
 def test_a_chunk_that_is_cut_short_is_refused(cut: int) -> None:
     data = encode(np.arange(40), matrix("counters", 20, 40))

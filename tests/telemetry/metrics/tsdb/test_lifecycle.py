@@ -92,6 +92,19 @@ async def test_the_oldest_blocks_go_when_there_is_no_room(tmp_path: Path) -> Non
     await store.close()
 
 
+async def test_one_sample_from_the_future_makes_no_other_too_old(tmp_path: Path) -> None:
+    store = opened(tmp_path, retention_ms=10 * WINDOW_MS)
+    now = int(store.world.clock.now().timestamp())
+    scraped(store, now - 100, now)
+    store.append_samples([Sample(labels_of({"wrong": "clock"}), (now + 10**8) * 1000, 1.0)])
+    await lifecycle.maintain(store)
+    scraped(store, now, now + 20)
+    await lifecycle.maintain(store)
+    kept = all_of(store)
+    assert {s: v for s, v in kept.items() if s in expected(0, 1)} == expected(now - 100, now + 20) and len(kept) == 6
+    await store.close()
+
+
 async def test_series_without_samples_leave_the_index(tmp_path: Path) -> None:
     store = opened(tmp_path, retention_ms=2 * WINDOW_MS, block_max_ms=WINDOW_MS)
     for generation in range(12):

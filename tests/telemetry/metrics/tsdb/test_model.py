@@ -130,7 +130,7 @@ class History:
             samples.append(Sample(labels, self.time(), self.value()))
         if self.random.random() < 0.3:
             name = labels_of({"__name__": "native", "i": str(self.random.randrange(3))})
-            samples.append(Sample(name, self.time(), Histogram(2, 3.0, self.value(), positive={1: 2.0, 5: 1.0})))
+            samples.append(Sample(name, self.time(), Histogram(2, 3.0, self.random.choice([1.0, 2.0, STALE]), positive={1: 2.0, 5: 1.0})))
         samples.sort(key=lambda s: (isinstance(s.value, Histogram), s.time_ms))
         refused = self.refused(samples)
         rejected = self.store.append_samples(samples)

@@ -166,6 +166,23 @@ async def test_half_made_blocks_are_removed_and_finished_ones_replace_their_sour
     await again.close()
 
 
+@pytest.mark.parametrize("kept", [0, 5, 8, 20])
+async def test_a_file_of_the_head_that_was_just_begun_is_no_damage(tmp_path: Path, kept: int) -> None:
+    store = opened(tmp_path)
+    scraped(store, 0, 40)
+    await store.synced()
+    store.head.seal_all()
+    (window,) = store.windows.values()
+    writing = window.begin_write()
+    window.write(writing)
+    abandon(store)
+    assert window.path is not None
+    os.truncate(window.path, kept)
+    again = opened(tmp_path)
+    assert all_of(again) == expected(0, 40) and again.failures == {}
+    await again.close()
+
+
 async def test_files_of_the_head_that_are_in_a_block_are_removed(tmp_path: Path) -> None:
     store = opened(tmp_path)
     scraped(store, 0, 100)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
-from podium.instrument.exposition import Format, answer, negotiate
+from podium.instrument.exposition import Format, answer, head_lines, negotiate
 from podium.instrument.log import logger
 from podium.objects.values import key_of
 from podium.telemetry.exporters.errors import BadConfiguration
@@ -109,12 +109,8 @@ class Store:
 
 
 def _heads(families: Mapping[str, str], format: Format) -> dict[str, bytes]:
-    heads = {}
-    for name, text in families.items():
-        kind = "counter" if name.endswith("_total") else "gauge"
-        shown = name.removesuffix("_total") if format is not Format.TEXT and kind == "counter" else name
-        heads[name] = f"# HELP {shown} {text}\n# TYPE {shown} {kind}\n".encode()
-    return heads
+    kinds = {name: "counter" if name.endswith("_total") else "gauge" for name in families}
+    return {name: f"{head_lines(name, kinds[name], text, format)}\n".encode() for name, text in families.items()}
 
 
 def parse_allow_list(text: str) -> dict[str, tuple[str, ...]]:

@@ -24,7 +24,7 @@ from podium.instrument.log import logger
 from podium.telemetry.metrics.alertmanager.alerts import Alert, merged, ordered, validate
 from podium.telemetry.metrics.alertmanager.cluster import Alone, Membership
 from podium.telemetry.metrics.alertmanager.configuration import Configuration
-from podium.telemetry.metrics.alertmanager.errors import BadAlert, StorageError, TooMany
+from podium.telemetry.metrics.alertmanager.errors import BadAlert, ConfigurationError, StorageError, TooMany
 from podium.telemetry.metrics.alertmanager.groups import Dispatcher, Group
 from podium.telemetry.metrics.alertmanager.inhibition import Inhibitor
 from podium.telemetry.metrics.alertmanager.measurements import Measurements
@@ -104,6 +104,7 @@ class Alertmanager:
         self._templates = NotificationTemplates.load(configuration.templates, world.clock)
         self.configuration = configuration
         self._dispatcher: Dispatcher | None = None
+        self._reloading = asyncio.Lock()
         self.root: Route
         self._inhibitor: Inhibitor
         self._arrange(configuration)
@@ -118,8 +119,9 @@ class Alertmanager:
 
     async def stop(self) -> None:
         """Ends notifications under way and closes the storage."""
-        if self._dispatcher is not None:
-            await self._dispatcher.stop()
+        async with self._reloading:
+            if self._dispatcher is not None:
+                await self._dispatcher.stop()
         await self._tasks.stop()
         await self.cluster.stop()
         self._storage.close()
@@ -127,14 +129,20 @@ class Alertmanager:
     async def reload(self, configuration: Configuration) -> None:
         """From now on, for all alerts there are. Notifications under way are ended first; the log knows which were sent.
         Raises ConfigurationError for its templates; then nothing has changed."""
-        try:
-            templates = NotificationTemplates.load(configuration.templates, self.world.clock)
-        except Exception:
-            self.measurements.reload_ok.set(0)
-            raise
-        old, self._dispatcher = self._dispatcher, None  # alerts that come meanwhile are grouped below
-        if old is not None:
-            await old.stop()
+        async with self._reloading:
+            try:
+                templates = NotificationTemplates.load(configuration.templates, self.world.clock)
+            except ConfigurationError:
+                self.reload_failed()
+                raise
+            old, self._dispatcher = self._dispatcher, None  # alerts that come meanwhile are grouped below
+            try:
+                if old is not None:
+                    await old.stop()
+            finally:  # also when whoever asked for the reload is gone
+                self._adopt(configuration, templates)
+
+    def _adopt(self, configuration: Configuration, templates: NotificationTemplates) -> None:
         self._templates, self.configuration = templates, configuration
         dispatcher = self._arrange(configuration)
         for alert in self._alerts.values():

@@ -209,7 +209,7 @@ def _regexps(reader: Reader, node: yaml.Node) -> dict[str, str]:
 
 
 def _matchers(reader: Reader, node: yaml.Node) -> Matchers:
-    return tuple(m for found in list_of(parsed(parse_matchers))(reader, node) if found for m in found)
+    return tuple(matcher for found in list_of(parsed(parse_matchers))(reader, node) for matcher in found)
 
 
 def _joined(raw: dict[str, Any], equal: str, regexp: str, modern: str) -> Matchers:
@@ -253,7 +253,7 @@ def _route(reader: Reader, node: yaml.Node) -> RouteSettings:
         mute_time_intervals=tuple(raw.get("mute_time_intervals", ())),
         active_time_intervals=tuple(raw.get("active_time_intervals", ())),
         labels=raw.get("labels", {}),
-        routes=tuple(route for route in raw.get("routes", ()) if route is not None),
+        routes=tuple(raw.get("routes", ())),
     )
 
 
@@ -353,11 +353,9 @@ def _time_intervals(raw: dict[str, Any]) -> dict[str, tuple[TimeInterval, ...]]:
     found: dict[str, tuple[TimeInterval, ...]] = {}
     for section, what in (("mute_time_intervals", "mute time interval"), ("time_intervals", "time interval")):
         for named in raw.get(section, []):
-            if named is None:
-                raise ConfigurationError(f"missing name in {what}")
             if named["name"] in found:
                 raise ConfigurationError(f"{what} {quote(named['name'])} is not unique")
-            found[named["name"]] = tuple(interval for interval in named.get("time_intervals", []) if interval is not None)
+            found[named["name"]] = tuple(named.get("time_intervals", []))
     return found
 
 
@@ -388,16 +386,12 @@ def _receivers(raw: list[Any], general: dict[str, Any]) -> dict[str, ReceiverSet
         raise ConfigurationError(f"more than {RECEIVERS_MAX} receivers")
     found: dict[str, ReceiverSettings] = {}
     for receiver in raw:
-        if receiver is None:
-            raise ConfigurationError("missing name in receiver")
         name = receiver["name"]
         if name in found:
             raise ConfigurationError(f"notification config name {quote(name)} is not unique")
         integrations: list[IntegrationSettings] = []
         for kind in KINDS.values():
             for index, settings in enumerate(receiver.get(f"{kind.name}_configs", [])):
-                if settings is None:
-                    raise ConfigurationError(f"missing {kind.name} config")
                 kind.complete(settings, general)
                 if settings.get("http_config") is None:
                     settings["http_config"] = general["http_config"]

@@ -1,7 +1,8 @@
 """Strict reading of YAML: what each field may hold, and errors with the line, in the words of upstream's decoder.
 
 A decoder is a function of a reader and a node; `struct` makes one from a table of fields. Values are plain: str, bool, int, float (seconds),
-lists, dicts of the fields that were given. A null value is as if the field were not there.
+lists, dicts of the fields that were given. A null value is as if the field were not there;
+in a list it is refused.
 
 Bounds: TEXT_CHARS_MAX, NODES_MAX visited nodes (aliases count each time they are followed).
 """
@@ -35,12 +36,12 @@ class Reader:
         """Raises ConfigurationError for what is not YAML."""
         if len(text) > TEXT_CHARS_MAX:
             raise ConfigurationError(f"the configuration is longer than {TEXT_CHARS_MAX} characters")
-        self._loader = yaml.SafeLoader(text)
         try:
+            self._loader = yaml.SafeLoader(text)
             self.root = self._loader.get_single_node()
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
-            said = getattr(error, "problem", None) or (str(error) or "not YAML").splitlines()[0]
+            said = getattr(error, "problem", None) or getattr(error, "reason", None) or (str(error) or "not YAML").splitlines()[0]
             raise ConfigurationError(f"yaml: {said}", mark.line + 1 if mark else 0) from error
         self._visited = 0
         self._masks: dict[int, str] = {}
@@ -139,7 +140,7 @@ def boolean(reader: Reader, node: yaml.Node) -> bool:
 def integer(reader: Reader, node: yaml.Node) -> int:
     if node.tag != "tag:yaml.org,2002:int":
         raise wrong(node, "int")
-    return int(yaml.SafeLoader("").construct_object(copy.copy(node)))
+    return int(_constructed(node))
 
 
 def duration(reader: Reader, node: yaml.Node) -> float:
@@ -240,7 +241,9 @@ def list_of(decode: Decoder) -> Decoder:
         values = []
         for child in node.value:
             reader.visit(child)
-            values.append(None if is_null(child) else decode(reader, child))
+            if is_null(child):
+                raise ConfigurationError("an empty item in a list", line(child))
+            values.append(decode(reader, child))
         return values
 
     return read
@@ -266,10 +269,15 @@ def anything(reader: Reader, node: yaml.Node) -> Any:
         return [anything(reader, child) for child in node.value]
     if isinstance(node, yaml.MappingNode):
         return {name: anything(reader, value) for name, _, value in reader.pairs(node)}
-    loader = yaml.SafeLoader("")
-    if node.tag == "tag:yaml.org,2002:timestamp":
-        return str(node.value)
-    return loader.construct_object(copy.copy(node), deep=True)
+    return str(node.value) if node.tag == "tag:yaml.org,2002:timestamp" else _constructed(node)
+
+
+def _constructed(node: yaml.Node) -> Any:
+    """A scalar's value by its tag."""
+    try:
+        return yaml.SafeLoader("").construct_object(copy.copy(node), deep=True)
+    except (yaml.YAMLError, ValueError, KeyError, OverflowError) as error:
+        raise wrong(node, "interface {}") from error
 
 
 Check = Callable[[dict[str, Any]], None]

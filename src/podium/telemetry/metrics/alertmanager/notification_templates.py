@@ -151,20 +151,21 @@ def _match(pattern: str, text: str) -> bool:
 def _replace_all(pattern: str, replacement: str, text: str) -> str:
     """`$1` and `${name}` in the replacement stand for groups, as in Go."""
     found = _pattern(pattern)
-    names: dict[str, int] = found.groupindex
-
-    def expanded(match: Any) -> str:
-        return _expand(replacement, lambda name: _group(match, name, names))
-
-    return str(found.sub(expanded, text))
-
-
-def _group(match: Any, name: str, names: Mapping[str, int]) -> str:
-    index = int(name) if name.isdecimal() else names.get(name, -1)
-    return (match.group(index) or "") if 0 <= index <= match.re.groups else ""
+    parts: list[str] = []
+    end, copied = -1, 0
+    for match in found.finditer(text):
+        if match.start() == match.end() == end:
+            continue  # Go's: no empty match right after a match
+        parts += [text[copied : match.start()], _expand(replacement, match, found.groupindex)]
+        end = copied = match.end()
+    return "".join([*parts, text[copied:]])
 
 
-def _expand(replacement: str, group: Callable[[str], str]) -> str:
+def _expand(replacement: str, match: Any, names: Mapping[str, int]) -> str:
+    def group(name: str) -> str:
+        index = int(name) if name.isdecimal() else names.get(name, -1)
+        return (match.group(index) or "") if 0 <= index <= match.re.groups else ""
+
     def one(found: re.Match[str]) -> str:
         return "$" if found[0] == "$$" else group(found[1] or found[2])
 

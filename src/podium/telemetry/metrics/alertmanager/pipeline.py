@@ -34,6 +34,8 @@ from podium.world.interface import World
 _log = logger("alertmanager.pipeline")
 
 DEADLINE_MIN_S = 10.0
+ATTEMPT_TIMEOUT_S = 300.0
+"""A receiver that says nothing for so long is asked again, in groups whose interval leaves time for it."""
 BACKOFF_FIRST_S, BACKOFF_FACTOR, BACKOFF_MAX_S, BACKOFF_SPREAD = 0.5, 1.5, 60.0, 0.5
 
 
@@ -189,7 +191,8 @@ class Pipeline:
             measurements.requests.labels(kind).add()
             started = clock.monotonic()
             try:
-                await self._outside.notifiers[kind](notification)
+                async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
+                    await self._outside.notifiers[kind](notification)
                 return
             except NotificationError as error:
                 attempts.reason, attempts.message = error.reason, str(error)

@@ -265,7 +265,7 @@ PAGERDUTY = Kind(
     {
         **_strings("service_key_file", "routing_key_file", "client", "client_url", "description", "source", "severity", "class",
                    "component", "group"),
-        "service_key": secret, "routing_key": secret, "url": url, "details": anything, "timeout": go_duration,
+        "service_key": secret, "routing_key": secret, "url": url, "details": map_of(anything), "timeout": go_duration,
         "images": list_of(struct("config.PagerdutyImage", _strings("src", "alt", "href"))),
         "links": list_of(struct("config.PagerdutyLink", _strings("href", "text"))),
     },

@@ -9,19 +9,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from podium.instrument.exposition import Family, Page
+from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.discovery import Discovery, FileDiscoveryConfig
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.discovery.dns import DnsDiscoverer, Resolver, SystemResolver
 from podium.telemetry.metrics.discovery.files import FileDiscoverer
-from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, TargetGroup
+from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, Sink, TargetGroup
 from podium.telemetry.metrics.discovery.http import HttpDiscoverer
+from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import Requester
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
 QUIET_S = 0.5
+RESTART_S = 5.0
 STATIC = "static_configs"
+
+log = logger("metrics.discovery")
 
 Update = Callable[[str, Mapping[str, TargetGroup]], None]
 """(name, all its groups by source)."""
@@ -53,6 +59,17 @@ class _Named:
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     groups: dict[tuple[int, str], TargetGroup] = field(default_factory=dict)
     waiting: asyncio.TimerHandle | None = None
+    failed: int = 0
+
+
+async def _kept_running(name: str, discoverer: Discoverer, sink: Sink) -> None:
+    """A discoverer that ends by an error that it does not expect is started again: what others discover goes on."""
+    while True:
+        try:
+            await discoverer.run(sink)
+        except Exception as error:
+            log.error("discovery ended in an internal error", discovery=name, error=error)
+        await asyncio.sleep(RESTART_S)
 
 
 class DiscoveryRunner:
@@ -63,6 +80,7 @@ class DiscoveryRunner:
         self._supervisor = supervisor
         self._update = update
         self._named: dict[str, _Named] = {}
+        self._updates = 0
 
     def apply(self, wanted: Mapping[str, Discovery]) -> None:
         """What is discovered from now on, by name. Names that are gone are not told of again."""
@@ -82,13 +100,18 @@ class DiscoveryRunner:
                     named.groups[-1, str(position)] = TargetGroup(str(position), targets, group.labels)
                 continue
             for section in sections:
-                discoverer = self._makers[key](section)
+                try:
+                    discoverer = self._makers[key](section)
+                except ConfigurationError as error:  # of this machine (no cluster to be found), not of the file
+                    named.failed += 1
+                    log.error("discovery cannot be started", discovery=f"{name}/{key}", error=str(error))
+                    continue
                 sink = self._sink(name, named, number)
-                named.tasks.append(self._supervisor.start(f"discovery/{name}/{key}", discoverer.run(sink)))
+                named.tasks.append(self._supervisor.start(f"discovery/{name}/{key}", _kept_running(f"{name}/{key}", discoverer, sink)))
                 number += 1
         self._tell(name, named)
 
-    def _sink(self, name: str, named: _Named, number: int) -> Callable[[Sequence[TargetGroup]], None]:
+    def _sink(self, name: str, named: _Named, number: int) -> Sink:
         def sink(groups: Sequence[TargetGroup]) -> None:
             changed = False
             for group in groups:
@@ -105,6 +128,7 @@ class DiscoveryRunner:
 
     def _tell(self, name: str, named: _Named) -> None:
         named.waiting = None
+        self._updates += 1
         self._update(name, {f"{number}/{source}" if number >= 0 else source: group for (number, source), group in named.groups.items()})
 
     def _stop(self, named: _Named) -> None:
@@ -112,6 +136,21 @@ class DiscoveryRunner:
             task.cancel()
         if named.waiting is not None:
             named.waiting.cancel()
+
+    def families(self, name: str) -> list[Family]:
+        """What it counts, under upstream's names; `name` says what the targets are for (scrape, notify)."""
+        page = Page()
+        for config, named in self._named.items():
+            found = sum(len(group.targets) for group in named.groups.values())
+            page.gauge("prometheus_sd_discovered_targets", "Targets that were discovered.", found, (("config", config), ("name", name)))
+        page.gauge(
+            "prometheus_sd_failed_configs",
+            "Sections that cannot be run.",
+            sum(named.failed for named in self._named.values()),
+            (("name", name),),
+        )
+        page.counter("prometheus_sd_updates_total", "Times that targets were told of.", self._updates, (("name", name),))
+        return list(page.families.values())
 
     def stop(self) -> None:
         for named in self._named.values():

@@ -12,9 +12,10 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-from podium.telemetry.metrics.configuration.http import HttpConfig
+from podium.telemetry.metrics.configuration.http import BasicAuth, HttpConfig
+from podium.telemetry.metrics.configuration.values import Secret
 from podium.telemetry.metrics.outbound.credentials import basic, bearer, extra_headers
 from podium.telemetry.metrics.outbound.decompression import Body
 from podium.telemetry.metrics.outbound.interface import (
@@ -44,12 +45,13 @@ _Place = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """A URL taken apart. `target` is the path and the query."""
+    """A URL taken apart. `target` is the path and the query; `authorization` what a user and password in it amount to."""
 
     scheme: str
     host: str
     port: int
     target: str
+    authorization: str = ""
 
     @property
     def place(self) -> _Place:
@@ -73,7 +75,10 @@ def _address(url: str) -> _Address:
     if not parts.hostname:
         raise OutboundError("no Host in request URL")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _Address(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), target)
+    user = BasicAuth(unquote(parts.username), password=Secret(unquote(parts.password or ""))) if parts.username is not None else None
+    return _Address(
+        parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), target, basic(user) if user is not None else ""
+    )  # fmt: skip
 
 
 class OutboundClient:
@@ -116,6 +121,8 @@ class OutboundClient:
         for _ in range(REDIRECTS_MAX + 1):
             address = _address(url)
             credentials = await self._credentials(timeout_s) if address.place == first.place else {}
+            if address.authorization:
+                credentials.setdefault("authorization", address.authorization)
             response = await self._once(method, address, {**self._base, **credentials, **headers}, body, bytes_max)
             if response.status == 401 and self._tokens is not None:
                 self._tokens.forget()

@@ -22,13 +22,24 @@ from podium.telemetry.metrics.promql.syntax import Binary, Cardinality, Matching
 from podium.telemetry.metrics.samples import Flags, Values
 
 Arithmetic = Callable[[Values, Values], Values]
+
+
+def power(base: Values, exponent: Values) -> Values:
+    """As IEEE 754 has it. Numpy takes the square root when the exponent is one 0.5, which differs for -Inf and -0."""
+    result: Values = np.power(base, exponent)
+    roots = exponent == 0.5
+    if roots.any():
+        result = np.where(roots & (np.isneginf(base) | (base == 0)), np.abs(base), result)
+    return result
+
+
 OPERATORS: dict[str, Arithmetic] = {
     "+": np.add,
     "-": np.subtract,
     "*": np.multiply,
     "/": np.divide,
     "%": np.fmod,
-    "^": np.power,
+    "^": power,
     "atan2": np.arctan2,
 }
 COMPARE: dict[str, Callable[[Values, Values], Flags]] = {

@@ -5,8 +5,9 @@ way when the first (last) sample is about one interval from the end, by half an 
 would have been zero.
 
 In formulas: with d the corrected difference, s the time between first and last sample, a and b the stretches to start and end, the result
-is d (s + a + b) / s. A counter is limited to a <= s first / d, which is the same as the smaller of `d a / s` and `first` in place of the
-former: so there is no division by series and step, only by step where times are shared.
+is d (s + a + b) / s, with a counter's a at most s first / d. That this holds is looked for in all cells by d a / s > first, which needs no
+division by cell where times are shared; only those where it may hold are divided. Operations are in upstream's order, so that what is made
+of rates (resets(), ==) is the same as well.
 
 Source: Prometheus' extrapolated rate.
 """
@@ -19,6 +20,7 @@ from podium.telemetry.metrics.samples import Flags, Values
 
 _CLOSE = 1.1
 """A sample is close to the window's end when it is less than this many average intervals away."""
+_ABOUT = 1 + 1e-9
 
 
 def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: bool) -> tuple[Values, Flags]:
@@ -36,26 +38,21 @@ def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: 
     close = interval * _CLOSE
     to_start = np.where(to_start >= close, interval / 2, to_start)
     to_end = np.where(to_end >= close, interval / 2, to_end)
-    scale = 1000.0 / range_ms if per_second else 1.0
-    if not counter:
-        change *= (sampled + to_start + to_end) / sampled * scale
-        return change, counts >= 2
-    ahead = change * (to_start / sampled)
-    _limit_to_zero(windows, ahead, begin)
-    change *= (sampled + to_end) / sampled
-    change += ahead
-    if scale != 1.0:
-        change *= scale
-    return change, counts >= 2
+    factor = (sampled + to_start + to_end) / sampled
+    if per_second:
+        factor /= range_ms / 1000.0
+    limited = np.nonzero(change * (to_start / sampled * _ABOUT) > begin) if counter else ()
+    result = change * factor
+    if limited and len(limited[0]):
+        s, a, b = (np.broadcast_to(each, windows.shape)[limited] for each in (sampled, to_start, to_end))
+        result[limited] = _from_zero(change[limited], begin[limited], s, a, b, range_ms if per_second else 1000)
+    return result, counts >= 2
 
 
-def _limit_to_zero(windows: Windows, ahead: Values, begin: Values) -> None:
-    """A counter was at least zero: it did not grow by more than `begin` before the first sample. In place."""
-    smallest = windows.values[:, 0] if windows.monotonic else windows.values
-    if smallest.size and smallest.min() >= 0:
-        np.minimum(ahead, begin, out=ahead)
-    else:
-        np.minimum(ahead, begin, out=ahead, where=begin >= 0)
+def _from_zero(change: Values, begin: Values, sampled: Values, to_start: Values, to_end: Values, range_ms: int) -> Values:
+    """Of counters that would have been below zero at the start of their windows, or nearly so. All (N,)."""
+    since_zero = np.where((change > 0) & (begin >= 0), sampled * (begin / change), to_start)
+    return change * ((sampled + np.minimum(since_zero, to_start) + to_end) / sampled / (range_ms / 1000.0))
 
 
 def _correct_resets(windows: Windows, change: Values) -> None:

@@ -73,15 +73,17 @@ class Report:
     failures: Sequence[Failure]
 
 
-async def run_script(text: str, file: str, engine_of: Callable[[Storage], Evaluator]) -> Report:
+async def run_script(
+    text: str, file: str, engine_of: Callable[[Storage], Evaluator], new_store: Callable[[], Storage] = MemorySamples
+) -> Report:
     """All cases of a file, each engine over a new store. Raises ScriptError when the file is no script."""
-    store = MemorySamples()
+    store = new_store()
     engine = engine_of(store)
     passed = 0
     failures: list[Failure] = []
     for command in parse_script(text, file):
         if isinstance(command, Clear):
-            store = MemorySamples()
+            store = new_store()
             engine = engine_of(store)
         elif isinstance(command, Load):
             _load(store, command, file)

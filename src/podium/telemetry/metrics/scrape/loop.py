@@ -121,6 +121,9 @@ class TargetLoop:
                 self._counts.exceeded_body_size += isinstance(failure, ResponseTooLarge)
                 body_bytes = -1 if isinstance(failure, ResponseTooLarge) else 0
                 total, kept = (failure.total, failure.kept) if isinstance(failure, LimitMet) else (0, 0)
+            except Exception as failure:  # a mistake of ours, met by one target's page, must not end the others' scrapes
+                log.error("a scrape ended in an internal error", target=self.target.url, error=failure)
+                error = f"internal error: {failure!r}"
         duration_s = self._world.clock.monotonic() - begun_s
         try:
             if written is None:

@@ -28,6 +28,10 @@ ERRORS_LOGGED_MAX = 10
 log = logger("metrics.scrape")
 
 
+_Made = tuple[TargetGroup, list[Target | Dropped | BadTarget]]
+"""A group and what was made of it."""
+
+
 @dataclass(slots=True)
 class _Running:
     loop: TargetLoop
@@ -51,6 +55,7 @@ class ScrapePool:
         self._seed = seed
         self._counts = counts or ScrapeCounts()
         self._maker = TargetMaker(config)
+        self._made_of: dict[int, _Made] = {}  # by the group's identity: most groups are those of the last sync
         self._running: dict[bytes, _Running] = {}
         self._ending: dict[asyncio.Task[None], None] = {}
         self._failures = FailureLog(config.scrape_failure_log_file, config.job_name, world) if config.scrape_failure_log_file else None
@@ -83,8 +88,12 @@ class ScrapePool:
         wrong: list[BadTarget] = []
         self.dropped_count = 0
         keep = self.config.limits.keep_dropped_targets or DROPPED_SHOWN_MAX
+        made_of: dict[int, _Made] = {}
         for group in groups:
-            for made in self._maker.of(group):
+            known = self._made_of.get(id(group))
+            results = known[1] if known is not None else list(self._maker.of(group))
+            made_of[id(group)] = (group, results)
+            for made in results:
                 if isinstance(made, Target):
                     found.setdefault(made.identity, made)
                 elif isinstance(made, Dropped):
@@ -93,6 +102,7 @@ class ScrapePool:
                         dropped[made] = None
                 else:
                     wrong.append(made)
+        self._made_of = made_of
         self.dropped = list(dropped)
         for error in wrong[:ERRORS_LOGGED_MAX]:
             log.error("no target can be made", job=self.config.job_name, error=str(error), more=max(0, len(wrong) - ERRORS_LOGGED_MAX))

@@ -45,7 +45,7 @@ async def query(sources: Sources, parameters: Parameters) -> Response:
     expression = _parsed(sources, parameters)
     statistics = Statistics()
     try:
-        result = await sources.engine.instant(expression, time_ms, statistics=statistics, **options)
+        result = await sources.engine.instant(expression, time_ms, statistics=statistics, source=parameters.text("query"), **options)
     except Exception as error:
         raise _refusal(error) from error
     return _answer(result, limit, parameters, statistics)
@@ -68,7 +68,9 @@ async def query_range(sources: Sources, parameters: Parameters) -> Response:
     expression = _parsed(sources, parameters)
     statistics = Statistics()
     try:
-        result = await sources.engine.range(expression, start_ms, end_ms, step_ms, statistics=statistics, **options)
+        result = await sources.engine.range(
+            expression, start_ms, end_ms, step_ms, statistics=statistics, source=parameters.text("query"), **options
+        )
     except Exception as error:
         raise _refusal(error) from error
     return _answer(result, limit, parameters, statistics)

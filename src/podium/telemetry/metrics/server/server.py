@@ -140,7 +140,8 @@ class MetricsServer:
 
     def self_metrics(self) -> list[Family]:
         """For /metrics."""
-        return self._measured.families((writer for writer, _ in self._writers.values()), store_metrics.families(self.store))
+        more = [*store_metrics.families(self.store), *self._discovery.families("scrape")]
+        return self._measured.families((writer for writer, _ in self._writers.values()), more)
 
     async def failed(self) -> None:
         """Raises the first crash of what it runs; returns never otherwise."""

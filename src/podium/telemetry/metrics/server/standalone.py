@@ -6,13 +6,16 @@ A configuration that is wrong at the start ends the process with what is wrong; 
 import asyncio
 import os
 import signal
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from podium.instrument.exposition import Family
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.configuration import Configuration, load_file
+from podium.telemetry.metrics.configuration.discovery import CORE_KINDS
+from podium.telemetry.metrics.discovery.runner import Maker
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.errors import RuleFileError
@@ -40,11 +43,14 @@ class Settings:
     options: ServerOptions
     store: StoreOptions
     flags: dict[str, str]
+    kinds: Mapping[str, type] = field(default_factory=lambda: CORE_KINDS)
+    """Of discovery, beside the engine's own; `makers` are theirs."""
+    makers: Callable[[World, Supervisor], Mapping[str, Maker]] | None = None
 
 
-def load_all(path: Path) -> tuple[Configuration, list[Group]]:
+def load_all(path: Path, kinds: Mapping[str, type] = CORE_KINDS) -> tuple[Configuration, list[Group]]:
     """The configuration and the groups of its rule files. Raises ConfigurationError."""
-    configuration = load_file(path, environment=os.environ)
+    configuration = load_file(path, kinds, environment=os.environ)
     groups: list[Group] = []
     for pattern in configuration.rule_files:
         for file in sorted(Path("/").glob(str(Path(pattern).absolute()).lstrip("/"))):
@@ -73,7 +79,7 @@ class Standalone:
 
     async def reload(self) -> None:
         try:
-            configuration, groups = load_all(self.settings.config)
+            configuration, groups = load_all(self.settings.config, self.settings.kinds)
             self.server.apply(configuration, groups)
         except ConfigurationError:
             self.server.reloads.successful = False
@@ -151,13 +157,18 @@ def run(settings: Settings) -> None:
 
     async def main() -> None:
         world = RealWorld()
-        load_all(settings.config)  # a wrong file is told before the store is touched
+        load_all(settings.config, settings.kinds)  # a wrong file is told before the store is touched
         store = Tsdb.open(settings.data_dir, world, settings.store)
-        standalone = Standalone(settings, MetricsServer(store, world, settings.options), world)
+        discovery = Supervisor("discovery")
+        makers = settings.makers(world, discovery) if settings.makers is not None else None
+        standalone = Standalone(settings, MetricsServer(store, world, settings.options, makers=makers), world)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, standalone.stop)
         loop.add_signal_handler(signal.SIGHUP, standalone.reload_soon)
-        await standalone.serve()
+        try:
+            await standalone.serve()
+        finally:
+            await discovery.stop()
 
     uvloop.run(main())

@@ -14,7 +14,7 @@ from typing import ClassVar
 ZERO = datetime(1, 1, 1, tzinfo=UTC)
 
 _LAYOUT = re.compile(
-    r"January|Jan|Monday|Mon|MST|2006|-07:00:00|-07:00|-070000|-0700|-07|Z07:00:00|Z07:00|Z070000|Z0700|Z07|002|__2|_2|01|02|03|04|05|06|15"
+    r"January|Jan|Monday|Mon|MST|2006|-07:00:00|-07:00|-070000|-0700|-07|Z07:00:00|Z07:00|Z070000|Z0700|Z07|002|__2|_2(?!006)|01|02|03|04|05|06|15"
     r"|PM|pm|[.,]0+(?![0-9])|[.,]9+(?![0-9])|1|2|3|4|5"
 )
 _MONTHS = "January February March April May June July August September October November December".split()  # noqa: SIM905
@@ -41,13 +41,17 @@ _NUMBERS = {
 
 
 def parse_time(layout: str, text: str) -> datetime:
-    """time.Parse for layouts of numbers, names and offsets; UTC where there is no offset. Raises ValueError in Go's words."""
+    """time.Parse for layouts of numbers, names and offsets; UTC where there is no offset, year 1 (Go: 0) where there is no year. Raises
+    ValueError in Go's words."""
     pattern, chunks, end = "", [], 0
     for match in _LAYOUT.finditer(layout):
         chunk = match[0]
         chunks.append(chunk)
         shape = _NUMBERS[chunk][0] if chunk in _NUMBERS else r"(?:[.,]\d+)?" if chunk[0] in ".," else r"Z|[+-]\d\d:?(?:\d\d)?:?(?:\d\d)?"
         pattern += re.escape(layout[end : match.start()]) + f"({shape})"
+        if chunk in ("05", "5") and layout[match.end() : match.end() + 1] not in (".", ","):
+            pattern += r"([.,]\d+)?"  # a fraction is taken after seconds, also when the layout has none
+            chunks.append(".")
         end = match.end()
     found = re.fullmatch(pattern + re.escape(layout[end:]), text)
     if found is None:
@@ -62,7 +66,7 @@ def parse_time(layout: str, text: str) -> datetime:
             given.append(value.strip())
             form.append(_NUMBERS[chunk][1])
     if "%Y" not in form and "%y" not in form:
-        given.append("1900" if "%d" not in form else "2000")
+        given.append("0001")
         form.append("%Y")
     try:
         return datetime.strptime(" ".join(given), " ".join(form)).replace(microsecond=fraction, tzinfo=offset)
@@ -104,8 +108,11 @@ def _offset(when: datetime, chunk: str) -> str:
 
 
 def zone_name(when: datetime) -> str:
+    """`CET`; `+0200` of an offset without a name."""
     name = when.tzname() or "UTC"
-    return "UTC" if name.startswith("UTC") and not when.utcoffset() else name
+    if name.startswith("UTC"):
+        return _offset(when, "-0700") if when.utcoffset() else "UTC"
+    return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,13 @@ import numpy.typing as npt
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Values, is_absent, is_stale
 from podium.telemetry.metrics.tsdb.columns import Ids
+from podium.world.parallel import Mapper, one_by_one
 
-CLASS_CELLS_MAX = 1 << 19
+CLASS_CELLS_MAX = 1 << 21
 """A class of more values is answered in several `Columns`: memory of this size is used again and again, larger is asked of the kernel
 each time."""
+PARALLEL_CELLS_MIN = 1 << 20
+"""Fewer values are not worth a thread."""
 _GOLDEN, _BITS = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
 
@@ -74,10 +77,12 @@ class _Part:
     end: int
 
 
-def assemble(ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int) -> tuple[Ids, list[Columns]]:
+def assemble(
+    ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int, each: Mapper = one_by_one
+) -> tuple[Ids, list[Columns]]:
     """(series of `ids` that have a float sample in [start_ms, end_ms], their samples). Rows refer to the first of the two.
 
-    `ids` ascending. Raises LimitExceeded when more than `cells_max` values would be decoded.
+    `ids` ascending. `each` maps over classes: they are independent. Raises LimitExceeded when more than `cells_max` values would be decoded.
     """
     position = np.full(allocated, -1, np.int32)
     position[ids] = np.arange(len(ids), dtype=np.int32)
@@ -101,9 +106,9 @@ def assemble(ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int,
                     "select_cells_max", f"the selection holds more than {cells_max} samples: choose fewer series or a shorter range"
                 )
     used = [(rows, parts) for rows, parts in placed.values() if parts]
-    found: list[tuple[Ids, Columns]] = []
-    for members, chosen in _classes(len(ids), used):
-        found.extend(_join(members, chosen))
+    each = each if cells >= PARALLEL_CELLS_MIN else one_by_one
+    joins = each(lambda one: _join(*one), _classes(len(ids), used))
+    found = [part for parts in joins for part in parts]
     kept = np.sort(np.concatenate([rows for rows, _ in found])) if found else np.zeros(0, np.int32)
     renumbered = np.full(len(ids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)
@@ -121,15 +126,17 @@ def _classes(count: int, used: _Used) -> list[tuple[Ids, _Used]]:
     for number, (rows, _) in enumerate(used, 1):
         signature[rows[rows >= 0]] += _mixed(number)
     there = np.flatnonzero(signature)
-    _, first, label = np.unique(signature[there], return_index=True, return_inverse=True)
+    distinct, label = np.unique(signature[there], return_inverse=True)
     order = np.argsort(label, kind="stable")
     groups = np.split(there[order], np.flatnonzero(np.diff(label[order])) + 1)
-    holds = [np.zeros(count, np.bool_) for _ in used]
-    for flags, (rows, _) in zip(holds, used, strict=True):
-        flags[rows[rows >= 0]] = True
+    of_row = np.zeros(count, np.intp)
+    of_row[there] = label
+    inside: list[_Used] = [[] for _ in distinct]
+    for entry in used:
+        for number in np.unique(of_row[entry[0][entry[0] >= 0]]).tolist():
+            inside[number].append(entry)
     classes: list[tuple[Ids, _Used]] = []
-    for group, leader in zip(groups, there[first], strict=True):
-        mine = [entry for flags, entry in zip(holds, used, strict=True) if flags[leader]]
+    for group, mine in zip(groups, inside, strict=True):
         width = sum(len(part.times) for _, parts in mine for part in parts)
         step = max(64, CLASS_CELLS_MAX // width)
         classes.extend((group[at : at + step].astype(np.int32), mine) for at in range(0, len(group), step))

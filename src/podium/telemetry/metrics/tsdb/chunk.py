@@ -10,7 +10,8 @@ Rows are put into classes by what their numbers are like, and each class is comp
 
 Example: 100 107 115 122 -> first 100, base 7, excesses 0 1 0 -> class of width 1.
 
-Excesses of a class lie in pieces of at most PIECE_NUMBERS, each compressed by pcodec: the unit of decoding, so one series of thousands
+Excesses of a class (up to RUNNING_MAX bits: their running sums, which pcodec takes apart and sums up again faster than NumPy does, and
+without holding up other threads) lie in pieces of at most PIECE_NUMBERS, each compressed by pcodec: the unit of decoding, so one series of thousands
 costs one piece. Rows are taken in the order of (class, row): pieces need no list of rows.
 Rows with ABSENT or STALE among their values are marked: where, in a matrix of marks of their own; their gaps are filled with the value
 before, so that they compress. Decoding gives back every bit, of NaNs too.
@@ -39,8 +40,14 @@ COLUMNS_MAX = 4096
 CELLS_MAX = 1 << 26
 PIECE_NUMBERS = 1 << 16
 DIGITS_MAX = 9
+RESTORED_CELLS = 1 << 15
+"""Values restored at a time: they stay in the processor's cache between the steps."""
 SMALL_CELLS = 1 << 15
 """Matrices below this have few classes: a piece has a price."""
+
+PLAIN_BYTES = 512
+"""What is told of rows is not compressed below this."""
+ROWS_SQUEEZED = 1  # flag
 
 HEADER = struct.Struct("<BBHIIqq")  # format, flags, pieces, series, times, first time, step (0: times are a section)
 _LENGTHS = struct.Struct("<5I")
@@ -48,9 +55,16 @@ CONSTANT, RAW = 0, 255
 WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32])
 WIDTHS_SMALL = np.array([8, 16, 32])
 DENSE, MONOTONIC = 1, 2
+RUNNING_MAX = 16
+"""Up to this width a piece has running sums: of COLUMNS_MAX excesses they are below 2**31. Above, it has the excesses."""
+LIFTED_MIN, LIFTED_COLUMNS_MIN = 1 << 10, 16
+"""Rows whose excesses are smaller, or few, are taken as they are."""
 _EXACT = float(1 << 53)
+_LINE = float(1 << 51)
+"""Rows of running sums start, and rise along their bases, by less: so that no step of the arithmetic is rounded."""
 
 _WHOLE = ChunkConfig(delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic(), enable_8_bit=True)
+_RUNNING = ChunkConfig(delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
 _TIMES = ChunkConfig(delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
 _FLOATS = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.try_consecutive(1), mode_spec=ModeSpec.classic())
 _PLAIN = ChunkConfig(compression_level=4, delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic())
@@ -73,12 +87,14 @@ def encode(times: Times, values: Values) -> bytes:
     whole = (rows[0] != CONSTANT) & (rows[0] != RAW)
     sections = (
         b"" if regular else standalone.simple_compress(np.ascontiguousarray(times), _TIMES),
-        _squeeze(rows),
+        rows.tobytes() if rows.size <= PLAIN_BYTES else _squeeze(rows),
         standalone.simple_compress(firsts, _PLAIN),
         standalone.simple_compress(bases[whole], _PLAIN) if whole.any() else b"",
         _squeeze(marks) if marks is not None else b"",
     )
-    header = HEADER.pack(FORMAT, 0, len(pieces), series, columns, int(times[0]), step if regular else 0)
+    header = HEADER.pack(
+        FORMAT, 0 if rows.size <= PLAIN_BYTES else ROWS_SQUEEZED, len(pieces), series, columns, int(times[0]), step if regular else 0
+    )
     return b"".join((header, _LENGTHS.pack(*map(len, sections)), struct.pack(f"<{len(pieces)}I", *map(len, pieces)), *sections, *pieces))
 
 
@@ -124,22 +140,45 @@ def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt
     at = varying[whole]
     growth = np.diff(integers, axis=1)
     base = growth.min(axis=1) if len(at) else np.zeros(0, np.int64)
+    never_falls = base >= 0
     growth -= base[:, None]
     most = growth.max(axis=1) if len(at) else base
+    _lift(growth, integers[:, 0], base, most)
     fits = most < (1 << 32)
-    at, base, most = at[fits], base[fits], most[fits]
+    at, base, most, never_falls = at[fits], base[fits], most[fits], never_falls[fits]
     widths = WIDTHS if values.size > SMALL_CELLS else WIDTHS_SMALL
     needed = np.frexp(most.astype(np.float64))[1]  # bits: exact below 2**53
     classes[at] = widths[np.searchsorted(widths, np.maximum(needed, 1))]
+    far = (np.abs(base) >= _LINE / values.shape[1]) | (np.abs(integers[fits, 0]) >= _LINE)
+    classes[at[far & (classes[at] <= RUNNING_MAX)]] = WIDTHS[-1]
     excess[at] = growth[fits]
     bases[at] = base
     firsts[at] = integers[fits, 0]
     digits[classes == RAW] = 0
-    flags[at[(base >= 0) & (flags[at] == DENSE)]] |= MONOTONIC
+    flags[at[never_falls & (flags[at] == DENSE)]] |= MONOTONIC
     raw = np.flatnonzero((classes == RAW) & (flags == DENSE))
     if len(raw):
         flags[raw[(values[raw, 1:] >= values[raw, :-1]).all(axis=1)]] |= MONOTONIC
     return excess, bases, firsts
+
+
+def _lift(growth: npt.NDArray[np.int64], firsts: npt.NDArray[np.int64], base: npt.NDArray[np.int64], most: npt.NDArray[np.int64]) -> None:
+    """Changes rows that fall or jump a few times so that their base is the usual growth: excesses below it are negative then, and stand as
+    unsigned ones modulo 2**32. `most` becomes what the usual excess is below, so that such rows share a class with their likes."""
+    rows = np.flatnonzero(most >= LIFTED_MIN)
+    if not len(rows) or growth.shape[1] < LIFTED_COLUMNS_MIN:
+        return
+    usual = np.median(growth[rows], axis=1).astype(np.int64)
+    lifted = growth[rows] - usual[:, None]
+    typical = np.quantile(np.abs(lifted), 0.9, axis=1).astype(np.int64)
+    sums = np.cumsum(lifted, axis=1)
+    line = base[rows] + usual
+    near = (np.abs(line) < _LINE / (growth.shape[1] + 1)) & (np.abs(firsts[rows]) < _LINE)
+    better = near & (typical < most[rows] // 16) & (np.abs(sums).max(axis=1) < (1 << 31)) & (typical < (1 << (RUNNING_MAX - 1)))
+    chosen = rows[better]
+    growth[chosen] = lifted[better] & 0xFFFFFFFF
+    base[chosen] = line[better]
+    most[chosen] = 2 * typical[better]
 
 
 def _as_integers(values: Values, digits: Flags8, at: Indices) -> tuple[Indices, npt.NDArray[np.int64]]:
@@ -182,25 +221,31 @@ def _pieces(values: Values, excess: npt.NDArray[np.uint32], classes: Flags8) -> 
         if kind == RAW:
             pieces.append(standalone.simple_compress(values[rows].ravel(), _FLOATS))
         else:
-            pieces.append(standalone.simple_compress(excess[rows].astype(_dtype(kind)).ravel(), _WHOLE))
+            pieces.append(standalone.simple_compress(*_running(excess[rows]) if kind <= RUNNING_MAX else (excess[rows].ravel(), _WHOLE)))
     return pieces
+
+
+def _running(excess: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], ChunkConfig]:
+    """Running sums, through all rows, with 0 at the start of each: differences of neighbours are the excesses."""
+    steps = np.zeros((len(excess), excess.shape[1] + 1), np.uint32)
+    steps[:, 1:] = excess
+    return np.cumsum(steps.reshape(-1), dtype=np.uint32), _RUNNING
 
 
 def _piece_rows(classes: Flags8, columns: int) -> list[tuple[int, Indices]]:
     """(class, rows) of each piece, in the order of the pieces: what encoder and decoder agree on."""
-    order = np.argsort(classes, kind="stable")
-    bounds = np.flatnonzero(np.diff(classes[order])) + 1
     per_piece = max(1, PIECE_NUMBERS // columns)
     pieces: list[tuple[int, Indices]] = []
-    for rows in np.split(order, bounds):
+    if len(classes) == classes.tobytes().count(int(classes[0])):  # all of one class
+        groups = [np.arange(len(classes))]
+    else:
+        order = np.argsort(classes, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
+    for rows in groups:
         kind = int(classes[rows[0]])
         if kind != CONSTANT:
             pieces.extend((kind, rows[at : at + per_piece]) for at in range(0, len(rows), per_piece))
     return pieces
-
-
-def _dtype(width: int) -> Any:
-    return np.uint8 if width <= 8 else np.uint16 if width <= 16 else np.uint32
 
 
 def _squeeze(array: Flags8) -> bytes:
@@ -222,11 +267,11 @@ class Rows:
 class Chunk:
     """A chunk's bytes, parsed. Raises ValueError (anything pcodec or zstd raises too) for what `encode` did not make: see `decode`."""
 
-    __slots__ = ("_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
+    __slots__ = ("_flags", "_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
 
     def __init__(self, payload: bytes | memoryview) -> None:
         self.payload = memoryview(payload)
-        version, _, pieces, self.series, self.columns, self.first_ms, self.step_ms = HEADER.unpack_from(payload)
+        version, self._flags, pieces, self.series, self.columns, self.first_ms, self.step_ms = HEADER.unpack_from(payload)
         if version != FORMAT:
             raise ValueError(f"chunk format {version}, this version reads {FORMAT}")
         at = HEADER.size
@@ -249,7 +294,9 @@ class Chunk:
         return _numbers(self._section(0))
 
     def rows(self) -> Rows:
-        classes, digits, flags = _bytes(self._section(1)).reshape(3, self.series)
+        section = self._section(1)
+        raw = _bytes(section) if self._flags & ROWS_SQUEEZED else np.frombuffer(section, np.uint8)
+        classes, digits, flags = raw.reshape(3, self.series)
         bases = np.zeros(self.series, np.int64)
         whole = (classes != CONSTANT) & (classes != RAW)
         if whole.any():
@@ -273,22 +320,48 @@ class Chunk:
             numbers = _numbers(self.payload[a:b]).reshape(len(members), -1)
             if not wanted.all():
                 numbers, members, to = numbers[wanted], members[wanted], to[wanted]
-            out[to] = numbers[:, start:end] if kind == RAW else _restored(numbers, members, known, start, end)
+            into = out[to[0] : to[-1] + 1] if _consecutive(to) else None
+            if kind == RAW:
+                out[to] = numbers[:, start:end]
+            elif into is not None and start == 0:
+                _restore(kind, numbers, members, known, into)
+            else:
+                values = np.empty((len(members), end))
+                _restore(kind, numbers, members, known, values)
+                out[to] = values[:, start:]
         if known.marks is not None:
             _mark(known, target, out, start, end)
 
 
-def _restored(excess: npt.NDArray[Any], members: Indices, rows: Rows, start: int, end: int) -> Values:
-    """(len(members), end - start) values from what their differences exceed their bases by."""
-    values = np.empty((len(members), end))
-    values[:, 0] = rows.firsts[members]
-    np.add(excess[:, : end - 1], rows.bases[members].astype(np.float64)[:, None], out=values[:, 1:])
-    np.cumsum(values, axis=1, out=values)
+def _consecutive(rows: npt.NDArray[np.int32]) -> bool:
+    return bool(rows[-1] - rows[0] == len(rows) - 1) and (len(rows) < 3 or bool((rows[1:] - rows[:-1] == 1).all()))
+
+
+def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows, values: Values) -> None:
+    """Fills (len(members), any) values, from the first column on, from what a piece says of their differences."""
+    bases = rows.bases[members].astype(np.float64)[:, None]
+    firsts = rows.firsts[members]
+    width = values.shape[1]
+    if kind <= RUNNING_MAX:
+        columns = np.arange(width, dtype=np.float64)
+        step = max(1, RESTORED_CELLS // width)
+        for at in range(0, len(members), step):
+            part = values[at : at + step]
+            sums = (
+                numbers[at : at + step, :width] - numbers[at : at + step, :1]
+            )  # modulo 2**32: those of a row are between -2**31 and 2**31
+            part[:] = sums.view(np.int32)
+            line = bases[at : at + step] * columns
+            line += firsts[at : at + step, None]
+            part += line
+    else:
+        values[:, 0] = firsts
+        np.add(numbers[:, : width - 1], bases, out=values[:, 1:])
+        np.cumsum(values, axis=1, out=values)
     digits = rows.digits[members]
     if digits.any():
         decimal = np.flatnonzero(digits)
         values[decimal] /= (10.0 ** digits[decimal])[:, None]
-    return values[:, start:]
 
 
 def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:

@@ -275,7 +275,10 @@ def load(path: Path, index: SeriesIndex, sets: RowSets, *, verify: bool = False)
     """
     contents = Contents(FileBytes(path))
     size = contents.file.size()
-    if contents.file.read(0, min(size, len(records.MAGIC))) != records.MAGIC:
+    begin = contents.file.read(0, min(size, len(records.MAGIC)))
+    if begin != records.MAGIC:
+        if records.MAGIC.startswith(begin):  # torn before anything was in it
+            return contents
         raise Damaged(path, "not a file of this store")
     row_sets: list[RowSet] = []
     at = contents.end = len(records.MAGIC)

@@ -11,9 +11,10 @@ from podium.telemetry.metrics.samples import ABSENT, Times, Values, is_absent
 from podium.telemetry.metrics.tsdb.assembly import RowSet
 from podium.telemetry.metrics.tsdb.columns import Ids
 
-COLUMNS = 64
-"""Times in an open matrix; fewer when the group is very large, so that its cells stay below CELLS."""
-COLUMNS_MIN = 8
+COLUMNS_MIN, COLUMNS, COLUMNS_MAX = 8, 64, 240
+"""Times in an open matrix: COLUMNS, as long as that is at most CELLS; up to COLUMNS_MAX in small groups, of which there are many: a chunk has
+a price, whatever its size."""
+SMALL_CELLS = 1 << 14
 CELLS = 1 << 22
 ROWS_MAX = 1 << 16
 
@@ -24,7 +25,7 @@ class Group:
     def __init__(self) -> None:
         self.ids: Ids = np.zeros(0, np.int32)
         self.row_set = RowSet(self.ids)
-        self.times: Times = np.zeros(COLUMNS, np.int64)
+        self.times: Times = np.zeros(COLUMNS_MAX, np.int64)
         self.values: Values = np.zeros((0, 0))
         self.count = 0
         self.columns = COLUMNS
@@ -44,7 +45,7 @@ class Group:
         """New rows at the end."""
         before = self.rows
         self.ids = np.concatenate([self.ids, ids])
-        self.columns = max(self.count, COLUMNS_MIN, min(COLUMNS, CELLS // max(1, self.rows)))
+        self.columns = max(self.count, columns_for(self.rows))
         values = np.empty((self.columns, self.rows))
         values[: self.count, :before] = self.values[: self.count]
         values[: self.count, before:] = ABSENT
@@ -93,6 +94,13 @@ class Group:
         self.gaps = np.zeros(self.rows, np.bool_)
         self.falls = np.zeros(self.rows, np.bool_)
         self.first_segment = -1
+
+
+def columns_for(rows: int) -> int:
+    """How many times a group of so many series takes before it is sealed."""
+    if rows * COLUMNS <= SMALL_CELLS:
+        return min(COLUMNS_MAX, SMALL_CELLS // max(1, rows))
+    return max(COLUMNS_MIN, min(COLUMNS, CELLS // rows))
 
 
 class OpenColumns:

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.samples import ABSENT, Times, Values, is_absent
 from podium.telemetry.metrics.storage import Rejected
 from podium.telemetry.metrics.tsdb.assembly import RowSets, Source
@@ -38,12 +39,15 @@ Mask = npt.NDArray[np.bool_]
 class HeadLayout:
     """Series that are appended together; see Appendable."""
 
-    __slots__ = ("__weakref__", "epoch", "ids", "number", "parts", "unique")
+    __slots__ = ("__weakref__", "at", "encoded", "epoch", "ids", "number", "parts", "unique")
 
     def __init__(self, number: int, ids: Ids) -> None:
         self.number = number
         self.ids = ids
-        self.unique = len(np.unique(ids)) == len(ids)
+        consecutive = len(ids) > 0 and bool((np.diff(ids) == 1).all())
+        self.at: slice | Ids = slice(int(ids[0]), int(ids[-1]) + 1) if consecutive else ids  # the same, cheaper to index with
+        self.unique = consecutive or len(np.unique(ids)) == len(ids)
+        self.encoded = b""  # its labels for the log, once they were needed
         self.epoch = -1
         self.parts: list[LayoutPart] = []
 
@@ -101,7 +105,7 @@ class Head:
     # Appending columns
 
     def append(self, layout: HeadLayout, time_ms: int, values: Values) -> Accepted:
-        last = self.state.last_ms[layout.ids]
+        last = self.state.last_ms[layout.at]
         absent = is_absent(values) if np.isnan(values).any() else None
         absent = absent if absent is not None and absent.any() else None
         if not layout.unique:  # the same series twice: one after another, as if each came by itself
@@ -126,7 +130,7 @@ class Head:
         """All in order, `absent` marks what there is none of."""
         ids = layout.ids
         if absent is None:
-            self._note(ids, time_ms, values)
+            self._note(layout.at, time_ms, values)
         else:
             there = ~absent
             self._note(ids[there], time_ms, values[there])
@@ -145,11 +149,12 @@ class Head:
             if missing is None or not missing.all():
                 self._column(part, time_ms, mine, missing)
 
-    def _note(self, ids: Ids, time_ms: int, values: Values) -> None:
+    def _note(self, ids: slice | Ids, time_ms: int, values: Values) -> None:
         state = self.state
+        if len(values) and state.last_ms[ids].min() == NEVER:  # otherwise there is an older one
+            state.first_ms[ids] = np.minimum(state.first_ms[ids], time_ms)
         state.last_ms[ids] = time_ms
         state.last_value[ids] = values
-        state.first_ms[ids] = np.minimum(state.first_ms[ids], time_ms)
 
     def _column(self, part: LayoutPart, time_ms: int, values: Values, absent: Mask | None) -> None:
         group, rows = part.group, part.rows
@@ -300,13 +305,15 @@ class Head:
         if not replayed and (last >= time_ms or time_ms < self.valid_from_ms):
             kept = window.histograms.at(series, time_ms)
             if kept is not None:
-                return Rejected(duplicate=int(kept != histogram))
+                return Rejected(duplicate=int(not equal(kept, histogram)))
             if last == time_ms:
                 return Rejected(duplicate=1)
             if not window_ms:
                 return Rejected(too_old=1) if last < time_ms else Rejected(out_of_order=1)
             if time_ms < self.newest_ms - window_ms:
                 return Rejected(too_old=1)
+        if time_ms > last:
+            histogram = noted_reset(histogram, window.histograms.last(series, last))
         window.add_histogram(series, time_ms, histogram, self.segment)
         if time_ms > last:
             self.state.last_ms[series] = time_ms

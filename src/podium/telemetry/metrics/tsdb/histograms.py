@@ -7,6 +7,7 @@ custom bounds (float64); all compressed. `row` is the series' ordinal in the fil
 import bisect
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import cramjam
 import numpy as np
@@ -70,10 +71,16 @@ class Histograms:
             if kept[at][0] == time_ms:
                 return False
             kept.insert(at, (time_ms, histogram))
+            _forget_reset(kept, at + 1)
         else:
             kept.append((time_ms, histogram))
         self.count += 1
         return True
+
+    def last(self, series: int, time_ms: int) -> Histogram | None:
+        """The newest of a series, if that is of this time."""
+        kept = self.of.get(series)
+        return kept[-1][1] if kept and kept[-1][0] == time_ms else None
 
     def at(self, series: int, time_ms: int) -> Histogram | None:
         kept = self.of.get(series, [])
@@ -93,11 +100,18 @@ class Histograms:
             kept = [s for s in self.of[i] if not start_ms <= s[0] <= end_ms]
             gone += len(self.of[i]) - len(kept)
             if kept:
+                _forget_reset(kept, bisect.bisect_right(kept, end_ms, key=_time))
                 self.of[i] = kept
             else:
                 del self.of[i]
         self.count -= gone
         return gone
+
+
+def _forget_reset(kept: list[tuple[int, Histogram]], at: int) -> None:
+    """Another sample is before this one now: whether there was a reset between is not known."""
+    if at < len(kept) and kept[at][1].reset_hint is ResetHint.NO:
+        kept[at] = (kept[at][0], replace(kept[at][1], reset_hint=ResetHint.UNKNOWN))
 
 
 def _time(sample: tuple[int, Histogram]) -> int:

@@ -5,7 +5,7 @@ in memory.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -33,12 +33,11 @@ class Journal:
     def __init__(self, ahead: WriteAheadLog) -> None:
         self.ahead = ahead
 
-    def column(self, layout: HeadLayout, labels: LabelColumns | None, time_ms: int, values: Values) -> None:
-        """`labels` of the layout, when `needs_labels` says so."""
-        self.ahead.append(layout.number, None if labels is None else encode_series(labels), time_ms, values)
-
-    def needs_labels(self, layout: HeadLayout) -> bool:
-        return not self.ahead.defines(layout.number)
+    def column(self, layout: HeadLayout, labels: Callable[[], LabelColumns], time_ms: int, values: Values) -> None:
+        """`labels` gives those of the layout: they are asked for once."""
+        if not layout.encoded:
+            layout.encoded = encode_series(labels())
+        self.ahead.append(layout.number, layout.encoded, time_ms, values)
 
     def samples(self, labels: LabelColumns, times: Times, values: Values) -> None:
         self.ahead.add(wal.SAMPLES, wal.packed_samples(encode_series(labels), times, values))

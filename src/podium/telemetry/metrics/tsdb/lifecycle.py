@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 
 log = logger("metrics.tsdb")
+AHEAD = 12
+"""A sample may be this part of a window ahead of the clock and still say what time it is: ten minutes, as upstream."""
 CUT_AT_WINDOWS = 1.5
 """A window is cut when the newest sample is this many windows after its start: late ones may come for half a window."""
 
@@ -127,7 +129,12 @@ def due_window(store: "Tsdb") -> int | None:
     if not starts:
         return None
     start = min(starts)
-    return start if start + CUT_AT_WINDOWS * store.options.window_ms <= store.head.newest_ms else None
+    return start if start + CUT_AT_WINDOWS * store.options.window_ms <= present_ms(store) else None
+
+
+def present_ms(store: "Tsdb") -> int:
+    """Time of the newest sample, but not much later than the clock: one sample from the far future must not make all others old."""
+    return min(store.head.newest_ms, int(store.world.clock.now().timestamp() * 1000) + store.options.window_ms // AHEAD)
 
 
 async def cut(store: "Tsdb", start_ms: int) -> None:
@@ -263,7 +270,7 @@ def _add(store: "Tsdb", added: list[Block], gone: list[Block]) -> None:
 def retain(store: "Tsdb") -> None:
     """Blocks (in memory: windows) that are too old, or too much, go."""
     options = store.options
-    newest = store.head.newest_ms
+    newest = present_ms(store)
     if store.directory is None:
         for start in sorted(store.windows):
             if options.retention_ms and start + options.window_ms <= newest - options.retention_ms:
@@ -318,7 +325,9 @@ def forget(store: "Tsdb") -> None:
     for block in store.blocks:
         used[block.ids()] = True
     for one in [*store.cutting, *store.windows.values()]:
-        used[ids_of(one)] = True
+        for row_set in dict.fromkeys(chunk.row_set for chunk in one.chunks):
+            used[row_set.ids] = True
+        used[list(one.histograms.of)] = True
         used[one.loose.columns()[0]] = True
     for group in store.head.groups.values():
         used[group.ids] = True

@@ -82,6 +82,9 @@ def _read_head(store: "Tsdb", directory: Path) -> None:
             aside(path, error.what)
             store.failed("damaged head file")
             continue
+        if not contents.chunks and not contents.histograms:  # a crash came when it was begun
+            path.unlink()
+            continue
         if contents.end < contents.file.size():  # what the log has still; cut off lest it be taken for whole some day
             os.truncate(path, contents.end)
         state = store.head.state

@@ -45,6 +45,7 @@ from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 from podium.telemetry.metrics.tsdb.wal import WriteAheadLog
 from podium.telemetry.metrics.tsdb.window import Window
 from podium.world.interface import World
+from podium.world.parallel import Mapper, ParallelMap, one_by_one
 from podium.world.worker import InlineWorker, ThreadWorker, Worker
 
 log = logger("metrics.tsdb")
@@ -59,6 +60,7 @@ class Tsdb:
         self.world = world
         self.options = options
         self.worker = worker
+        self.each: Mapper = one_by_one
         self.index = SeriesIndex(options.series_max)
         self.sets = RowSets()
         self.head = Head(self.index, self.sets, options, self.window, self._value_at)
@@ -88,6 +90,8 @@ class Tsdb:
 
         worker: Worker = ThreadWorker("tsdb") if threads and directory is not None else InlineWorker()
         store = cls(directory, world, options or Options(), worker)
+        if threads:
+            store.each = ParallelMap("tsdb-decode")
         if directory is not None:
             opening.read(store, directory)
         return store
@@ -113,6 +117,8 @@ class Tsdb:
             self.lock.release()
             self.lock = None
         self.worker.stop()
+        if isinstance(self.each, ParallelMap):
+            self.each.stop()
 
     # Appendable
 
@@ -124,15 +130,11 @@ class Tsdb:
         values = np.ascontiguousarray(values, np.float64)
         if values.shape != (layout.size,):
             raise ValueError(f"{values.shape} values for a layout of {layout.size} series")
-        labels = None
-        if self.journal is not None:
-            if self.journal.needs_labels(layout):
-                labels = self.index.labels(layout.ids)
-            self.head.segment = self.journal.ahead.number
+        self._begin()
         accepted = self.head.append(layout, time_ms, values)
         if self.journal is not None:
             if accepted.values is not None:
-                self.journal.column(layout, labels, time_ms, accepted.values)
+                self.journal.column(layout, lambda: self.index.labels(layout.ids), time_ms, accepted.values)
             self._log_loose(accepted)
         return accepted.rejected
 
@@ -141,15 +143,21 @@ class Tsdb:
         self._begin()
         ids = self.index.register([s.labels for s in samples])
         self.head.state.cover(self.index.allocated)
-        floats = [n for n, s in enumerate(samples) if not isinstance(s.value, Histogram)]
+        native = np.array([isinstance(s.value, Histogram) for s in samples], np.bool_)
+        if np.intersect1d(ids[native], ids[~native]).size:  # in their order, so that none of the other kind comes too late
+            runs = np.split(np.arange(len(samples)), np.flatnonzero(np.diff(native)) + 1)
+        else:
+            runs = [np.flatnonzero(~native), np.flatnonzero(native)]
         rejected = Rejected()
-        if floats:
-            times = np.array([samples[n].time_ms for n in floats], np.int64)
-            values = np.array([samples[n].value for n in floats], np.float64)
-            rejected = self._append_loose(ids[floats], times, values)
-        if len(floats) < len(samples):
-            rejected = _sum(rejected, self._append_histograms(samples, ids.tolist()))
+        for run in runs:
+            if len(run):
+                append = self._append_histograms if native[run[0]] else self._append_floats
+                rejected = _sum(rejected, append([samples[n] for n in run.tolist()], ids[run]))
         return rejected
+
+    def _append_floats(self, samples: Sequence[Sample], ids: Ids) -> Rejected:
+        times = np.array([s.time_ms for s in samples], np.int64)
+        return self._append_loose(ids, times, np.array([s.value for s in samples], np.float64))
 
     def append_columns(self, labels: LabelColumns, times: Times, values: Values) -> Rejected:
         """As `append_samples`, for floats whose labels are columns: sample i is of series i. Raises LimitExceeded, StorageFailed."""
@@ -158,7 +166,7 @@ class Tsdb:
 
     def _begin(self) -> None:
         if self.journal is not None:
-            self.journal.ahead.defines(0)  # the disk keeps up; the next segment is begun when it is time
+            self.journal.ahead.room()
             self.head.segment = self.journal.ahead.number
 
     def _append_loose(self, ids: Ids, times: Times, values: Values) -> Rejected:
@@ -171,16 +179,16 @@ class Tsdb:
             ids, times, values = accepted.late
             self.journal.samples(self.index.labels(ids), times, values)
 
-    def _append_histograms(self, samples: Sequence[Sample], ids: list[int]) -> Rejected:
+    def _append_histograms(self, samples: Sequence[Sample], ids: Ids) -> Rejected:
         rejected = Rejected()
         taken: list[Stored] = []
-        for sample, series in zip(samples, ids, strict=True):
-            if isinstance(sample.value, Histogram):
-                refused = self.head.append_histogram(series, sample.time_ms, sample.value)
-                if refused is None:
-                    taken.append((series, sample.time_ms, sample.value))
-                else:
-                    rejected = _sum(rejected, refused)
+        for sample, series in zip(samples, ids.tolist(), strict=True):
+            assert isinstance(sample.value, Histogram)
+            refused = self.head.append_histogram(series, sample.time_ms, sample.value)
+            if refused is None:
+                taken.append((series, sample.time_ms, sample.value))
+            else:
+                rejected = _sum(rejected, refused)
         if taken and self.journal is not None:
             self.journal.histograms(self.index.labels(np.array([t[0] for t in taken], np.int32)), taken)
         return rejected
@@ -236,7 +244,8 @@ class Tsdb:
 
     def _assemble(self, ids: Ids, start_ms: int, end_ms: int) -> tuple[Ids, list[Columns]]:
         sources = list(self._sources(ids, start_ms, end_ms))
-        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, self.options.select_cells_max)
+        limit = self.options.select_cells_max
+        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, limit, self.each)
 
     def _sources(self, ids: Ids, start_ms: int, end_ms: int) -> Iterator[Source]:
         wanted = np.zeros(self.index.allocated, np.bool_)

@@ -79,28 +79,22 @@ class WriteAheadLog:
     def pending_bytes(self) -> int:
         return self._pending_bytes
 
-    def append(self, layout: int, series: "bytes | None", time_ms: int, values: Values) -> None:
-        """`series` are the layout's labels, encoded: needed when `defines(layout)` is not so yet. Raises StorageFailed."""
-        self._room()
+    def append(self, layout: int, series: bytes, time_ms: int, values: Values) -> None:
+        """`series` are the layout's labels, encoded. Raises StorageFailed."""
+        self.room()
         if layout not in self._last:
-            assert series is not None
             self._add(LAYOUT, struct.pack("<I", layout) + series)
             self._last[layout] = np.zeros(len(values), np.uint64)
         bits = values.view(np.uint64)
         self._add(APPEND, APPEND_HEAD.pack(layout, time_ms) + _packed(bits ^ self._last[layout]))
         self._last[layout] = bits.copy()
 
-    def defines(self, layout: int) -> bool:
-        """Whether this segment knows the layout."""
-        self._room()
-        return layout in self._last
-
     def add(self, kind: int, body: bytes) -> None:
         """Raises StorageFailed."""
-        self._room()
+        self.room()
         self._add(kind, body)
 
-    def _room(self) -> None:
+    def room(self) -> None:
         """Begins the next segment when this one is full. Raises StorageFailed when the disk does not keep up."""
         if self._pending_bytes > self._options.wal_pending_bytes_max:
             raise StorageFailed(
