@@ -31,7 +31,9 @@ NEWEST_SUITES = ("sid", "forky")
 PEERS = {
     "prometheus": ("prometheus", "promtool"),
     "prometheus-alertmanager": ("prometheus-alertmanager", "amtool"),
+    "prometheus-blackbox-exporter": ("prometheus-blackbox-exporter",),
     "prometheus-node-exporter": ("prometheus-node-exporter",),
+    "prometheus-pushgateway": ("prometheus-pushgateway",),
     "victoria-metrics": ("victoria-metrics",),
 }
 """Package -> the programs in it that tests drive. They are Go programs, which need nothing else of their packages."""

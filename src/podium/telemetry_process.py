@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+import ssl
 
 from podium.api.authority import Authority
 from podium.cli import identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
+from podium.telemetry.monitoring.admission import HOST
 from podium.telemetry.monitoring.jobs import Place
 from podium.telemetry.monitoring.role import Monitoring, MonitoringConfig
 from podium.world.real import RealWorld
@@ -42,7 +44,7 @@ def run(cluster: Cluster) -> None:
             dns=cluster.network == "kernel",
             simulated=bool(cluster.simulated_nodes),
         )
-        config = MonitoringConfig(cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place)
+        config = MonitoringConfig(cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority))
         supervisor = Supervisor("telemetry")
         supervisor.start("monitoring", Monitoring(config, client, RealWorld(), supervisor).run())
         try:
@@ -52,3 +54,11 @@ def run(cluster: Cluster) -> None:
             await client.aclose()
 
     uvloop.run(live())
+
+
+def _admission_tls(authority: Authority) -> ssl.SSLContext:
+    certificate, key = authority.issue_files("serving-telemetry", TELEMETRY, hosts=[HOST])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    return context

@@ -227,6 +227,7 @@ def test_several_ups_make_one_cluster_and_several_downs_end_it(place: Place) -> 
     while leftovers.roles(require(place.data_dir)) != {
         "control-plane": 1,
         "supervisor": 1,
+        "telemetry": 1,
     }:  # a second supervisor sees the first, and leaves
         assert time.monotonic() < deadline
     downs = [finished(down) for down in [place.start("down") for _ in range(3)]]

@@ -255,8 +255,10 @@ CLUSTER_ROLES: dict[str, list[Row]] = {
         ("create", "apiextensions.k8s.io", "customresourcedefinitions"),
         ("create", "core", "namespaces"),
         (READ, "monitoring.coreos.com", "*"),
-        ("create", "monitoring.coreos.com", "prometheuses"),
-        ("patch update", "monitoring.coreos.com", "prometheuses/status prometheusagents/status"),
+        ("create", "monitoring.coreos.com", "alertmanagers prometheuses"),
+        ("patch update", "monitoring.coreos.com", "alertmanagers/status prometheuses/status prometheusagents/status"),
+        ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+        ("patch", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "podium-monitoring"),
         EVENTS,
     ],
     "podium:simulated-nodes": [

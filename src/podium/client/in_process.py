@@ -13,7 +13,7 @@ from podium.api.server import ApiServer
 from podium.api.watching import QUEUED_EVENTS_MAX, Batch, plan
 from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
 from podium.objects import values
-from podium.objects.resources import Resource
+from podium.objects.resources import Resource, builtin
 from podium.objects.status import NotFound, ServiceUnavailable
 
 _STRICT = {"fieldValidation": "Strict"}
@@ -92,7 +92,7 @@ class InProcessClient:
         return WatchEvent(event.type, await self._server.core.views.shown(kind, event.object))
 
     def _request(self, verb: str, resource: Resource, namespace: str | None, options: dict[str, str]) -> Request:
-        if resource.custom is not None:
+        if resource.custom is not None or builtin().lookup(resource.group, resource.version, resource.plural) is None:
             resource = self._current(resource)
         request = Request(verb, resource, self._user, (namespace or None) if resource.namespaced else None, options=options)
         request.user_agent = self._user_agent

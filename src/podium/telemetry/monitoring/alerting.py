@@ -1,69 +1,71 @@
-"""The cluster's own Alertmanager: its configuration is a Secret, as the Prometheus operator has it, read again when it changes.
+"""The Alertmanagers that the operator plans, run in this process; each with silences and a notification log of its own on disk.
 
-Without the Secret alerts are grouped and shown, and nobody is told. A configuration that is wrong is logged and told of in an event on the
-Secret; the one of before goes on.
-
-Source: the Prometheus operator's Alertmanager: Secret `alertmanager-NAME`, key `alertmanager.yaml`.
+Invariant: a configuration that cannot be used leaves the one of before at work. A change of the address or of the retention starts an
+Alertmanager anew, on the same disk; any other change is a reload.
 """
 
-import base64
-import binascii
+from dataclasses import dataclass
 from pathlib import Path
 
-from podium.client.events import EventRecorder
-from podium.client.mirror import Change
-from podium.instrument.log import logger
-from podium.telemetry.metrics.alertmanager.alertmanager import Alertmanager
+from podium.telemetry.metrics.alertmanager.alertmanager import RETENTION_S, Alertmanager
 from podium.telemetry.metrics.alertmanager.api import AlertmanagerApi
-from podium.telemetry.metrics.alertmanager.configuration import Configuration, load
-from podium.telemetry.metrics.alertmanager.errors import ConfigurationError
+from podium.telemetry.metrics.alertmanager.configuration import Configuration
+from podium.telemetry.metrics.alertmanager.errors import AlertmanagerError
 from podium.telemetry.metrics.alertmanager.network import NetworkTransport
 from podium.telemetry.metrics.alertmanager.storage import DiskStorage
+from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.world.interface import World
-from podium.world.supervisor import Supervisor
 
-KEY = "alertmanager.yaml"
-NOBODY = """
-route: {receiver: nobody, group_by: [namespace, alertname]}
-receivers: [{name: nobody}]
-inhibit_rules:
-  - source_matchers: [severity="critical"]
-    target_matchers: [severity=~"warning|info"]
-    equal: [namespace, alertname]
-"""
-_log = logger("monitoring.alerting")
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Running:
+    manager: Alertmanager
+    api: AlertmanagerApi
+    wanted: Configuration
+    identity: tuple[str, float | None]
+
+    async def reload(self) -> None:
+        await self.manager.reload(self.wanted)
 
 
 class Alerting:
-    def __init__(self, directory: Path, external_url: str, world: World, events: EventRecorder, supervisor: Supervisor) -> None:
-        """Raises StorageError."""
-        self._events, self._supervisor = events, supervisor
-        self._wanted: Configuration = load(NOBODY)
-        self.manager = Alertmanager(self._wanted, world, NetworkTransport(world), DiskStorage(directory), external_url=external_url)
-        self.api = AlertmanagerApi(self.manager, self._reload)
+    """By (namespace, name)."""
 
-    def start(self) -> None:
-        self.manager.start()
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._running: dict[Key, Running] = {}
 
-    async def _reload(self) -> None:
-        await self.manager.reload(self._wanted)
+    def get(self, key: Key) -> Running | None:
+        return self._running.get(key)
 
-    def secret_changed(self, change: Change) -> None:
-        """Of the Secret `alertmanager-podium`."""
-        secret = change.new
+    async def run(self, plan: AlertmanagerPlan, directory: Path, url: str) -> None:
+        """`url` is where it answers, told to receivers unless the plan has another. Raises ConfigurationError."""
+        key, identity = (plan.namespace, plan.name), (plan.external_url or url, plan.retention_s)
+        running = self._running.get(key)
         try:
-            text = NOBODY if secret is None else base64.b64decode(secret.get("data", {}).get(KEY, ""), validate=True).decode()
-            configuration = load(text)
-        except (ConfigurationError, binascii.Error, UnicodeDecodeError) as error:
-            _log.warning("the Alertmanager's configuration is wrong; the one of before goes on", reason=str(error))
-            if secret is not None:
-                self._events.event(secret, "Warning", "InvalidConfiguration", f"{KEY}: {error}")
-            return
-        self._wanted = configuration
-        self._supervisor.start("alertmanager-reload", self._take(configuration))
+            if running is not None and running.identity == identity:
+                await running.manager.reload(plan.configuration)
+                running.wanted = plan.configuration
+                return
+            await self.end(*key)
+            manager = Alertmanager(
+                plan.configuration, self._world, NetworkTransport(self._world), DiskStorage(directory), external_url=identity[0],
+                retention_s=RETENTION_S if plan.retention_s is None else plan.retention_s,
+            )  # fmt: skip
+        except (AlertmanagerError, OSError) as error:
+            raise ConfigurationError(str(error)) from error
+        started = Running(manager, AlertmanagerApi(manager, lambda: started.reload()), plan.configuration, identity)
+        self._running[key] = started
+        manager.start()
 
-    async def _take(self, configuration: Configuration) -> None:
-        try:
-            await self.manager.reload(configuration)
-        except ConfigurationError as error:
-            _log.warning("the Alertmanager's configuration cannot be used; the one of before goes on", reason=str(error))
+    async def end(self, namespace: str, name: str) -> None:
+        running = self._running.pop((namespace, name), None)
+        if running is not None:
+            await running.manager.stop()
+
+    async def stop(self) -> None:
+        for key in list(self._running):
+            await self.end(*key)

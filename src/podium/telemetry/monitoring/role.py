@@ -1,13 +1,15 @@
 """The monitoring of a cluster, in one process: metrics, rules, alerts, and the exporters that need no process of their own.
 
 What is scraped and evaluated is said by objects: this role makes one Prometheus (`podium` in namespace `monitoring`) that selects every
-monitor and rule of every namespace, and the operator runs it, as it runs any Prometheus that users make. The first one answers at /, the others at
-/prometheus/NAMESPACE/NAME. Beside it: /alertmanager, /exporters/node, /exporters/kube-state.
+monitor and rule of every namespace, and one Alertmanager (`podium` too) that selects every AlertmanagerConfig; the operator runs them, as it
+runs any that users make. The first ones answer at / and /alertmanager, the others at /prometheus/NAMESPACE/NAME and
+/alertmanagers/NAMESPACE/NAME. Beside them: /exporters/node, /exporters/kube-state.
 
 Invariant: a server that fails harms no other; a store that cannot be opened is told in the object's status.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -21,7 +23,7 @@ from podium.client.mirror import Mirror
 from podium.client.mirrors import Mirrors
 from podium.instrument.log import logger
 from podium.objects.resources import resource
-from podium.objects.status import AlreadyExists
+from podium.objects.status import AlreadyExists, StatusError
 from podium.telemetry.discovery.kinds import ALL_KINDS, all_makers
 from podium.telemetry.discovery.kubernetes_clients import KubernetesAccess
 from podium.telemetry.exporters.kube_state import serving as kube_state_serving
@@ -35,11 +37,13 @@ from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
 from podium.telemetry.metrics.server.sources import Switches
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
+from podium.telemetry.monitoring.admission import AdmissionWebhook
 from podium.telemetry.monitoring.alerting import Alerting
 from podium.telemetry.monitoring.jobs import Place, cluster_jobs
 from podium.telemetry.monitoring.server_control import INDEX, ServerControl
+from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
+from podium.telemetry.prometheus_operator.definitions import definitions
 from podium.telemetry.prometheus_operator.reconcile import RESOURCES, PrometheusOperator
-from podium.telemetry.prometheus_operator.schemas import definitions
 from podium.telemetry.prometheus_operator.server_configuration import ServerPlan
 from podium.world.http_messages import HttpRequest, Response
 from podium.world.http_server import HttpServer
@@ -63,6 +67,8 @@ class MonitoringConfig:
     port: int
     place: Place
     retention_ms: int = 15 * 24 * 3600 * 1000
+    admission_tls: ssl.SSLContext | None = None
+    """Of the webhook that checks rules when they are written: without it they are not checked then."""
 
     @property
     def url(self) -> str:
@@ -90,55 +96,74 @@ class Monitoring:
         self._mirrors = Mirrors(client, world, supervisor)
         self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
         self._events = EventRecorder(client, world, "podium-monitoring")
-        self._alerting = Alerting(config.directory / "alertmanager", f"{config.url}/alertmanager", world, self._events, supervisor)
+        self._alerting = Alerting(world)
         self._node = NodeExporter(world)
         self._kube_state = KubeState(self._mirrors)
 
     async def run(self) -> None:
         """Until it is cancelled. Raises OSError when the port is taken."""
         http = HttpServer(self._answer)
+        webhook: AdmissionWebhook | None = None
         try:
             await http.listen(self.config.host, self.config.port)
             self._supervisor.start("events", self._events.run())
-            self._alerting.start()
             await self._make_objects()
             self._kube_state.start()
-            secret = Mirror(
-                self._client, resource("secrets"), self._world, namespace=NAMESPACE, fields=f"metadata.name={ALERTMANAGER_SECRET}"
-            )
-            secret.subscribe(self._alerting.secret_changed)
-            self._supervisor.start("alertmanager-secret", secret.run())
             jobs = cluster_jobs(self.config.place)
             operator = PrometheusOperator(
                 self._client, self._mirrors, self._events, self._world, self, ALL_KINDS, extra_jobs={(NAMESPACE, NAME): jobs}
             )
+            secret = Mirror(
+                self._client, resource("secrets"), self._world, namespace=NAMESPACE, fields=f"metadata.name={ALERTMANAGER_SECRET}"
+            )
+            secret.subscribe(lambda change: operator.secrets_changed())
+            self._supervisor.start("alertmanager-secret", secret.run())
+            webhook = await self._serve_admission()
             await operator.run()
         finally:
             await http.close()
+            if webhook is not None:
+                await webhook.stop()
             for running in self._running.values():
                 await running.server.stop()
                 await running.server.store.close()
-            await self._alerting.manager.stop()
+            await self._alerting.stop()
 
     # -- what the cluster must have
 
     async def _make_objects(self) -> None:
-        """Definitions, the namespace, the Prometheus: each unless it is there."""
+        """Definitions, the namespace, the Prometheus, the Alertmanager: each unless it is there."""
         custom = resource("customresourcedefinitions", "apiextensions.k8s.io")
         for definition in definitions():
             await self._ensure(custom, definition)
         await self._ensure(resource("namespaces"), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         await self._await_definitions()
         selectors: dict[str, Any] = {f"{prefix}{suffix}": {} for prefix in SELECTED for suffix in ("Selector", "NamespaceSelector")}
+        metadata = {"name": NAME, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "podium"}}
         prometheus = {
-            "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus",
-            "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "podium"}},
+            "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata,
             "spec": {
                 **selectors, "scrapeInterval": "30s", "evaluationInterval": "30s", "prometheusExternalLabelName": "",
                 "replicaExternalLabelName": "",
             },
         }  # fmt: skip
         await self._ensure(RESOURCES["prometheuses"], prometheus)
+        alertmanager = {
+            "apiVersion": "monitoring.coreos.com/v1", "kind": "Alertmanager", "metadata": metadata,
+            "spec": {"alertmanagerConfigSelector": {}, "alertmanagerConfigNamespaceSelector": {}},
+        }  # fmt: skip
+        await self._ensure(RESOURCES["alertmanagers"], alertmanager)
+
+    async def _serve_admission(self) -> AdmissionWebhook | None:
+        """Without it bad rules are told of in events only."""
+        if self.config.admission_tls is None:
+            return None
+        webhook = AdmissionWebhook(self._client, self.config.admission_tls, self.config.place.ca.read_bytes())
+        try:
+            await webhook.start()
+        except (StatusError, OSError) as error:
+            _log.warning("the webhook for rules cannot be registered; they are not checked when they are written", reason=str(error))
+        return webhook
 
     async def _ensure(self, kind: Any, value: dict[str, Any]) -> None:
         try:
@@ -204,29 +229,46 @@ class Monitoring:
             await running.server.stop()
             await running.server.store.close()
 
+    async def run_alertmanager(self, plan: AlertmanagerPlan) -> None:
+        key, own = (plan.namespace, plan.name), (plan.namespace, plan.name) == (NAMESPACE, NAME)
+        directory = self.config.directory / ("alertmanager" if own else f"alertmanager_{key[0]}_{key[1]}")
+        url = f"{self.config.url}/alertmanager" if own else f"{self.config.url}/alertmanagers/{key[0]}/{key[1]}"
+        await self._alerting.run(plan, directory, url)
+
+    async def end_alertmanager(self, namespace: str, name: str) -> None:
+        await self._alerting.end(namespace, name)
+
     # -- HTTP
 
     async def _answer(self, request: HttpRequest, connection: object) -> Response | None:
         for prefix, answer in self._prefixes().items():
             if request.path == prefix or request.path.startswith(f"{prefix}/"):
                 return await _awaited(answer(_below(request, prefix)))
-        if request.path.startswith("/prometheus/"):
-            namespace, _, rest = request.path.removeprefix("/prometheus/").partition("/")
-            name = rest.partition("/")[0]
-            found = self._running.get((namespace, name))
-            return (
-                await found.answer(_below(request, f"/prometheus/{namespace}/{name}"))
-                if found
-                else Response(404, b"no such Prometheus\n", _TEXT)
-            )
+        for prefix, find in (("/prometheus/", self._server_answer), ("/alertmanagers/", self._alertmanager_answer)):
+            if request.path.startswith(prefix):
+                namespace, _, rest = request.path.removeprefix(prefix).partition("/")
+                name = rest.partition("/")[0]
+                found = find((namespace, name))
+                if found is None:
+                    return Response(404, f"there is no {prefix.strip('/').removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
+                return await _awaited(found(_below(request, f"{prefix}{namespace}/{name}")))
         if request.path == "/":
             return Response(200, INDEX, ((b"content-type", b"text/html; charset=utf-8"),))
         own = self._running.get((NAMESPACE, NAME))
         return await own.answer(request) if own else Response(503, b"Service Unavailable\n", _TEXT)
 
+    def _server_answer(self, key: tuple[str, str]) -> Callable[[HttpRequest], Any] | None:
+        running = self._running.get(key)
+        return running.answer if running else None
+
+    def _alertmanager_answer(self, key: tuple[str, str]) -> Callable[[HttpRequest], Any] | None:
+        running = self._alerting.get(key)
+        return running.api.handle if running else None
+
     def _prefixes(self) -> Mapping[str, Callable[[HttpRequest], Any]]:
+        own = self._alertmanager_answer((NAMESPACE, NAME))
         return {
-            "/alertmanager": self._alerting.api.handle,
+            "/alertmanager": own or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
             "/exporters/node": lambda request: node_serving.handle(self._node, request),
             "/exporters/kube-state": lambda request: kube_state_serving.handle(self._kube_state, request),
         }

@@ -1,39 +1,52 @@
-"""The operator: watches its resources, plans a server for each Prometheus, has it run, and says in status and events what came of it.
+"""The operator: watches its resources, plans a server for each Prometheus and Alertmanager, has it run, and says in status and events what
+came of it.
 
 A change of anything that is watched (a monitor, a rule, a namespace's labels, a Secret that is referred to) makes a new plan for every
-Prometheus, at most one every QUIET_S: plans are pure and cheap, and a plan that did not change does nothing. Level-triggered: what is
+server, at most one every QUIET_S: plans are pure and cheap, and a plan that did not change does nothing. Level-triggered: what is
 remembered is only what was applied last.
 
-Secrets are read, not watched: a cluster has many, and few are referred to. They are read again every SECRETS_PERIOD_S.
+Secrets are read, not watched (references.py). They are read again every SECRETS_PERIOD_S, and when `secrets_changed` is called.
 
-Source: the Prometheus operator's design: what a Prometheus object means.
+Source: the Prometheus operator's design: what a Prometheus and an Alertmanager object mean.
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from podium.client.events import EventRecorder
 from podium.client.interface import Client
 from podium.client.mirrors import Mirrors
 from podium.instrument.log import logger
 from podium.objects.resources import Resource, resource
-from podium.objects.status import NotFound, StatusError
+from podium.objects.status import BadRequest, StatusError
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan, plan_alertmanager
+from podium.telemetry.prometheus_operator.credentials import Lookup
+from podium.telemetry.prometheus_operator.definitions import KINDS
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
-from podium.telemetry.prometheus_operator.schemas import GROUP, KINDS
+from podium.telemetry.prometheus_operator.references import References
+from podium.telemetry.prometheus_operator.schemas import GROUP
 from podium.telemetry.prometheus_operator.server_configuration import Problem, ServerPlan, plan_server
 from podium.world.interface import World
 
 QUIET_S = 0.25
+RETRY_S = 1.0
 SECRETS_PERIOD_S = 60.0
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _log = logger("prometheus-operator")
 Object = dict[str, Any]
+T = TypeVar("T")
 
 RESOURCES: Mapping[str, Resource] = {
     plural: Resource(GROUP, versions[0], plural, kind, True, _VERBS) for kind, plural, _, versions, _, _ in KINDS
 }
+
+
+SERVERS = ("prometheuses", "prometheusagents", "alertmanagers")
+_KIND_OF = {kind: plural for kind, plural, *_ in KINDS}
+Key = tuple[str, str, str]
+"""Resource, namespace, name."""
 
 
 class Servers(Protocol):
@@ -44,6 +57,12 @@ class Servers(Protocol):
         ...
 
     async def end_server(self, namespace: str, name: str) -> None: ...
+
+    async def run_alertmanager(self, plan: AlertmanagerPlan) -> None:
+        """Likewise."""
+        ...
+
+    async def end_alertmanager(self, namespace: str, name: str) -> None: ...
 
 
 class PrometheusOperator:
@@ -58,86 +77,101 @@ class PrometheusOperator:
         self._mirrors = {name: mirrors.of(found) for name, found in RESOURCES.items()}
         self._mirrors["namespaces"] = mirrors.of(resource("namespaces"))
         self._changed = asyncio.Event()
-        self._running: dict[tuple[str, str], str] = {}
-        self._told: dict[tuple[str, str, str], str] = {}
-        self._credentials: dict[tuple[str, str, str], Object | None] = {}
-        self._asked: dict[tuple[str, str, str], None] = {}
+        self._running: dict[Key, str] = {}
+        self._told: dict[Key, str] = {}
+        self._references = References(client)
         for mirror in self._mirrors.values():
             mirror.subscribe(lambda change: self._changed.set())
+
+    def secrets_changed(self) -> None:
+        """Plans are made again with Secrets as they are now."""
+        self._references.forget()
+        self._changed.set()
 
     async def run(self) -> None:
         """For ever."""
         for mirror in self._mirrors.values():
             await mirror.synced()
         self._changed.set()
+        clock = self._world.clock
+        read_at = clock.monotonic()
         while True:
             try:
-                async with asyncio.timeout(SECRETS_PERIOD_S):
+                async with asyncio.timeout(max(0.0, read_at + SECRETS_PERIOD_S - clock.monotonic())):
                     await self._changed.wait()
             except TimeoutError:
-                self._credentials.clear()
+                pass
+            if clock.monotonic() >= read_at + SECRETS_PERIOD_S:
+                self._references.forget()
+                read_at = clock.monotonic()
             await asyncio.sleep(QUIET_S)
             self._changed.clear()
             await self._reconcile()
 
     async def _reconcile(self) -> None:
-        objects = [*self._mirrors["prometheuses"].all(), *self._mirrors["prometheusagents"].all()]
-        present = {(o["metadata"]["namespace"], o["metadata"]["name"]) for o in objects}
-        for key in [key for key in self._running if key not in present]:
-            await self._guarded(self._servers.end_server(*key))
+        objects = {_key(plural, found): found for plural in SERVERS for found in self._mirrors[plural].all()}
+        for key in [key for key in self._running if key not in objects]:
+            end = self._servers.end_alertmanager if key[0] == "alertmanagers" else self._servers.end_server
+            await self._guarded(end(*key[1:]))
             del self._running[key]
-        for found in objects:
-            if not found["spec"].get("paused"):
-                await self._guarded(self._one(found))
+        known = {_key(plural, found) for plural in RESOURCES for found in self._mirrors[plural].all()}
+        self._told = {key: told for key, told in self._told.items() if key in known}
+        for key in sorted(objects):
+            found = objects[key]
+            if found["spec"].get("paused"):
+                await self._guarded(self._report_paused(found))
+            else:
+                await self._guarded(self._one(key, found))
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         """What fails for one harms no other."""
         try:
             await work
         except (StatusError, OSError) as error:
-            _log.warning("reconciling failed; it is tried again with the next change", reason=str(error))
+            _log.warning("reconciling failed; it is tried again", reason=str(error))
             self._changed.set()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(RETRY_S)
 
-    async def _one(self, prometheus: Object) -> None:
-        key = (prometheus["metadata"]["namespace"], prometheus["metadata"]["name"])
+    async def _one(self, key: Key, found: Object) -> None:
         try:
-            plan = await self._planned(prometheus, self._extra_jobs.get(key, ()))
-            agent = prometheus["kind"] == "PrometheusAgent"
-            shown = f"{plan.text}\n{plan.groups}"
-            if self._running.get(key) != shown:
-                await self._servers.run_server(plan)
-                self._running[key] = shown
-            if agent and plan.groups:
-                raise ResourceRefused("spec.ruleSelector: an agent evaluates no rules")
+            problems = await (self._alertmanager(key, found) if key[0] == "alertmanagers" else self._prometheus(key, found))
         except (ResourceRefused, ConfigurationError) as error:
-            await self._report(prometheus, "False", type(error).__name__, str(error))
-            self._say(prometheus, str(error))
+            await self._report(found, "False", type(error).__name__, str(error))
+            self._say(found, str(error))
             return
-        for problem in plan.problems:
+        for problem in problems:
             self._complain(problem)
-        await self._report(prometheus, "True", "", "")
+        await self._report(found, "True", "", "")
 
-    async def _planned(self, prometheus: Object, extra_jobs: Sequence[Mapping[str, Any]]) -> ServerPlan:
-        """Again and again while the plan asks for Secrets that have not been read: each is read once."""
-        while True:
-            self._asked = {}
-            plan = plan_server(prometheus, lambda name: self._mirrors[name].all(), self._lookup, self._kinds, extra_jobs)
-            unread = [key for key in self._asked if key not in self._credentials]
-            if not unread:
-                return plan
-            for key in unread:
-                self._credentials[key] = await self._read(*key)
+    async def _prometheus(self, key: Key, found: Object) -> Sequence[Problem]:
+        """Raises ResourceRefused, ConfigurationError."""
+        extra = self._extra_jobs.get(key[1:], ())
+        plan = await self._planned(lambda lookup: plan_server(found, self._all, lookup, self._kinds, extra))
+        shown = f"{plan.text}\n{plan.groups}"
+        if self._running.get(key) != shown:
+            await self._servers.run_server(plan)
+            self._running[key] = shown
+        if key[0] == "prometheusagents" and plan.groups:
+            raise ResourceRefused("spec.ruleSelector: an agent evaluates no rules")
+        return plan.problems
 
-    def _lookup(self, kind: str, namespace: str, name: str) -> Object | None:
-        self._asked[kind, namespace, name] = None
-        return self._credentials.get((kind, namespace, name))
+    async def _alertmanager(self, key: Key, found: Object) -> Sequence[Problem]:
+        """Raises ResourceRefused, ConfigurationError."""
+        plan = await self._planned(lambda lookup: plan_alertmanager(found, self._all, lookup))
+        if self._running.get(key) != plan.shown:
+            await self._servers.run_alertmanager(plan)
+            self._running[key] = plan.shown
+        return plan.problems
 
-    async def _read(self, kind: str, namespace: str, name: str) -> Object | None:
+    async def _planned(self, plan: Callable[[Lookup], T]) -> T:
+        """Raises ResourceRefused."""
         try:
-            return await self._client.get(resource(kind), name, namespace) if name else None
-        except NotFound:
-            return None
+            return await self._references.planned(plan)
+        except BadRequest as error:
+            raise ResourceRefused(f"a selector: {error.message}") from error
+
+    def _all(self, name: str) -> Sequence[Object]:
+        return self._mirrors[name].all()
 
     def _complain(self, problem: Problem) -> None:
         found = self._mirrors[problem.resource].get(problem.namespace, problem.name)
@@ -146,16 +180,15 @@ class PrometheusOperator:
 
     def _say(self, found: Object, reason: str) -> None:
         """An event, once for each version of the object and reason."""
-        metadata = found["metadata"]
-        key = (found["kind"], metadata["namespace"], metadata["name"])
-        told = f"{metadata.get('generation')} {reason}"
+        key = _key(_KIND_OF[found["kind"]], found)
+        told = f"{found['metadata'].get('generation')} {reason}"
         if self._told.get(key) != told:
             self._told[key] = told
             self._events.event(found, "Warning", "InvalidConfiguration", reason)
 
-    async def _report(self, prometheus: Object, status: str, reason: str, message: str) -> None:
+    async def _report(self, found: Object, status: str, reason: str, message: str) -> None:
         """The conditions Available and Reconciled, when they changed."""
-        metadata, before = prometheus["metadata"], (prometheus.get("status") or {}).get("conditions") or ()
+        metadata, before = found["metadata"], (found.get("status") or {}).get("conditions") or ()
         known = {c["type"]: c for c in before}
         conditions = []
         for kind in ("Available", "Reconciled"):
@@ -165,8 +198,17 @@ class PrometheusOperator:
                 "type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": metadata.get("generation", 1),
                 "lastTransitionTime": old["lastTransitionTime"] if same else self._world.clock.timestamp(),
             })  # fmt: skip
-        if conditions == list(before):
-            return
-        patch = {"status": {"conditions": conditions, "paused": False}}
-        kind_of = RESOURCES["prometheusagents" if prometheus["kind"] == "PrometheusAgent" else "prometheuses"]
-        await self._client.patch(kind_of, metadata["name"], patch, metadata["namespace"], subresource="status")
+        if conditions != list(before) or (found.get("status") or {}).get("paused"):
+            await self._patch(found, {"conditions": conditions, "paused": False})
+
+    async def _report_paused(self, found: Object) -> None:
+        if not (found.get("status") or {}).get("paused"):
+            await self._patch(found, {"paused": True})
+
+    async def _patch(self, found: Object, status: Object) -> None:
+        metadata, kind = found["metadata"], RESOURCES[_KIND_OF[found["kind"]]]
+        await self._client.patch(kind, metadata["name"], {"status": status}, metadata["namespace"], subresource="status")
+
+
+def _key(plural: str, found: Object) -> Key:
+    return plural, found["metadata"]["namespace"], found["metadata"]["name"]

@@ -13,12 +13,12 @@ import yaml
 
 from podium.telemetry.metrics.configuration.configuration import Configuration, load
 from podium.telemetry.metrics.errors import ConfigurationError
-from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.errors import RuleFileError
 from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.prometheus_operator.credentials import Credentials, Lookup
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
 from podium.telemetry.prometheus_operator.relabeling import written
+from podium.telemetry.prometheus_operator.rule_groups import groups_of
 from podium.telemetry.prometheus_operator.scrape_jobs import JOBS, Rendering
 from podium.telemetry.prometheus_operator.selection import chosen
 
@@ -101,16 +101,13 @@ class _Making:
         found: list[Group] = []
         enforced = self.spec.get("enforcedNamespaceLabel")
         for given in self.select("prometheusrules", "rule"):
-            metadata = given["metadata"]
             if enforced:
                 self.refuse(
                     "prometheusrules", given, "enforcedNamespaceLabel is not supported for rules: expressions would have to be rewritten"
                 )
                 continue
-            file = f"{metadata['namespace']}-{metadata['name']}-{metadata.get('uid', '')}.yaml"
-            groups = [{k: v for k, v in g.items() if k != "partial_response_strategy"} for g in given["spec"].get("groups") or ()]
             try:
-                found += read_rules(yaml.safe_dump({"groups": groups}, sort_keys=False), file)
+                found += groups_of(given)
             except RuleFileError as error:
                 self.refuse("prometheusrules", given, error)
         return found

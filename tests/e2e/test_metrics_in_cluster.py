@@ -1,0 +1,223 @@
+"""The metrics of a live cluster, as a user has them: everything is scraped, objects change what is done, alerts arrive, samples survive.
+
+Figures are asserted with PATIENCE times what they should be, and printed (`-s`): a busy machine is no failure.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podium.cli import processes
+from tests.e2e.conftest import KUBECTL_PROGRAMS, PODIUM, Kubectl, LiveCluster, end_cluster, start_cluster
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.skipif(not KUBECTL_PROGRAMS, reason="needs kubectl")]
+
+PATIENCE = 3.0
+START_S = 90.0
+INTERVAL_S, FOR_S, GROUP_WAIT_S, SLACK_S = 1.0, 2.0, 1.0, 2.0
+SERVER = """
+import http.server, os
+class Metrics(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = b"shop_orders_total 7\\\\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer((os.environ["POD_IP"], 18080), Metrics).serve_forever()
+"""
+SHOP = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: shop, labels: {{app: shop}}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: shop
+    image: any
+    command: [{sys.executable}, -c, {json.dumps(SERVER.replace(chr(92) * 2, chr(92)))}]
+    env: [{{name: POD_IP, valueFrom: {{fieldRef: {{fieldPath: status.podIP}}}}}}]
+    ports: [{{name: http, containerPort: 18080}}]
+    readinessProbe: {{httpGet: {{port: 18080, path: /}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: shop, labels: {{app: shop}}}}
+spec: {{selector: {{app: shop}}, ports: [{{name: http, port: 80, targetPort: http}}]}}
+"""
+MONITOR = """
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata: {name: shop}
+spec: {selector: {matchLabels: {app: shop}}, endpoints: [{port: http, interval: 1s}]}
+"""
+ALERTING = """
+apiVersion: monitoring.coreos.com/v1alpha1
+kind: AlertmanagerConfig
+metadata: {name: shop}
+spec:
+  route: {receiver: hook, groupBy: [alertname], groupWait: 1s, groupInterval: 1s}
+  receivers: [{name: hook, webhookConfigs: [{url: "URL"}]}]
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: {name: shop}
+spec:
+  groups:
+  - name: shop
+    interval: 1s
+    rules: [{alert: ShopOpen, expr: "shop_orders_total > 1", for: 2s, labels: {namespace: NAMESPACE}}]
+"""
+
+
+class Receiver:
+    """A webhook that remembers what it was told, and when."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, dict[str, Any]]] = []
+        told = self.told
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                told.append((time.monotonic(), json.loads(self.rfile.read(int(self.headers["content-length"])))))
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+    made = start_cluster("process", tmp_path_factory.mktemp("metrics"))
+    yield made
+    end_cluster(made)
+
+
+@pytest.fixture(scope="module")
+def kubectl(live: LiveCluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    made = live.kubectl(sorted(KUBECTL_PROGRAMS)[-1], "shop", tmp_path_factory.mktemp("kubectl") / "work")
+    until(lambda: ask(live, "/api/v1/targets") or None, START_S)
+    return made
+
+
+def ask(live: LiveCluster, path: str, **query: str) -> Any:
+    """None when nothing answers yet."""
+    url = f"{live.cluster.metrics_url}{path}?{urllib.parse.urlencode(query)}"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)["data"]
+    except OSError:
+        return None
+
+
+def value_of(live: LiveCluster, query: str) -> float | None:
+    found = (ask(live, "/api/v1/query", query=query) or {}).get("result")
+    return float(found[0]["value"][1]) if found else None
+
+
+def until(found: Callable[[], Any], patience_s: float) -> Any:
+    """What `found` gives, once it is not None."""
+    deadline = time.monotonic() + patience_s
+    while (value := found()) is None:
+        assert time.monotonic() < deadline, f"not within {patience_s} s"
+        time.sleep(0.05)
+    return value
+
+
+def test_every_target_comes_up(live: LiveCluster, kubectl: Kubectl) -> None:
+    def all_up() -> Any:
+        targets = (ask(live, "/api/v1/targets") or {}).get("activeTargets") or []
+        down = {f"{t['scrapePool']} {t['health']} {t['lastError']}" for t in targets if t["health"] != "up"}
+        found[:] = sorted(down)
+        return len(targets) if targets and not down else None
+
+    found: list[str] = []
+    try:
+        count = until(all_up, START_S)
+    except AssertionError:
+        raise AssertionError("\n".join(found)) from None
+    assert count >= 8
+    print(f"{count} targets are up")
+
+
+def test_a_bad_rule_is_refused_when_it_is_written(live: LiveCluster, kubectl: Kubectl) -> None:
+    bad = ALERTING.replace("shop_orders_total > 1", "shop_orders_total >")
+    until(lambda: kubectl("get", "validatingwebhookconfigurations", "-o", "name") or None, START_S)
+    said = kubectl("create", "-f", "-", stdin=bad[bad.index("---") :], code=1)
+    assert 'The PrometheusRule "shop" is invalid: spec: ' in said
+    assert "could not parse expression" in said
+
+
+def test_a_new_monitor_is_scraped_within_an_interval_and_two_seconds(live: LiveCluster, kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=SHOP)
+    kubectl("wait", "--for=condition=Ready", "pod/shop", "--timeout=60s", timeout=90)
+    kubectl("apply", "-f", "-", stdin=MONITOR)
+    began = time.monotonic()
+    until(lambda: value_of(live, 'shop_orders_total{service="shop"}'), PATIENCE * (INTERVAL_S + SLACK_S))
+    print(f"a new ServiceMonitor was scraped after {time.monotonic() - began:.2f} s (aim: {INTERVAL_S + SLACK_S:g} s)")
+
+
+def test_an_alert_reaches_a_webhook_within_its_for_and_group_wait_and_two_seconds(live: LiveCluster, kubectl: Kubectl) -> None:
+    receiver = Receiver()
+    try:
+        kubectl("apply", "-f", "-", stdin=ALERTING.replace("URL", receiver.url).replace("NAMESPACE", kubectl.namespace))
+        began, aim_s = time.monotonic(), FOR_S + GROUP_WAIT_S + SLACK_S
+        until(lambda: receiver.told or None, PATIENCE * aim_s)
+        at, message = receiver.told[0]
+        assert (message["receiver"], message["status"]) == (f"{kubectl.namespace}/shop/hook", "firing")
+        assert {a["labels"]["alertname"] for a in message["alerts"]} == {"ShopOpen"}
+        print(f"an alert arrived {at - began:.2f} s after its rule was made (aim: {aim_s:g} s)")
+    finally:
+        kubectl("delete", "prometheusrule,alertmanagerconfig", "shop", "--ignore-not-found")
+        receiver.close()
+
+
+def test_status_shows_where_metrics_are(live: LiveCluster, kubectl: Kubectl) -> None:
+    command = [PODIUM, "status", "--data-dir", live.cluster.data_dir]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert f"metrics    {live.cluster.metrics_url}" in said
+
+
+def test_killed_it_comes_back_with_its_samples(live: LiveCluster, kubectl: Kubectl) -> None:
+    until(lambda: value_of(live, "up{job='apiserver'} offset 6s"), START_S)
+    at = time.time() - 5  # nothing of then is still on its way
+    before = ask(live, "/api/v1/query", query="count({__name__!=''})", time=str(at))["result"][0]["value"][1]
+    process = processes.find(live.cluster, processes.TELEMETRY)
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    began = time.monotonic()
+
+    def again() -> Any:
+        now = processes.find(live.cluster, processes.TELEMETRY)
+        return value_of(live, "up") if now is not None and now.pid != process.pid else None
+
+    until(again, START_S)
+    assert ask(live, "/api/v1/query", query="count({__name__!=''})", time=str(at))["result"][0]["value"][1] == before
+    print(f"killed, it answered again after {time.monotonic() - began:.2f} s, with all {before} series")
+    assert Path(live.cluster.metrics_dir).is_dir()

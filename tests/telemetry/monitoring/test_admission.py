@@ -1,0 +1,101 @@
+"""A bad rule is refused when it is written, with what is wrong; everything that is no rule is answered as upstream's webhook does."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from podium.telemetry.monitoring.admission import webhook_configuration
+from podium.telemetry.prometheus_operator.admission import CONFIGS_PATH, PROBLEMS_MAX, RULES_PATH, answer
+
+JSON = "application/json"
+
+
+def asked(path: str, spec: Any, resource: str = "prometheusrules", version: str = "v1") -> dict[str, Any]:
+    request = {
+        "uid": "u1", "resource": {"group": "monitoring.coreos.com", "version": version, "resource": resource},
+        "object": {"metadata": {"namespace": "shop", "name": "r"}, "spec": spec},
+    }  # fmt: skip
+    status, body = answer(path, JSON, orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}))
+    assert status == 200
+    said = orjson.loads(body)
+    assert (said["apiVersion"], said["kind"], said["response"]["uid"]) == ("admission.k8s.io/v1", "AdmissionReview", "u1")
+    response: dict[str, Any] = said["response"]
+    return response
+
+
+def rules(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"groups": [{"name": "g", "partial_response_strategy": "warn", "rules": list(given)}]}
+
+
+GOOD = {"alert": "Down", "expr": "up == 0", "for": "1m", "annotations": {"summary": "{{ $labels.instance }} is down"}}
+
+
+def test_good_rules_are_allowed() -> None:
+    assert asked(RULES_PATH, rules(GOOD, {"record": "a:b", "expr": 1})) == {"uid": "u1", "allowed": True}
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        (rules({**GOOD, "expr": "up ="}), "could not parse expression"),
+        (rules({**GOOD, "annotations": {"summary": "{{ $labels.instance"}}), 'annotation "summary"'),
+        (rules({**GOOD, "labels": {"severity": "{{ nothing }}"}}), 'label "severity"'),
+        ({"groups": [{"name": "g"}, {"name": "g"}]}, 'groupname: "g" is repeated in the same file'),
+        (rules({**GOOD, "record": "x"}), "only one of 'record' and 'alert' must be set"),
+        (rules({"alert": "x"}), "field 'expr' must be set in rule"),
+    ],
+)
+def test_a_bad_rule_is_refused_with_what_is_wrong(spec: Any, problem: str) -> None:
+    response = asked(RULES_PATH, rules_with_good(spec))
+    status = response["status"]
+    assert (response["allowed"], status["reason"], status["code"]) == (False, "Invalid", 422)
+    assert status["message"].startswith("Rules are not valid: ")
+    assert problem in status["message"]
+    assert any(problem in cause["message"] for cause in status["details"]["causes"])
+
+
+def rules_with_good(spec: dict[str, Any]) -> dict[str, Any]:
+    return {"groups": [{"name": "fine", "rules": [GOOD]}, *spec["groups"]]}
+
+
+def test_many_problems_are_counted() -> None:
+    status = asked(RULES_PATH, rules(*[{**GOOD, "expr": "up ="}] * (PROBLEMS_MAX + 20)))["status"]
+    assert len(status["details"]["causes"]) == PROBLEMS_MAX + 1
+    assert status["message"].endswith("and 20 more")
+
+
+def test_a_bad_alertmanager_config_is_refused() -> None:
+    bad = {"route": {"receiver": "r"}, "receivers": []}
+    status = asked(CONFIGS_PATH, bad, "alertmanagerconfigs", "v1alpha1")["status"]
+    assert status["message"] == 'AlertmanagerConfig is invalid: spec.route.receiver: receiver "r" not found'
+    secret = {"route": {"receiver": "r"}, "receivers": [{"name": "r", "webhookConfigs": [{"urlSecret": {"name": "later", "key": "k"}}]}]}
+    assert asked(CONFIGS_PATH, secret, "alertmanagerconfigs", "v1alpha1")["allowed"]
+
+
+def test_another_kind_is_refused() -> None:
+    assert asked(RULES_PATH, {}, "probes")["status"]["message"].startswith(
+        "Unexpected resource kind: expected resource to be prometheusrules"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "body", "status"),
+    [
+        ("/elsewhere", JSON, b"{}", 404),
+        (RULES_PATH, JSON, b"", 400),
+        (RULES_PATH, "text/plain", b"{}", 415),
+        (RULES_PATH, JSON, b"{", 400),
+        (RULES_PATH, JSON, b"[]", 400),
+        (RULES_PATH, JSON, b'{"request": {"uid": "u"}}', 400),
+        (RULES_PATH, JSON, b"[" * 100_000, 400),
+    ],
+)
+def test_what_is_no_review_is_answered_with_an_error(path: str, content_type: str, body: bytes, status: int) -> None:
+    assert answer(path, content_type, body)[0] == status
+
+
+def test_failures_of_the_webhook_are_passed_over() -> None:
+    webhooks: Any = webhook_configuration("https://127.0.0.1:1", b"ca")["webhooks"]
+    assert {(w["failurePolicy"], w["sideEffects"]) for w in webhooks} == {("Ignore", "None")}
+    assert [w["clientConfig"]["url"] for w in webhooks] == [f"https://127.0.0.1:1{path}" for path in (RULES_PATH, CONFIGS_PATH)]
