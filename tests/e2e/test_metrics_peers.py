@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from threading import Thread
 from typing import Any
 
@@ -343,5 +344,29 @@ def test_acknowledged_remote_writes_survive_kill_9(tmp_path: Path) -> None:
             [series] = json.loads(body or b"")["data"]["result"]
             there = {round(t * 1000): float(v) for t, v in series["values"]}
             assert not [pair for pair in expected if there.get(pair[0]) != pair[1]]
+    finally:
+        server.stop()
+
+
+def test_a_write_larger_than_other_requests_may_be_is_taken(tmp_path: Path) -> None:
+    """Ten megabytes as compressed; beyond what a write may have it is 413."""
+    server = processes.podium(tmp_path / "ours", {}, "--remote-write-receiver").start()
+    noise = Random(1)
+    at_ms = int(time.time() * 1000)
+    try:
+        for megabytes, status in ((10, 204), (33, 413)):
+            rows = [(labels_of({"__name__": "large", "x": noise.randbytes(50_000).hex()}), [(at_ms, 1.0)]) for _ in range(megabytes * 20)]
+            body = encode_version_1(rows) if status == 204 else bytes(megabytes << 20)
+            request = urllib.request.Request(
+                f"{server.url}/api/v1/write", body, {"content-type": "application/x-protobuf", "content-encoding": "snappy"}, method="POST"
+            )
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    assert answer.status == status
+            except urllib.error.HTTPError as error:
+                assert error.code == status
+            except OSError:
+                assert status == 413  # it says so and does not read on, which a client that still writes may see as a broken pipe
+        assert server.query("count(large)") == [({}, 200.0)]
     finally:
         server.stop()

@@ -170,3 +170,23 @@ def test_what_is_appended_late_is_sent_after_a_restart(tmp_path: Path) -> None:
         endpoint = Endpoint()
         play(endpoint, QueueOptions(), second, position)
         assert endpoint.values == {("slow", slow_ms): 1.0}
+
+
+def test_what_waits_for_an_endpoint_that_was_never_there_is_sent_after_a_restart(tmp_path: Path) -> None:
+    position = tmp_path / "position"
+    appended: list[int] = []
+
+    async def first(world: World, tee: Tee, storage: MemorySamples) -> None:
+        appended.append(now_ms(world))
+        append(world, tee, 1)
+
+    async def second(world: World, tee: Tee, storage: MemorySamples) -> None:
+        storage.append_samples([Sample(labels_of({"__name__": "m", "i": "0"}), appended[0], 0.0)])
+        await asyncio.sleep(20)
+
+    away = Endpoint(*[SendFailed("connection refused", 1.0)] * 1000)
+    play(away, QueueOptions(), first, position)
+    assert not away.values
+    endpoint = Endpoint()
+    play(endpoint, QueueOptions(), second, position)
+    assert endpoint.values == {("0", appended[0]): 0.0}

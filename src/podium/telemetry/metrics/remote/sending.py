@@ -160,6 +160,8 @@ class RemoteWriter:
     async def run(self) -> None:
         """For ever; closes its connections when it is cancelled."""
         supervisor = Supervisor(f"remote write {self.name}")
+        if self._gap_from_ms is None:
+            self._write_position(self._now_ms())  # a start after a death before anything was sent reads from here
         try:
             for number, shard in enumerate(self._shards):
                 supervisor.start(f"shard {number}", self._send_from(shard))
@@ -282,11 +284,15 @@ class RemoteWriter:
 
     def _keep_position(self) -> None:
         """All that was offered is sent: a next start reads on from here."""
-        if self._position_file is None or self._gap_from_ms is not None or not self.counts.highest_sent_ms:
+        if self._gap_from_ms is None and self.counts.highest_sent_ms:
+            self._write_position(self.counts.highest_sent_ms)
+
+    def _write_position(self, time_ms: int) -> None:
+        if self._position_file is None:
             return
         fresh = self._position_file.with_suffix(".new")
         try:
-            fresh.write_text(str(self.counts.highest_sent_ms))
+            fresh.write_text(str(time_ms))
             fresh.replace(self._position_file)
         except OSError as error:
             _log.warning("remote write's position cannot be kept", remote=self.name, reason=str(error))
