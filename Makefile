@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py) $(wildcard src/podium/node/runtime/*.proto src/podium/telemetry/metrics/*/*.proto)
 
-.PHONY: help venv system demo test test-go check chaos fuzz fuzz-openapi bench conformance format lock
+.PHONY: help venv system demo test test-go check chaos fuzz fuzz-openapi bench bench-metrics conformance format lock
 help:
 	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
 	@echo "make test           all tests (ARGS='-k name' for some)"
@@ -14,6 +14,7 @@ help:
 	@echo "make fuzz-openapi   requests that schemathesis makes from our OpenAPI documents (ARGS='apis/apps/v1 --examples 20')"
 	@echo "make conformance    docs/conformance.md: which certified behaviours our tests show"
 	@echo "make bench          what operations cost, as JSON"
+	@echo "make bench-metrics  the metrics server side by side with Debian's Prometheus, six minutes"
 
 # Debian keeps venv in a package of its own: as root it is installed, otherwise venv itself says what to do.
 $(VENV)/.ready: pyproject.toml requirements.lock $(BUILD_TOOLS)
@@ -66,6 +67,9 @@ fuzz-openapi: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	@for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done
+
+bench-metrics: $(VENV)/.ready
+	@$(BIN)/python bench/metrics_peers.py $(ARGS)
 
 # Needs uv (https://docs.astral.sh/uv/) on PATH.
 lock:

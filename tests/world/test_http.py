@@ -72,6 +72,15 @@ async def test_a_body_beyond_the_limit_is_refused(client: HttpClient, size: int,
     assert (await client.request("POST", "/echo", bytes(size))).status == status
 
 
+@pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, 413), (10_000_000, 413)])
+async def test_a_server_may_have_another_limit_for_bodies(size: int, status: int) -> None:
+    server = HttpServer(_handler, body_bytes_max=1000)  # type: ignore[arg-type]
+    client = HttpClient("127.0.0.1", await server.listen("127.0.0.1", 0))
+    assert (await client.request("POST", "/echo", bytes(size))).status == status
+    await client.aclose()
+    await server.close()
+
+
 async def test_headers_beyond_the_limit_are_refused(client: HttpClient) -> None:
     assert (await client.request("GET", "/sync", headers={"x": "y" * http_server.HEADER_BYTES_MAX})).status == 431
 

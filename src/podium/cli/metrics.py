@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from podium.cli import metrics_alertmanager, metrics_exporter
+from podium.cli import metrics_alertmanager, metrics_exporter, metrics_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("serve", "run a Prometheus-compatible server", _serve, "podium.cli.metrics_serve:serve"),
     Command(
         "check-config", "check prometheus.yml files, and the files that they name", _declare_check_config, "podium.cli.metrics_config:check"
+    ),
+    Command(
+        "import-openmetrics",
+        "make a store's blocks of samples in OpenMetrics text",
+        metrics_import.declare,
+        "podium.cli.metrics_import:run",
     ),
     Command("check-rules", "check rule files", _check_rules, "podium.cli.metrics_rules:check"),
     Command("test-rules", "run unit tests of rules", _test_rules, "podium.cli.metrics_rules:test"),

@@ -4,10 +4,10 @@ A protocol per connection: httptools parses, the handler decides, the answer is 
 handled one after another, in order. The handler answers with a `Response`, or takes the connection over: `start_stream` for a chunked
 response of open length (watches, logs), `accept_websocket` for exec.
 
-Bounds: HEADER_BYTES_MAX (431), BODY_BYTES_MAX (413), MESSAGE_BYTES_MAX with all framing (400), PIPELINED_REQUESTS_MAX (the socket is not read
-beyond it), REQUEST_TIMEOUT_S (a request that is not received whole in time ends its connection), HANDSHAKE_TIMEOUT_S, IDLE_TIMEOUT_S,
-STALL_TIMEOUT_S (a peer that takes nothing of its answer for so long is cut off), CONNECTIONS_MAX (one more costs the connection that has been
-idle longest; when none is idle, it is closed itself).
+Bounds: HEADER_BYTES_MAX (431), BODY_BYTES_MAX, or what the server says (413), FRAMING_MAX times that with all framing (400),
+PIPELINED_REQUESTS_MAX (the socket is not read beyond it), REQUEST_TIMEOUT_S (a request that is not received whole in time ends its
+connection), HANDSHAKE_TIMEOUT_S, IDLE_TIMEOUT_S, STALL_TIMEOUT_S (a peer that takes nothing of its answer for so long is cut off),
+CONNECTIONS_MAX (one more costs the connection that has been idle longest; when none is idle, it is closed itself).
 
 Source: RFC 9112; RFC 6455 for the upgrade.
 """
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 HEADER_BYTES_MAX = 64 * 1024
 BODY_BYTES_MAX = 3 * 1024 * 1024
 PIPELINED_REQUESTS_MAX = 16
-MESSAGE_BYTES_MAX = 8 * BODY_BYTES_MAX
+FRAMING_MAX = 8
+"""A message with all framing has so many times the bytes that a body may have."""
 REQUEST_TIMEOUT_S = 60.0
 HANDSHAKE_TIMEOUT_S = 10.0
 STALL_TIMEOUT_S = 120.0
@@ -209,7 +210,7 @@ class Connection(asyncio.Protocol):
         reading.bytes_received += count
         if not reading.headers_complete and reading.bytes_received > HEADER_BYTES_MAX + SLICE_BYTES:
             self._refuse(Response(431, b"request header fields too large\n", ((b"content-type", b"text/plain"),)))
-        elif reading.bytes_received > MESSAGE_BYTES_MAX:
+        elif reading.bytes_received > FRAMING_MAX * self._server.body_bytes_max:
             self._refuse(Response(400, b"malformed HTTP request\n", ((b"content-type", b"text/plain"),)))
 
     def eof_received(self) -> bool:
@@ -249,7 +250,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         headers = self._reading.headers
         self._reading.headers_complete = True
-        if int(headers.get("content-length", "0") or "0") > BODY_BYTES_MAX:
+        if int(headers.get("content-length", "0") or "0") > self._server.body_bytes_max:
             self._reading.too_large = True
             self._refuse(self._server.too_large())
         elif headers.get("expect", "").lower() == "100-continue":
@@ -262,7 +263,7 @@ class Connection(asyncio.Protocol):
         if reading.body is None:
             reading.body = bytearray()
         reading.body += body
-        if len(reading.body) > BODY_BYTES_MAX:
+        if len(reading.body) > self._server.body_bytes_max:
             reading.too_large = True
             reading.body = None
             self._refuse(self._server.too_large())
@@ -503,8 +504,9 @@ class HttpServer:
         *,
         on_crash: Callable[[HttpRequest, Exception], Response] | None = None,
         on_too_large: Callable[[], Response] | None = None,
+        body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
-        self.handler = handler
+        self.handler, self.body_bytes_max = handler, body_bytes_max
         self.connections: dict[Connection, None] = {}
         self._tls = tls
         self._on_crash = on_crash

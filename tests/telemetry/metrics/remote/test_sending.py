@@ -133,3 +133,60 @@ def test_series_that_relabeling_drops_are_not_sent() -> None:
 
     writer = virtual.run(main)
     assert ([i for i, _ in endpoint.values], writer.counts.dropped) == (["1"], 2)
+
+
+def test_samples_that_come_while_a_gap_is_read_back_are_not_lost() -> None:
+    """Samples whose time is long past, or from while the other end takes its time over the last part of the gap."""
+    endpoint = Endpoint(*[SendFailed("503", 3.0)] * 4, *[None, SendFailed("503", 1.0)] * 40)
+
+    async def scene(world: World, tee: Tee, storage: MemorySamples) -> None:
+        for i in range(40):
+            append(world, tee, 30)
+            old = [Sample(labels_of({"__name__": "late", "i": f"late-{i}"}), now_ms(world) - 400_000, 1.0)]
+            tee.append_samples(old)
+            await asyncio.sleep(1)
+
+    writer = play(endpoint, QueueOptions(shards=2, capacity=40, batch_send_deadline_ms=100), scene)
+    assert writer.counts.gaps >= 1 and writer.pending == 0
+    assert sum(1 for i, _ in endpoint.values if i.startswith("late-")) == 40
+    assert len(endpoint.values) == 40 * 31
+
+
+def test_what_is_appended_late_is_sent_after_a_restart(tmp_path: Path) -> None:
+    """A slow scrape ends when samples of a later time were sent already; a sample of the far future does not hide the present."""
+    position = tmp_path / "position"
+
+    async def first(world: World, tee: Tee, storage: MemorySamples) -> None:
+        append(world, tee, 1)
+
+    async def second(world: World, tee: Tee, storage: MemorySamples) -> None:
+        storage.append_samples([Sample(labels_of({"__name__": "m", "i": "slow"}), slow_ms, 1.0)])
+        await asyncio.sleep(20)
+
+    play(Endpoint(), QueueOptions(), first, position)
+    slow_ms = int(position.read_text()) - 9_000
+    for sent_ms in (slow_ms + 9_000, slow_ms + 10**12):
+        position.write_text(str(sent_ms))
+        endpoint = Endpoint()
+        play(endpoint, QueueOptions(), second, position)
+        assert endpoint.values == {("slow", slow_ms): 1.0}
+
+
+def test_what_waits_for_an_endpoint_that_was_never_there_is_sent_after_a_restart(tmp_path: Path) -> None:
+    position = tmp_path / "position"
+    appended: list[int] = []
+
+    async def first(world: World, tee: Tee, storage: MemorySamples) -> None:
+        appended.append(now_ms(world))
+        append(world, tee, 1)
+
+    async def second(world: World, tee: Tee, storage: MemorySamples) -> None:
+        storage.append_samples([Sample(labels_of({"__name__": "m", "i": "0"}), appended[0], 0.0)])
+        await asyncio.sleep(20)
+
+    away = Endpoint(*[SendFailed("connection refused", 1.0)] * 1000)
+    play(away, QueueOptions(), first, position)
+    assert not away.values
+    endpoint = Endpoint()
+    play(endpoint, QueueOptions(), second, position)
+    assert endpoint.values == {("0", appended[0]): 0.0}

@@ -34,6 +34,10 @@ from podium.world.supervisor import Supervisor
 
 GAP_WINDOW_MS = 5 * 60 * 1000
 """How much time is read back at once."""
+FOREVER_MS = 2**62
+"""Later than any sample."""
+LATE_MS = 60_000
+"""Samples are appended up to so much later than their time (a scrape's are when it ends): a sender that starts sends the last minute again."""
 _log = logger("metrics.remote_write")
 
 Post = Callable[[bytes, str], Awaitable[None]]
@@ -91,7 +95,10 @@ class RemoteWriter:
         self._shards = [_Shard() for _ in range(options.shards)]
         self._pending = 0
         self._known: dict[Labels, tuple[Labels, int] | None] = {}  # as sent, its shard; None: relabeling drops it
-        self._gap_from_ms: int | None = self._position()
+        self._gap_from_ms: int | None
+        self._missed_from_ms: int | None  # time of the oldest sample that came when the gap was read beyond it already
+        self._read_to_ms: int
+        self._begin_gap(self._position())
         self._drained = asyncio.Event()
         if self._gap_from_ms is not None:
             self._drained.set()
@@ -103,15 +110,23 @@ class RemoteWriter:
     def offer(self, samples: Sequence[tuple[Labels, int, float | Histogram]]) -> None:
         """Takes samples that were appended; never waits."""
         if self._gap_from_ms is not None:
+            oldest_ms = min((time_ms for _, time_ms, _ in samples), default=FOREVER_MS + 1)
+            if oldest_ms <= self._read_to_ms:
+                self._missed_from_ms = min(oldest_ms, self._missed_from_ms or oldest_ms)
             return  # they are in the gap, which ends when it is read
         if self._pending + len(samples) > self.options.capacity:
-            self._gap_from_ms = min((time_ms for _, time_ms, _ in samples), default=self._now_ms())
+            self._begin_gap(min((time_ms for _, time_ms, _ in samples), default=self._now_ms()))
             self.counts.gaps += 1
             _log.warning("remote write falls behind: samples will be read back from the store", remote=self.name, pending=self._pending)
             if not self._pending:
                 self._drained.set()
             return
         self._enqueue(samples)
+
+    def _begin_gap(self, from_ms: int | None) -> None:
+        """None: there is none."""
+        self._gap_from_ms, self._missed_from_ms = from_ms, None
+        self._read_to_ms = from_ms - 1 if from_ms is not None else 0
 
     def _enqueue(self, samples: Sequence[tuple[Labels, int, float | Histogram]]) -> None:
         oldest_ms = self._now_ms() - self.options.sample_age_limit_ms if self.options.sample_age_limit_ms else None
@@ -145,6 +160,8 @@ class RemoteWriter:
     async def run(self) -> None:
         """For ever; closes its connections when it is cancelled."""
         supervisor = Supervisor(f"remote write {self.name}")
+        if self._gap_from_ms is None:
+            self._write_position(self._now_ms())  # a start after a death before anything was sent reads from here
         try:
             for number, shard in enumerate(self._shards):
                 supervisor.start(f"shard {number}", self._send_from(shard))
@@ -174,20 +191,33 @@ class RemoteWriter:
             await self._drained.wait()
             self._drained.clear()
             while self._gap_from_ms is not None:
-                now_ms = self._now_ms()
-                start_ms, end_ms = self._gap_from_ms, min(self._gap_from_ms + GAP_WINDOW_MS, now_ms)
-                try:
-                    found = samples_of(self._storage.select((), start_ms, end_ms))
-                except MetricsError as error:
-                    _log.warning("reading back for remote write failed", remote=self.name, reason=str(error))
-                    await asyncio.sleep(1.0)
-                    continue
-                for start in range(0, len(found), self.options.capacity):
-                    while self._pending:
-                        await asyncio.sleep(0.05)
-                    self._enqueue(found[start : start + self.options.capacity])
-                # Reading, and giving up the gap when it has reached now, are one step: nothing is appended in between.
-                self._gap_from_ms = None if end_ms >= now_ms else end_ms + 1
+                await self._emptied()
+                await self._fill_gap(self._gap_from_ms)
+
+    async def _fill_gap(self, start_ms: int) -> None:
+        """Reads the gap's first part back; after its last part, what was missed meanwhile is the next gap."""
+        now_ms = self._now_ms()
+        last = start_ms + GAP_WINDOW_MS >= now_ms
+        self._read_to_ms = FOREVER_MS if last else start_ms + GAP_WINDOW_MS
+        try:
+            found = samples_of(self._storage.select((), start_ms, self._read_to_ms))
+        except MetricsError as error:
+            _log.warning("reading back for remote write failed", remote=self.name, reason=str(error))
+            self._read_to_ms = start_ms - 1
+            await asyncio.sleep(1.0)
+            return
+        for start in range(0, len(found), self.options.capacity):
+            if start:
+                await self._emptied()
+            self._enqueue(found[start : start + self.options.capacity])
+        if last:
+            self._begin_gap(self._missed_from_ms)
+        else:
+            self._gap_from_ms = self._read_to_ms + 1
+
+    async def _emptied(self) -> None:
+        while self._pending:
+            await asyncio.sleep(0.05)
 
     async def _send_from(self, shard: _Shard) -> None:
         while True:
@@ -245,19 +275,24 @@ class RemoteWriter:
         return {family: about for families in self._storage.metadata().values() for family, about in families.items()}
 
     def _position(self) -> int | None:
-        """Up to when all was sent, by the file; None: nothing is known, start from now."""
+        """From when on some may not be sent, by the file; None: nothing is known, start from now."""
         try:
-            return int(self._position_file.read_text()) if self._position_file is not None else None
+            sent_ms = int(self._position_file.read_text()) if self._position_file is not None else None
         except (OSError, ValueError):
             return None
+        return None if sent_ms is None else min(sent_ms, self._now_ms()) - LATE_MS
 
     def _keep_position(self) -> None:
-        """All that was offered is sent: a next start reads on from here. Scrapes are appended up to their timeout after their time."""
-        if self._position_file is None or self._gap_from_ms is not None or not self.counts.highest_sent_ms:
+        """All that was offered is sent: a next start reads on from here."""
+        if self._gap_from_ms is None and self.counts.highest_sent_ms:
+            self._write_position(self.counts.highest_sent_ms)
+
+    def _write_position(self, time_ms: int) -> None:
+        if self._position_file is None:
             return
         fresh = self._position_file.with_suffix(".new")
         try:
-            fresh.write_text(str(self.counts.highest_sent_ms))
+            fresh.write_text(str(time_ms))
             fresh.replace(self._position_file)
         except OSError as error:
             _log.warning("remote write's position cannot be kept", remote=self.name, reason=str(error))

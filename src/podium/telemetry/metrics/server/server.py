@@ -60,6 +60,13 @@ class ServerOptions:
     restoring: bool = True  # alerts' state of before is looked for; False where there is no before
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    config: RemoteWriteConfig
+    writer: RemoteWriter
+    task: "asyncio.Task[Any]"
+
+
 class MetricsServer:
     """`store` is open and stays the caller's to close; this runs it."""
 
@@ -84,7 +91,7 @@ class MetricsServer:
         self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor)
         self._measured = SelfMetrics(self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version)
         self._query_log: QueryLogFile | None = None
-        self._writers: dict[RemoteWriteConfig, tuple[RemoteWriter, asyncio.Task[Any]]] = {}
+        self._writers: list[_Running] = []
 
     def start(self) -> None:
         self._supervisor.start("store", self.store.run())
@@ -124,18 +131,19 @@ class MetricsServer:
             before.close()
 
     def _apply_writers(self, configuration: Configuration, external: Labels) -> None:
-        made: dict[RemoteWriteConfig, RemoteWriter] = {}
         unchanged = external == labels_of(self.configuration.global_config.external_labels)
-        kept = {config: pair for config, pair in self._writers.items() if unchanged and config in configuration.remote_write}
-        for config in configuration.remote_write:
-            if config not in kept:
-                made[config] = remote_endpoints.writer(config, self.store, self.world, external, self.options.directory)
-        for config, (_, task) in self._writers.items():
-            if config not in kept:
-                task.cancel()
-        started = {config: (writer, self._supervisor.start(f"remote write {writer.name}", writer.run())) for config, writer in made.items()}
-        self._writers = {config: kept.get(config) or started[config] for config in configuration.remote_write}
-        self.tee.writers = [writer for writer, _ in self._writers.values()]
+        kept = [one for one in self._writers if unchanged and one.config in configuration.remote_write]
+        made = [
+            (config, remote_endpoints.writer(config, self.store, self.world, external, self.options.directory))
+            for config in configuration.remote_write
+            if not any(one.config == config for one in kept)
+        ]
+        for one in self._writers:
+            if one not in kept:
+                one.task.cancel()
+        started = [_Running(config, w, self._supervisor.start(f"remote write {w.name}", w.run())) for config, w in made]
+        self._writers = [*kept, *started]
+        self.tee.writers = [one.writer for one in self._writers]
 
     def sources(self, control: Control | None = None) -> Sources:
         return Sources(
@@ -156,7 +164,7 @@ class MetricsServer:
     def self_metrics(self) -> list[Family]:
         """For /metrics."""
         more = [*store_metrics.families(self.store), *self._discovery.families("scrape")]
-        return self._measured.families((writer for writer, _ in self._writers.values()), more)
+        return self._measured.families((one.writer for one in self._writers), more)
 
     async def failed(self) -> None:
         """Raises the first crash of what it runs; returns never otherwise."""

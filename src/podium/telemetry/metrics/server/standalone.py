@@ -119,7 +119,7 @@ class Standalone:
 
     async def serve(self) -> None:
         """Until `stop`. Raises OSError when the port is taken, ConfigurationError when the file is wrong."""
-        self._http = http = HttpServer(self.server.application(self))
+        self._http = http = HttpServer(self.server.application(self), body_bytes_max=WRITE_BODY_BYTES_MAX)
         self.server.start()
         try:
             await self.reload()

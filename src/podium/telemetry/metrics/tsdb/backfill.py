@@ -14,9 +14,10 @@ import numpy as np
 from podium.telemetry.metrics.errors import StorageFailed
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Labels
-from podium.telemetry.metrics.samples import Sample
+from podium.telemetry.metrics.samples import Sample, Times, Values
 from podium.telemetry.metrics.tsdb.assembly import RowSets
 from podium.telemetry.metrics.tsdb.block import Block, BlockWriter
+from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.compaction import rewrite
 from podium.telemetry.metrics.tsdb.histograms import Stored
 from podium.telemetry.metrics.tsdb.options import Options
@@ -72,6 +73,15 @@ class Backfill:
         if held.held >= SAMPLES_HELD:
             self._write()
 
+    def add_run(self, labels: Labels, times: Times, values: Values) -> None:
+        """Samples of one series, in any order. Raises LimitExceeded, StorageFailed."""
+        series = self._known.get(labels)
+        if series is None:
+            series = self._known[labels] = int(self._index.register([labels])[0])
+        self._place(np.full(len(times), series, np.int32), times, values)
+        if self._gathered.held >= SAMPLES_HELD:
+            self._write()
+
     def finish(self) -> list[Block]:
         """Those made, of each at least one sample. Raises StorageFailed."""
         self._write()
@@ -82,7 +92,10 @@ class Backfill:
         held = self._gathered
         ids, times, values = np.array(held.ids, np.int32), np.array(held.times, np.int64), np.array(held.values, np.float64)
         held.ids, held.times, held.values = [], [], []
-        held.held += len(ids)
+        self._place(ids, times, values)
+
+    def _place(self, ids: Ids, times: Times, values: Values) -> None:
+        self._gathered.held += len(ids)
         starts = times // self._options.window_ms * self._options.window_ms
         for start in np.unique(starts).tolist():
             chosen = starts == start
