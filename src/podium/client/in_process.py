@@ -101,6 +101,8 @@ class InProcessClient:
     def _current(self, resource: Resource) -> Resource:
         """Callers hold on to custom resources while their definitions change or go: for them, too, a resource is but a name."""
         found = self._server.core.catalog.lookup(resource.group, resource.version, resource.plural)
+        if found is None and resource.custom is None:
+            return resource  # an aggregated API's, which no catalog has
         if found is None:
             raise NotFound("the server could not find the requested resource")
         return found

@@ -126,6 +126,7 @@ def test_silences_and_what_was_told_survive_kill_9(process: Process, hook: Hook)
     for _ in range(3):
         identity = process.post("/api/v2/silences", body)["silenceID"]  # killed right after it was acknowledged
         wait_for(lambda: "A firing" in hook.groups(), "A was not told")
+        time.sleep(0.5)  # that it was told is written down when the receiver's answer has come
         process.kill()
         process.start()
         assert json.loads(process.get(f"/api/v2/silence/{identity}") or b"")["status"]["state"] == "active"
