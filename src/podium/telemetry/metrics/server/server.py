@@ -23,6 +23,7 @@ from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
+from podium.telemetry.metrics.promql.query_log import ActiveQueries, QueryLogFile
 from podium.telemetry.metrics.remote.reading import ReadServer
 from podium.telemetry.metrics.remote.receiving import WriteReceiver
 from podium.telemetry.metrics.remote.sending import RemoteWriter, Tee
@@ -76,7 +77,7 @@ class MetricsServer:
         self.store, self.world, self.options = store, world, options
         self.configuration = Configuration().checked()
         self.reloads = Reloads(at_s=world.clock.now().timestamp())
-        self.engine = Engine(store, world, options.engine)
+        self.engine = Engine(store, world, options.engine, _active_queries(options))
         self.notifier = Notifier(external_url=options.external_url)
         self.tee = Tee(store)
         self._supervisor = Supervisor("metrics")
@@ -89,6 +90,7 @@ class MetricsServer:
         )
         self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor)
         self._measured = SelfMetrics(self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version)
+        self._query_log: QueryLogFile | None = None
         self._writers: list[_Running] = []
 
     def start(self) -> None:
@@ -103,6 +105,7 @@ class MetricsServer:
             raise ConfigurationError(
                 "reading from other servers is not supported: federate from them, or have them write here", "remote_read"
             )
+        self._apply_query_log(section.query_log_file)
         self._apply_writers(configuration, external)
         self.configuration = configuration
         alerting = configuration.alerting
@@ -114,6 +117,18 @@ class MetricsServer:
             groups, external_labels=external, interval_ms=section.evaluation_interval, query_offset_ms=section.rule_query_offset
         )
         self.reloads.successful, self.reloads.at_s = True, self.world.clock.now().timestamp()
+
+    def _apply_query_log(self, path: str) -> None:
+        """Raises ConfigurationError when it cannot be written to."""
+        before = self._query_log
+        if path == (str(before.path) if before else ""):
+            return
+        try:
+            self.engine.query_log = self._query_log = QueryLogFile(Path(path)) if path else None
+        except OSError as error:
+            raise ConfigurationError(f"{path}: {error.strerror}", "query_log_file") from error
+        if before is not None:
+            before.close()
 
     def _apply_writers(self, configuration: Configuration, external: Labels) -> None:
         unchanged = external == labels_of(self.configuration.global_config.external_labels)
@@ -163,3 +178,18 @@ class MetricsServer:
         await self.rules.stop()
         self.engine.close()
         await self._supervisor.stop()
+
+
+def _active_queries(options: ServerOptions) -> ActiveQueries | None:
+    """What ran when the process before this one died is told in the log. None: there is no place for the file."""
+    if options.directory is None:
+        return None
+
+    def found(left: list[dict[str, Any]]) -> None:
+        _log.warning("these queries did not end before the last process did", queries=[entry.get("query", "") for entry in left])
+
+    try:
+        return ActiveQueries(options.directory, options.engine.concurrency, found)
+    except OSError as error:
+        _log.warning("running queries are not tracked", reason=str(error))
+        return None

@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +151,30 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def store_options(given: StoreOptions, configuration: Configuration) -> StoreOptions:
+    """The command line's, and what the configuration's section `storage` says; it is read at the start only."""
+    section = configuration.storage
+    if section is None:
+        return given
+    changes: dict[str, int] = {}
+    if section.exemplars is not None:
+        changes["exemplars_max"] = section.exemplars.max_exemplars
+    if section.tsdb is not None:
+        changes["out_of_order_window_ms"] = section.tsdb.out_of_order_time_window
+        if (retention := section.tsdb.retention) is not None:
+            changes |= {"retention_ms": retention.time or given.retention_ms, "retention_bytes": retention.size or given.retention_bytes}
+    return replace(given, **changes)
+
+
 def run(settings: Settings) -> None:
     """Raises ConfigurationError, OSError, StorageFailed."""
     import uvloop
 
     async def main() -> None:
         world = RealWorld()
-        load_all(settings.config, settings.kinds)  # a wrong file is told before the store is touched
-        store = Tsdb.open(settings.data_dir, world, settings.store)
+        configuration, _ = load_all(settings.config, settings.kinds)  # a wrong file is told before the store is touched
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        store = Tsdb.open(settings.data_dir, world, store_options(settings.store, configuration))
         discovery = Supervisor("discovery")
         makers = settings.makers(world, discovery) if settings.makers is not None else None
         standalone = Standalone(settings, MetricsServer(store, world, settings.options, makers=makers), world)
