@@ -51,10 +51,16 @@ spec:
   containers: [{name: app, image: app, resources: {requests: {cpu: 250m, memory: 64Mi}}}]
 """
 
+NODES = 3
+"""This machine and two simulated ones."""
+
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
     found = start_cluster("process", tmp_path_factory.mktemp("metrics"), "--simulated-nodes", "2")
+    deadline = time.monotonic() + PATIENCE_S
+    while len(kubectl(found, "get", "nodes", "-o", "name").split()) < NODES and time.monotonic() < deadline:
+        time.sleep(0.1)  # `up` returns when the API is ready: nodes come a moment later
     yield found
     end_cluster(found)
 
