@@ -114,7 +114,7 @@ class Receiver:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
-    made = start_cluster("process", tmp_path_factory.mktemp("metrics"))
+    made = start_cluster("process", tmp_path_factory.mktemp("metrics"), "--metrics")
     yield made
     end_cluster(made)
 

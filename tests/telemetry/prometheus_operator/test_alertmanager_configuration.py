@@ -211,6 +211,11 @@ BAD = [
     ("{route: {receiver: r}, receivers: [{name: r, webhookConfigs: [{urlSecret: {name: none, key: k}}]}]}", "no Secret shop/none"),
     ("{route: {receiver: r}, receivers: [{name: r, webhookConfigs: [{urlSecret: {name: login, key: k}}]}]}", "has no key 'k'"),
     ("{route: {receiver: r}, receivers: [{name: r, wechatConfigs: [{}]}]}", "wechatConfigs is not supported: use webhookConfigs"),
+    ("{route: {receiver: r}, receivers: [{name: r, telegramConfigs: [{chatID: 1, botTokenFile: /f}]}]}", "botTokenFile is not supported"),
+    (
+        "{route: {receiver: r}, receivers: [{name: r, webhookConfigs: [{url: 'http://a/', httpConfig: {tlsConfig: {caFile: /f}}}]}]}",
+        "spec.receivers[0].webhookConfigs[0].httpConfig.tlsConfig.caFile is not supported: use a Secret",
+    ),
     ("{route: {receiver: r}, receivers: [{name: r, emailConfigs: [{to: a@b}]}]}", "no global SMTP smarthost set"),
 ]
 

@@ -204,6 +204,8 @@ def test_conditions_say_what_came_of_it_and_when() -> None:
         await asyncio.sleep(100)
         assert (await bench.status("prometheuses", "main"))["conditions"] == before
         bench.servers.refused = ""
+        await asyncio.sleep(SECRETS_PERIOD_S)
+        assert (await bench.conditions("prometheuses", "main"))["Available"] == ("True", "", ""), "it is tried again"
         await bench.change("prometheuses", "main", {"scrapeInterval": "5s"})
         (available, _) = (await bench.status("prometheuses", "main"))["conditions"]
         assert (available["status"], available["observedGeneration"]) == ("True", 2)

@@ -144,7 +144,7 @@ class Monitoring:
             "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata,
             "spec": {
                 **selectors, "scrapeInterval": "30s", "evaluationInterval": "30s", "prometheusExternalLabelName": "",
-                "replicaExternalLabelName": "",
+                "replicaExternalLabelName": "", "arbitraryFSAccessThroughSMs": {"deny": True},
             },
         }  # fmt: skip
         await self._ensure(RESOURCES["prometheuses"], prometheus)

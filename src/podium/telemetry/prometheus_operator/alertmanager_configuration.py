@@ -24,7 +24,7 @@ from podium.telemetry.metrics.alertmanager.fields import parse_duration
 from podium.telemetry.prometheus_operator.alertmanager_schemas import ROUTE_FIELDS
 from podium.telemetry.prometheus_operator.credentials import Credentials, Lookup
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
-from podium.telemetry.prometheus_operator.receiver_fields import INTEGRATIONS, UNSUPPORTED, render_fields
+from podium.telemetry.prometheus_operator.receiver_fields import INTEGRATIONS, UNSUPPORTED, render_fields, without_files
 from podium.telemetry.prometheus_operator.selection import chosen
 from podium.telemetry.prometheus_operator.server_configuration import Listing, Problem
 
@@ -302,6 +302,7 @@ def _receiver(given: Mapping[str, Any], prefix: str, credentials: Credentials, w
     for name in UNSUPPORTED:
         if given.get(name):
             raise ResourceRefused(f"{where}.{name} is not supported: use webhookConfigs")
+    without_files(given, where)
     for integration in INTEGRATIONS:
         if entries := given.get(integration.name):
             path = f"{where}.{integration.name}"

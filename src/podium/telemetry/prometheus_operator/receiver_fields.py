@@ -11,6 +11,7 @@ from typing import Any
 
 from podium.telemetry.metrics.alertmanager.fields import parse_duration
 from podium.telemetry.prometheus_operator.credentials import Credentials
+from podium.telemetry.prometheus_operator.errors import ResourceRefused
 from podium.telemetry.prometheus_operator.schemas import (
     BOOLEAN,
     DURATION,
@@ -88,8 +89,11 @@ SPAN = Form(DURATION, _go_duration)
 SECRET = Form(KEY, lambda credentials, value, where: credentials.secret(value, where))
 SECRET_URL = Form(KEY, lambda credentials, value, where: credentials.secret(value, where).strip())
 PAIRS = Form(listed(record(("key", "value"), key={**STRING, "minLength": 1}, value=STRING)), _pairs)
-TLS_FORM = Form(TLS, lambda credentials, value, where: credentials.tls(value, where))
-HTTP_FORM = Form(record(bearerTokenSecret=KEY, proxyURL=STRING, **HTTP), _http)
+_FILES = ("caFile", "certFile", "keyFile")
+_TLS: Schema = {**TLS, "properties": {name: schema for name, schema in TLS["properties"].items() if name not in _FILES}}
+_OAUTH2: Schema = {**HTTP["oauth2"], "properties": {**HTTP["oauth2"]["properties"], "tlsConfig": _TLS}}
+TLS_FORM = Form(_TLS, lambda credentials, value, where: credentials.tls(value, where))
+HTTP_FORM = Form(record(bearerTokenSecret=KEY, proxyURL=STRING, **{**HTTP, "tlsConfig": _TLS, "oauth2": _OAUTH2}), _http)
 SIGV4 = Form(record(region=STRING, accessKey=KEY, secretKey=KEY, profile=STRING, roleArn=STRING), _sigv4)
 
 Fields = dict[str, tuple[str, Form]]
@@ -180,14 +184,14 @@ INTEGRATIONS: tuple[Integration, ...] = (
     }, ("routingKey",)),
     Integration("pushoverConfigs", "pushover_configs", {
         **_EVERY, **_of(SECRET, "userKey", "token"), **_of(FLAG, "html", "monospace"), **_of(SPAN, "ttl", "retry", "expire"),
-        **_of(TEXT, "userKeyFile", "tokenFile", "title", "message", "url", "urlTitle", "device", "sound", "priority"),
+        **_of(TEXT, "title", "message", "url", "urlTitle", "device", "sound", "priority"),
     }),
     Integration("snsConfigs", "sns_configs", {
         **_EVERY, **_of(SIGV4, "sigv4"), **_of(MAP, "attributes"),
         **_of(TEXT, "apiURL", "topicARN", "subject", "phoneNumber", "targetARN", "message"),
     }),
     Integration("telegramConfigs", "telegram_configs", {
-        **_EVERY, **_of(SECRET, "botToken"), **_of(TEXT, "apiURL", "botTokenFile", "message"), **_of(NUMBER, "chatID", "messageThreadID"),
+        **_EVERY, **_of(SECRET, "botToken"), **_of(TEXT, "apiURL", "message"), **_of(NUMBER, "chatID", "messageThreadID"),
         **_of(FLAG, "disableNotifications"), "parseMode": ("parse_mode", Form(one_of("MarkdownV2", "Markdown", "HTML"), _same)),
     }),
     Integration("webexConfigs", "webex_configs", {**_EVERY, **_of(TEXT, "apiURL", "message", "roomID")}, ("roomID",)),
@@ -200,3 +204,14 @@ INTEGRATIONS: tuple[Integration, ...] = (
 )  # fmt: skip
 UNSUPPORTED = ("wechatConfigs", "rocketchatConfigs", "mattermostConfigs")
 """Integrations of upstream's that Podium does not send to: refused by name."""
+
+
+def without_files(given: Any, where: str) -> None:
+    """Receivers are written by those who may write in a namespace, and files are the host's: none is read for them (upstream's are a
+    container's). Raises ResourceRefused for a field that names one."""
+    for name, value in given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ():
+        path = f"{where}[{name}]" if isinstance(name, int) else f"{where}.{name}"
+        if isinstance(name, str) and name.endswith("File"):
+            raise ResourceRefused(f"{path} is not supported: use a Secret")
+        if name != "attributes":
+            without_files(value, path)

@@ -149,6 +149,7 @@ class PrometheusOperator:
         plan = await self._planned(lambda lookup: plan_server(found, self._all, lookup, self._kinds, extra))
         shown = f"{plan.text}\n{plan.groups}"
         if self._running.get(key) != shown:
+            self._running[key] = ""  # should it fail, it is tried again, and ended when its object goes
             await self._servers.run_server(plan)
             self._running[key] = shown
         if key[0] == "prometheusagents" and plan.groups:
@@ -159,6 +160,7 @@ class PrometheusOperator:
         """Raises ResourceRefused, ConfigurationError."""
         plan = await self._planned(lambda lookup: plan_alertmanager(found, self._all, lookup))
         if self._running.get(key) != plan.shown:
+            self._running[key] = ""
             await self._servers.run_alertmanager(plan)
             self._running[key] = plan.shown
         return plan.problems

@@ -1,0 +1,90 @@
+"""What the operator plans for Alertmanagers is run, reloaded, started anew and ended; what cannot be used leaves the one of before."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podium.telemetry.metrics.alertmanager.alertmanager import RETENTION_S, PostedAlert
+from podium.telemetry.metrics.alertmanager.configuration import load
+from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.monitoring.alerting import Alerting
+from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
+from podium.world import virtual
+
+URL = "http://127.0.0.1:9090/alertmanager"
+
+
+def plan(receiver: str, more: str = "", **given: Any) -> AlertmanagerPlan:
+    text = f"{{route: {{receiver: {receiver}}}, receivers: [{{name: {receiver}}}]{more}}}"
+    return AlertmanagerPlan("shop", "main", load(text), text, **given)
+
+
+def run(scenario: Callable[[Alerting], Awaitable[None]]) -> None:
+    async def main(world: Any) -> None:
+        alerting = Alerting(world)
+        try:
+            await scenario(alerting)
+        finally:
+            await alerting.stop()
+
+    virtual.run(main, 0)
+
+
+def test_a_new_configuration_is_a_reload_that_keeps_alerts(tmp_path: Path) -> None:
+    async def scenario(alerting: Alerting) -> None:
+        await alerting.run(plan("a"), tmp_path, URL)
+        running = alerting.get(("shop", "main"))
+        assert running is not None
+        await running.manager.put_alerts([PostedAlert({"alertname": "Down"})])
+        await alerting.run(plan("b"), tmp_path, URL)
+        assert alerting.get(("shop", "main")) is running
+        assert running.manager.receivers_of({}) == ["b"]
+        assert len(running.manager.alerts()) == 1
+        await running.reload()
+        assert running.manager.receivers_of({}) == ["b"]
+
+    run(scenario)
+
+
+def test_another_address_or_retention_starts_it_anew_on_the_same_disk(tmp_path: Path) -> None:
+    async def scenario(alerting: Alerting) -> None:
+        await alerting.run(plan("a"), tmp_path, URL)
+        before = alerting.get(("shop", "main"))
+        await alerting.run(plan("a", external_url="https://alerts.example", retention_s=3600.0), tmp_path, URL)
+        after = alerting.get(("shop", "main"))
+        assert before is not None
+        assert after is not None
+        assert (before.identity, after.identity) == ((URL, None), ("https://alerts.example", 3600.0))
+        assert after.manager.external_url == "https://alerts.example"
+        assert RETENTION_S > 3600
+
+    run(scenario)
+
+
+def test_a_configuration_that_cannot_be_used_leaves_the_one_of_before(tmp_path: Path) -> None:
+    async def scenario(alerting: Alerting) -> None:
+        await alerting.run(plan("a"), tmp_path / "state", URL)
+        (tmp_path / "bad.tmpl").write_text("{{ define")
+        with pytest.raises(ConfigurationError):
+            await alerting.run(plan("b", f", templates: ['{tmp_path}/*.tmpl']"), tmp_path / "state", URL)
+        running = alerting.get(("shop", "main"))
+        assert running is not None
+        assert running.manager.receivers_of({}) == ["a"]
+
+    run(scenario)
+
+
+def test_a_disk_that_refuses_is_an_error_of_that_one(tmp_path: Path) -> None:
+    async def scenario(alerting: Alerting) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ConfigurationError, match="cannot write to"):
+            await alerting.run(plan("a"), tmp_path / "file", URL)
+        assert alerting.get(("shop", "main")) is None
+        await alerting.run(plan("a"), tmp_path / "folder", URL)
+        await alerting.end("shop", "main")
+        assert alerting.get(("shop", "main")) is None
+        await alerting.end("shop", "main")
+
+    run(scenario)
