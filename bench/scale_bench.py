@@ -24,8 +24,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=5000)
+    parser.add_argument("--metrics", action="store_true", help="with the telemetry process, which keeps some 80 series a pod")
     arguments = parser.parse_args()
-    with cluster("--runtime", "simulated", "--simulated-nodes", str(arguments.nodes)) as running:
+    metrics = "--metrics" if arguments.metrics else "--no-metrics"
+    with cluster("--runtime", "simulated", "--simulated-nodes", str(arguments.nodes), metrics) as running:
         while running.kubectl("get", "nodes", "-o", "name").count("node/") < arguments.nodes:
             time.sleep(0.5)
         running.kubectl("apply", "-f", "-", stdin=MANIFEST)
@@ -36,7 +38,8 @@ def main() -> None:
         seconds, cpu = time.perf_counter() - began, running.cpu_s() - cpu_before
         resident = running.resident_mb()
         report(
-            "scale", nodes=arguments.nodes, pods=arguments.pods, seconds=round(seconds, 2), cpu_ms_per_pod=round(cpu * 1e3 / arguments.pods, 2),
+            "scale", metrics=arguments.metrics, nodes=arguments.nodes, pods=arguments.pods, seconds=round(seconds, 2),
+            cpu_ms_per_pod=round(cpu * 1e3 / arguments.pods, 2),
             resident_mb=resident, resident_mb_total=sum(resident.values()),
             resident_mb_total_peak=sum(running.resident_mb("VmHWM").values()),
         )  # fmt: skip
