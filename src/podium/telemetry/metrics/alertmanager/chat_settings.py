@@ -131,6 +131,8 @@ _SIGV4 = struct(
 def _check_sns(settings: Settings) -> None:
     if sum(bool(settings.get(name)) for name in ("topic_arn", "phone_number", "target_arn")) != 1:
         raise ConfigurationError("must provide either a Target ARN, Topic ARN, or Phone Number for SNS config")
+    if settings.get("use_aws_http_client"):
+        raise ConfigurationError("use_aws_http_client is not supported: leave it out, requests are signed without AWS' own client")
     signing = settings.setdefault("sigv4", {})
     if bool(signing.get("access_key")) != bool(signing.get("secret_key")):
         raise ConfigurationError("must provide a AWS SigV4 Access key and Secret Key if credentials are specified in the SigV4 config")
