@@ -39,7 +39,7 @@ def _once(running: Running, name: str, image: str, command: list[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runtime", default="process", choices=("process", "cri"))
-    parser.add_argument("--image", default="", help="with cri: an image that was loaded or can be pulled, and has `sleep`")
+    parser.add_argument("--image", default="any", help="with cri: an image that was loaded or can be pulled, and has `sleep`")
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     command = ["sleep", "1000000"]
