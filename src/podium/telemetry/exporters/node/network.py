@@ -133,8 +133,8 @@ def interfaces(roots: Roots, page: Page) -> None:
         for file, name, kind in _NETCLASS:
             if (value := values[file]) is not None:
                 page.family(f"node_network_{name}", kind, f"{file} of an interface.").samples["", labels] = value
-        speed = integer(f"{folder}/{device}/speed")
-        if speed is not None and speed >= 0:
+        speed = integer(f"{folder}/{device}/speed")  # -1 where the kernel does not know it: shown, as node exporter 1 does
+        if speed is not None:
             page.gauge("node_network_speed_bytes", "Speed of an interface, in bytes a second.", speed * 1000 * 1000 / 8, labels)
 
 
