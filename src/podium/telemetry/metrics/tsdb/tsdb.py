@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import StorageFailed
@@ -124,6 +125,13 @@ class Tsdb:
 
     def layout(self, series: Sequence[Labels]) -> HeadLayout:
         return self.head.layout(self.index.register(series))
+
+    def joined(self, layouts: Sequence[HeadLayout], places: npt.NDArray[np.int32] | None = None) -> HeadLayout:
+        ids = np.concatenate([np.zeros(0, np.int32), *(layout.ids for layout in layouts)])
+        return self.head.layout(ids if places is None else ids[places])
+
+    def labels_of(self, layout: HeadLayout) -> list[Labels]:
+        return self.index.labels(layout.ids).rows()
 
     def append(self, layout: HeadLayout, time_ms: int, values: Values) -> Rejected:
         """Raises StorageFailed when the disk does not keep up, ValueError when `values` are not one for each series."""
@@ -415,7 +423,7 @@ class Tsdb:
 
         deletion.from_head(self, self.index.register_columns(labels), start_ms, end_ms)
 
-    def labels_of(self, ids: Ids) -> Callable[[Ids], LabelColumns]:
+    def frozen_labels(self, ids: Ids) -> Callable[[Ids], LabelColumns]:
         """Labels of any of these (ascending) that may be asked for from another thread, whatever happens to the index."""
         frozen = self.index.labels(ids)
         return lambda wanted: frozen.take(np.searchsorted(ids, wanted))
