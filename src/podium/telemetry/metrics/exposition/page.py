@@ -62,6 +62,15 @@ class Page:
     histograms: Sequence[tuple[int, Histogram]] = ()  # (row, histogram), ascending
 
 
+class PageSource(Protocol):
+    """A target in the same process, which is asked for its page rather than for its text."""
+
+    def page(self) -> tuple[Page, int]:
+        """The page as of now, and the bytes that its text would have. Cheap: it is called between other work. Its rows are neither histograms
+        nor summaries, and have no time of their own."""
+        ...
+
+
 def series_of(layout: PageLayout) -> list[Labels]:
     """The series of each row, in which an empty value is no label. A series may be in several rows. Raises PageError."""
     return [
