@@ -36,6 +36,7 @@ class ShownObject:
     size: int  # of the text without empty lines, in bytes
     keys: bytes  # int64, of each line
     values: bytes  # float64, of each line
+    places: bytes  # of each line: the number of its family
 
     @property
     def rows(self) -> int:
@@ -60,6 +61,7 @@ class Store:
         self._labels = labels.get(plural) or labels.get("*") or ()
         self._annotations = annotations.get(plural) or annotations.get("*") or ()
         self.families = sorted(shown.families)
+        assert len(self.families) < 256, "the number of a family is a byte"
         self._like = b""
         kinds = {name: kind_of(name) for name in self.families}
         self._heads = {
@@ -89,6 +91,7 @@ class Store:
         if not there:
             return None
         texts = [found[self.families[number]] for number in there]
+        lines = [text.count("\n") for text in texts]
         parts = [line.rpartition(" ") for text in texts for line in text.split("\n") if line]
         text = "\n".join(texts).encode()
         if not self._like:
@@ -98,7 +101,8 @@ class Store:
         keys = array("q", [hash(head) for head, _, _ in parts])
         values = array("d", [float(value) for _, _, value in parts])
         families = sum(1 << number for number in there)
-        return ShownObject(families, packed, self._like, len(text) - len(texts) + 1, keys.tobytes(), values.tobytes())
+        places = b"".join([bytes((number,)) * count for number, count in zip(there, lines, strict=True)])
+        return ShownObject(families, packed, self._like, len(text) - len(texts) + 1, keys.tobytes(), values.tobytes(), places)
 
     def shown_families(self) -> Iterator[tuple[int, str]]:
         """(number, name) of those that an object has lines of."""

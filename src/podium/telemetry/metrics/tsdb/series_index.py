@@ -11,7 +11,7 @@ Bounds: `series_max` series; MATCHES_KEPT_MAX decided matchers. Code tables are 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +51,21 @@ class Batch:
 
     count: int
     codes: dict[str, Codes]
+
+
+class _LazyColumns(Mapping[str, LabelColumn]):
+    def __init__(self, ids: Ids, tables: dict[str, LabelTable]) -> None:
+        self._ids, self._tables = ids, tables
+
+    def __getitem__(self, name: str) -> LabelColumn:
+        table = self._tables[name]
+        return LabelColumn(table.column.gather(self._ids), table.values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
 
 
 class SeriesIndex:
@@ -264,6 +279,11 @@ class SeriesIndex:
                 if codes.any():
                     columns[name] = LabelColumn(codes, table.values)
         return LabelColumns(len(ids), columns)
+
+    def lazy_labels(self, ids: Ids) -> LabelColumns:
+        """The same for one pass over very many, at once: a column is made when it is asked for, and not kept."""
+        pages = np.unique(ids >> PAGE_BITS)
+        return LabelColumns(len(ids), _LazyColumns(ids, {n: t for n, t in self.tables.items() if t.column.touches(pages)}))
 
     # Forgetting
 

@@ -142,7 +142,7 @@ class Tsdb:
         accepted = self.head.append(layout, time_ms, values)
         if self.journal is not None:
             if accepted.values is not None:
-                self.journal.column(layout, lambda: self.index.labels(layout.ids), time_ms, accepted.values)
+                self.journal.column(layout, lambda: self.index.lazy_labels(layout.ids), time_ms, accepted.values)
             self._log_loose(accepted)
         return accepted.rejected
 
