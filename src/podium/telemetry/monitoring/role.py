@@ -244,7 +244,9 @@ class Monitoring:
 
     async def _answer(self, request: HttpRequest, connection: object) -> Response | None:
         for prefix, answer in self._prefixes().items():
-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
+            if request.path == prefix and request.method == "GET":
+                return _into(request)
+            if request.path.startswith(f"{prefix}/"):
                 return await _awaited(answer(_below(request, prefix)))
         for prefix, find in (("/prometheus/", self._server_answer), ("/alertmanagers/", self._alertmanager_answer)):
             if request.path.startswith(prefix):
@@ -253,6 +255,8 @@ class Monitoring:
                 found = find((namespace, name))
                 if found is None:
                     return Response(404, f"there is no {prefix.strip('/').removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
+                if "/" not in rest and request.method == "GET":
+                    return _into(request)
                 return await _awaited(found(_below(request, f"{prefix}{namespace}/{name}")))
         if request.path == "/":
             return Response(200, INDEX, ((b"content-type", b"text/html; charset=utf-8"),))
@@ -274,6 +278,12 @@ class Monitoring:
             "/exporters/node": lambda request: node_serving.handle(self._node, request),
             KUBE_STATE: lambda request: kube_state_serving.handle(self._kube_state, request),
         }
+
+
+def _into(request: HttpRequest) -> Response:
+    """To the folder of that name: what pages link to stands beside them."""
+    path, mark, query = request.target.partition("?")
+    return Response(301, b"", ((b"location", f"{path}/{mark}{query}".encode()),))
 
 
 def _below(request: HttpRequest, prefix: str) -> HttpRequest:
