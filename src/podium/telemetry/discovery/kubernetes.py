@@ -97,6 +97,7 @@ class KubernetesDiscoverer:
                 groups = [group for scope in scopes for group in scope.changed()]
                 if groups:
                     sink(groups)
+                del groups  # all of the cluster's, perhaps: not to be held while nothing changes
                 await dirty.wait()
         finally:
             for scope in scopes:
