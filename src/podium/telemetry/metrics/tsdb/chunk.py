@@ -34,14 +34,13 @@ import numpy.typing as npt
 from pcodec import ChunkConfig, DeltaSpec, ModeSpec, standalone
 
 from podium.telemetry.metrics.samples import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Times, Values
+from podium.telemetry.metrics.tsdb import restoration
 
 FORMAT = 1
 COLUMNS_MAX = 4096
 CELLS_MAX = 1 << 26
 PIECE_NUMBERS = 1 << 16
 DIGITS_MAX = 9
-RESTORED_CELLS = 1 << 15
-"""Values restored at a time: they stay in the processor's cache between the steps."""
 SMALL_CELLS = 1 << 15
 """Matrices below this have few classes: a piece has a price."""
 
@@ -60,7 +59,7 @@ RUNNING_MAX = 16
 LIFTED_MIN, LIFTED_COLUMNS_MIN = 1 << 10, 16
 """Rows whose excesses are smaller, or few, are taken as they are."""
 _EXACT = float(1 << 53)
-_LINE = float(1 << 51)
+LINE_MAX = float(1 << 51)
 """Rows of running sums start, and rise along their bases, by less: so that no step of the arithmetic is rounded."""
 
 _WHOLE = ChunkConfig(delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic(), enable_8_bit=True)
@@ -149,7 +148,7 @@ def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt
     widths = WIDTHS if values.size > SMALL_CELLS else WIDTHS_SMALL
     needed = np.frexp(most.astype(np.float64))[1]  # bits: exact below 2**53
     classes[at] = widths[np.searchsorted(widths, np.maximum(needed, 1))]
-    far = (np.abs(base) >= _LINE / values.shape[1]) | (np.abs(integers[fits, 0]) >= _LINE)
+    far = (np.abs(base) >= LINE_MAX / values.shape[1]) | (np.abs(integers[fits, 0]) >= LINE_MAX)
     classes[at[far & (classes[at] <= RUNNING_MAX)]] = WIDTHS[-1]
     excess[at] = growth[fits]
     bases[at] = base
@@ -173,7 +172,7 @@ def _lift(growth: npt.NDArray[np.int64], firsts: npt.NDArray[np.int64], base: np
     typical = np.quantile(np.abs(lifted), 0.9, axis=1).astype(np.int64)
     sums = np.cumsum(lifted, axis=1)
     line = base[rows] + usual
-    near = (np.abs(line) < _LINE / (growth.shape[1] + 1)) & (np.abs(firsts[rows]) < _LINE)
+    near = (np.abs(line) < LINE_MAX / (growth.shape[1] + 1)) & (np.abs(firsts[rows]) < LINE_MAX)
     better = near & (typical < most[rows] // 16) & (np.abs(sums).max(axis=1) < (1 << 31)) & (typical < (1 << (RUNNING_MAX - 1)))
     chosen = rows[better]
     growth[chosen] = lifted[better] & 0xFFFFFFFF
@@ -320,15 +319,12 @@ class Chunk:
             numbers = _numbers(self.payload[a:b]).reshape(len(members), -1)
             if not wanted.all():
                 numbers, members, to = numbers[wanted], members[wanted], to[wanted]
-            into = out[to[0] : to[-1] + 1] if _consecutive(to) else None
-            if kind == RAW:
-                out[to] = numbers[:, start:end]
-            elif into is not None and start == 0:
-                _restore(kind, numbers, members, known, into)
+            if _consecutive(to):
+                _restore(kind, numbers, members, known, start, out[to[0] : to[-1] + 1])
             else:
-                values = np.empty((len(members), end))
-                _restore(kind, numbers, members, known, values)
-                out[to] = values[:, start:]
+                values = np.empty((len(to), end - start))
+                _restore(kind, numbers, members, known, start, values)
+                out[to] = values
         if known.marks is not None:
             _mark(known, target, out, start, end)
 
@@ -337,31 +333,14 @@ def _consecutive(rows: npt.NDArray[np.int32]) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1) and (len(rows) < 3 or bool((rows[1:] - rows[:-1] == 1).all()))
 
 
-def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows, values: Values) -> None:
-    """Fills (len(members), any) values, from the first column on, from what a piece says of their differences."""
-    bases = rows.bases[members].astype(np.float64)[:, None]
-    firsts = rows.firsts[members]
-    width = values.shape[1]
-    if kind <= RUNNING_MAX:
-        columns = np.arange(width, dtype=np.float64)
-        step = max(1, RESTORED_CELLS // width)
-        for at in range(0, len(members), step):
-            part = values[at : at + step]
-            sums = (
-                numbers[at : at + step, :width] - numbers[at : at + step, :1]
-            )  # modulo 2**32: those of a row are between -2**31 and 2**31
-            part[:] = sums.view(np.int32)
-            line = bases[at : at + step] * columns
-            line += firsts[at : at + step, None]
-            part += line
-    else:
-        values[:, 0] = firsts
-        np.add(numbers[:, : width - 1], bases, out=values[:, 1:])
-        np.cumsum(values, axis=1, out=values)
-    digits = rows.digits[members]
-    if digits.any():
-        decimal = np.flatnonzero(digits)
-        values[decimal] /= (10.0 ** digits[decimal])[:, None]
+def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows, start: int, values: Values) -> None:
+    """Fills `values` (len(members), W) with columns [start, start + W) from what a piece says of these rows."""
+    if kind == RAW:
+        values[:] = numbers[:, start : start + values.shape[1]]
+        return
+    restore = restoration.running if kind <= RUNNING_MAX else restoration.steps
+    restore(numbers, rows.bases[members], rows.firsts[members], start, values)
+    restoration.scale(rows.digits[members], values)
 
 
 def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
