@@ -25,6 +25,7 @@ Bounds: T up to COLUMNS_MAX, S x T up to CELLS_MAX.
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +51,12 @@ ROWS_SQUEEZED = 1  # flag
 
 HEADER = struct.Struct("<BBHIIqq")  # format, flags, pieces, series, times, first time, step (0: times are a section)
 _LENGTHS = struct.Struct("<5I")
+HEAD_MIN = HEADER.size + _LENGTHS.size
 CONSTANT, RAW = 0, 255
 WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32])
 WIDTHS_SMALL = np.array([8, 16, 32])
 DENSE, MONOTONIC = 1, 2
+ABSENT_MARK, STALE_MARK = 1, 2
 RUNNING_MAX = 16
 """Up to this width a piece has running sums: of COLUMNS_MAX excesses they are below 2**31. Above, it has the excesses."""
 LIFTED_MIN, LIFTED_COLUMNS_MIN = 1 << 10, 16
@@ -98,12 +101,12 @@ def encode(times: Times, values: Values) -> bytes:
 
 
 def _without_marks(values: Values, flags: Flags8) -> tuple[Values, Flags8 | None]:
-    """Values whose gaps are filled with the value before (or after), and the marks (0, 1 ABSENT, 2 STALE) of the rows that have any."""
+    """Values whose gaps are filled with the value before (or after), and the marks (0, ABSENT_MARK, STALE_MARK) of the rows that have any."""
     flags[:] = DENSE
     if not np.isnan(values).any():
         return values, None
     bits = values.view(np.uint64)
-    marks = ((bits == ABSENT_BITS) + 2 * (bits == STALE_BITS)).astype(np.uint8)
+    marks = (ABSENT_MARK * (bits == ABSENT_BITS) + STALE_MARK * (bits == STALE_BITS)).astype(np.uint8)
     marked = np.flatnonzero(marks.any(axis=1))
     if not len(marked):
         return values, None
@@ -260,16 +263,33 @@ class Rows:
     flags: Flags8
     firsts: Values
     bases: npt.NDArray[np.int64]  # of whole rows, others 0
-    marks: Flags8 | None  # of rows that are not dense
+    marks: Flags8 | None  # of rows that are not dense: 0, ABSENT_MARK, STALE_MARK
+
+    @property
+    def marked(self) -> Indices:
+        """Which rows these are."""
+        return np.flatnonzero((self.flags & DENSE) == 0)
+
+
+Fetch = Callable[[int, int], bytes]
+"""Bytes [start, end) of a chunk."""
+
+
+def head_size(beginning: bytes | memoryview) -> int:
+    """How much of a chunk comes before its pieces, from its first HEAD_MIN bytes at least."""
+    pieces = HEADER.unpack_from(beginning)[2]
+    return int(HEADER.size + _LENGTHS.size + 4 * pieces + sum(_LENGTHS.unpack_from(beginning, HEADER.size)))
 
 
 class Chunk:
     """A chunk's bytes, parsed. Raises ValueError (anything pcodec or zstd raises too) for what `encode` did not make: see `decode`."""
 
-    __slots__ = ("_flags", "_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
+    __slots__ = ("_fetch", "_flags", "_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
 
-    def __init__(self, payload: bytes | memoryview) -> None:
+    def __init__(self, payload: bytes | memoryview, size: int = 0, fetch: Fetch | None = None) -> None:
+        """`payload` is all of it, or, with the chunk's `size` and `fetch` for pieces, head_size() of it at least."""
         self.payload = memoryview(payload)
+        self._fetch = fetch or self._from_payload
         version, self._flags, pieces, self.series, self.columns, self.first_ms, self.step_ms = HEADER.unpack_from(payload)
         if version != FORMAT:
             raise ValueError(f"chunk format {version}, this version reads {FORMAT}")
@@ -280,8 +300,12 @@ class Chunk:
         at += 4 * pieces
         self._sections = _spans(at, lengths)
         self._pieces_at = _spans(at + sum(lengths), piece_lengths)
-        if self.series * self.columns > CELLS_MAX or (self._pieces_at[-1][1] if pieces else at + sum(lengths)) != len(self.payload):
+        end = self._pieces_at[-1][1] if pieces else at + sum(lengths)
+        if self.series * self.columns > CELLS_MAX or end != (size if fetch else len(self.payload)):
             raise ValueError("chunk lengths do not add up")
+
+    def _from_payload(self, start: int, end: int) -> bytes:
+        return bytes(self.payload[start:end])
 
     def _section(self, index: int) -> memoryview:
         start, end = self._sections[index]
@@ -316,7 +340,7 @@ class Chunk:
             wanted = to >= 0
             if not wanted.any():
                 continue
-            numbers = _numbers(self.payload[a:b]).reshape(len(members), -1)
+            numbers = _numbers(self._fetch(a, b)).reshape(len(members), -1)
             if not wanted.all():
                 numbers, members, to = numbers[wanted], members[wanted], to[wanted]
             if _consecutive(to):
@@ -344,7 +368,7 @@ def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows,
 
 
 def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
-    marked = np.flatnonzero((rows.flags & DENSE) == 0)
+    marked = rows.marked
     wanted = target[marked] >= 0
     if not wanted.any():
         return
@@ -352,8 +376,8 @@ def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, en
     marks = rows.marks[wanted, start:end]
     to = target[marked[wanted]]
     part = out[to]
-    part[marks == 1] = ABSENT
-    part[marks == 2] = STALE
+    part[marks == ABSENT_MARK] = ABSENT
+    part[marks == STALE_MARK] = STALE
     out[to] = part
 
 
@@ -365,8 +389,8 @@ def _spans(at: int, lengths: tuple[int, ...]) -> list[tuple[int, int]]:
     return spans
 
 
-def _numbers(data: memoryview) -> npt.NDArray[Any]:
-    numbers = standalone.simple_decompress(bytes(data))
+def _numbers(data: bytes | memoryview) -> npt.NDArray[Any]:
+    numbers = standalone.simple_decompress(data if isinstance(data, bytes) else bytes(data))
     if numbers is None:
         raise ValueError("no numbers where there should be some")
     return numbers
