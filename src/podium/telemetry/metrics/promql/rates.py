@@ -21,6 +21,8 @@ from podium.telemetry.metrics.samples import Flags, Values
 _CLOSE = 1.1
 """A sample is close to the window's end when it is less than this many average intervals away."""
 _ABOUT = 1 + 1e-9
+_SPARSE = 4
+"""Additions for each column of samples up to which resets are added one by one: beyond, running sums are faster."""
 
 
 def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: bool) -> tuple[Values, Flags]:
@@ -61,15 +63,29 @@ def _correct_resets(windows: Windows, change: Values) -> None:
         return
     values = windows.values
     fallen = values[..., 1:] < values[..., :-1]
+    if not fallen.any():
+        return
     if isinstance(windows, DenseWindows):
         rows = np.flatnonzero(fallen.any(axis=1))
-        if not len(rows):
-            return
         part = DenseWindows(values[rows], windows.times, windows.lo, windows.hi, windows.starts, windows.ends)
-        correction = _reset_sums(part, fallen[rows])
-        change[rows] += correction
-    elif fallen.any():
+        corrected = change[rows]
+        _correct_dense(part, fallen[rows], corrected)
+        change[rows] = corrected
+    else:
         change += _reset_sums(windows, fallen)
+
+
+def _correct_dense(windows: DenseWindows, fallen: Flags, change: Values) -> None:
+    """One reset after another where they are in few columns, as those of one process are. In place."""
+    columns = np.flatnonzero(fallen.any(axis=0)) + 1
+    begins, ends = np.searchsorted(windows.hi, columns, "right"), np.searchsorted(windows.lo, columns, "left")
+    if int(np.maximum(ends - begins, 0).sum()) > _SPARSE * windows.values.shape[1]:
+        change += _reset_sums(windows, fallen)
+        return
+    for column, begin, end in zip(columns.tolist(), begins.tolist(), ends.tolist(), strict=True):
+        if begin < end:
+            drops = np.where(fallen[:, column - 1], windows.values[:, column - 1], 0.0)
+            change[:, begin:end] += drops[:, None]
 
 
 def _reset_sums(windows: Windows, fallen: Flags) -> Values:
