@@ -43,11 +43,13 @@ def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: 
     factor = (sampled + to_start + to_end) / sampled
     if per_second:
         factor /= range_ms / 1000.0
-    limited = np.nonzero(change * (to_start / sampled * _ABOUT) > begin) if counter else ()
     result = change * factor
-    if limited and len(limited[0]):
-        s, a, b = (np.broadcast_to(each, windows.shape)[limited] for each in (sampled, to_start, to_end))
-        result[limited] = _from_zero(change[limited], begin[limited], s, a, b, range_ms if per_second else 1000)
+    if counter:
+        limited = np.flatnonzero(np.ravel(change * (to_start / sampled * _ABOUT) > begin))
+        if len(limited):
+            cells = np.unravel_index(limited, windows.shape)
+            s, a, b = (np.broadcast_to(each, windows.shape)[cells] for each in (sampled, to_start, to_end))
+            result[cells] = _from_zero(change[cells], begin[cells], s, a, b, range_ms if per_second else 1000)
     return result, counts >= 2
 
 
