@@ -106,19 +106,26 @@ def columns_for(rows: int) -> int:
 class OpenColumns:
     """A group as a source (assembly.py), as it is now: valid until the next append."""
 
+    lasting = False
+
     def __init__(self, group: Group) -> None:
         self._group = group
         self.row_set = group.row_set
         self.first_ms = int(group.times[0])
         self.last_ms = int(group.times[group.count - 1])
+        self.times: Times = group.times[: group.count].copy()
 
-    def times(self) -> Times:
-        return self._group.times[: self._group.count].copy()
+    def opened(self) -> "OpenColumns":
+        return self
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        group = self._group
+    def known(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[bool, bool]:
+        dense = not bool(self._group.gaps[wanted].any())
+        return dense, dense and not bool(self._group.falls[wanted].any())
+
+    def present(self, start: int, end: int) -> npt.NDArray[np.bool_]:
+        return np.asarray(~is_absent(self._group.values[start:end]).all(axis=0))
+
+    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
         rows = np.flatnonzero(target >= 0)
-        values = group.values[start:end]
-        out[target[rows]] = (values if len(rows) == group.rows else values[:, rows]).T
-        dense = not bool(group.gaps[rows].any())
-        return dense, dense and not bool(group.falls[rows].any())
+        values = self._group.values[start:end]
+        out[target[rows]] = (values if len(rows) == self._group.rows else values[:, rows]).T
