@@ -51,6 +51,7 @@ from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
 NAMESPACE, NAME = "monitoring", "podium"
+KUBE_STATE = "/exporters/kube-state"
 ALERTMANAGER_SECRET = "alertmanager-podium"
 SELECTED = ("serviceMonitor", "podMonitor", "probe", "scrapeConfig", "rule")
 DEFINED_PATIENCE_S, DEFINED_PAUSE_S = 30.0, 0.1
@@ -93,7 +94,7 @@ class Monitoring:
     def __init__(self, config: MonitoringConfig, client: Client, world: World, supervisor: Supervisor) -> None:
         self.config, self._client, self._world, self._supervisor = config, client, world, supervisor
         self._running: dict[tuple[str, str], _Running] = {}
-        self._mirrors = Mirrors(client, world, supervisor)
+        self._mirrors = Mirrors(client, world, supervisor, packed=True)
         self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
         self._events = EventRecorder(client, world, "podium-monitoring")
         self._alerting = Alerting(world)
@@ -210,7 +211,8 @@ class Monitoring:
             directory=directory, external_url=url, version=__version__,
             switches=Switches(admin_api=True, lifecycle=False, remote_write_receiver=True),
         )  # fmt: skip
-        server = MetricsServer(store, self._world, options, makers=self._makers)
+        sources = {f"{self.config.url}{KUBE_STATE}/metrics": self._kube_state}
+        server = MetricsServer(store, self._world, options, makers=self._makers, sources=sources)
         server.start()
         self._supervisor.start(f"server/{key[0]}/{key[1]}", server.failed())
         running = self._running[key] = _Running(server, server.application())
@@ -274,7 +276,7 @@ class Monitoring:
         return {
             "/alertmanager": own or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
             "/exporters/node": lambda request: node_serving.handle(self._node, request),
-            "/exporters/kube-state": lambda request: kube_state_serving.handle(self._kube_state, request),
+            KUBE_STATE: lambda request: kube_state_serving.handle(self._kube_state, request),
         }
 
 
