@@ -132,6 +132,11 @@ class Mirror:
             _call(handler, Change("added", value, None))
         return lambda: self._handlers.remove(handler)
 
+    def has_seen(self, revision: int) -> bool:
+        """Whether the mirror, and the change that subscribers are being told of, are at that revision of the store or beyond. False while it
+        has to list again."""
+        return self._revision.isdecimal() and int(self._revision) >= revision
+
     @property
     def is_synced(self) -> bool:
         return self._synced.is_set()
@@ -210,17 +215,16 @@ class Mirror:
         if event.type == "BOOKMARK":
             self._revision = revision
             return
+        if event.type not in ("ADDED", "MODIFIED", "DELETED"):
+            raise ValueError(f"unknown watch event {event.type!r}")
         key = key_of(value)
         old = self._objects.get(key)
+        self._revision = revision
         if event.type == "DELETED":
             if old is not None:
                 self._remove(key, old, last=value)
-        elif event.type in ("ADDED", "MODIFIED"):
-            if old is None or old["metadata"]["resourceVersion"] != revision:
-                self._set(key, old, value)
-        else:
-            raise ValueError(f"unknown watch event {event.type!r}")
-        self._revision = revision
+        elif old is None or old["metadata"]["resourceVersion"] != revision:
+            self._set(key, old, value)
 
     def _replace(self, found: Mapping[str, Object]) -> None:
         """Makes the mirror equal to a list, saying only what differs: what is gone first, then the rest in the list's order."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
-from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Selection, Values, is_absent, is_stale
+from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Scan, Selection, Values, is_absent, is_stale
 from podium.telemetry.metrics.storage import Layout, Metadata, Rejected
 
 
@@ -88,6 +88,9 @@ class MemorySamples:
             if others:
                 histograms.append(HistogramSeries(row, np.array([t for t, _ in others], np.int64), [h for _, h in others]))
         return Selection(LabelColumns.of(rows), columns, histograms)
+
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        return Scan.of(self.select(matchers, start_ms, end_ms))
 
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
         found = [

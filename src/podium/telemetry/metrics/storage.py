@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.labels import Labels, Matcher
-from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values
+from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,10 @@ class Queryable(Protocol):
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         """Series that match all, with their samples in [start_ms, end_ms], both inclusive. No matchers: all series. Raises StorageFailed."""
+        ...
+
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        """The same, still to be read. Raises StorageFailed."""
         ...
 
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:

@@ -28,7 +28,7 @@ from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Labels, Matcher, labels_of
 from podium.telemetry.metrics.remote.errors import SendFailed
 from podium.telemetry.metrics.remote.messages import Written, encode_version_1, encode_version_2
-from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values, is_absent
+from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values, is_absent
 from podium.telemetry.metrics.storage import Layout, Metadata, Queryable, Rejected, Storage
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
@@ -359,6 +359,9 @@ class Tee:
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         return self.storage.select(matchers, start_ms, end_ms)
+
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        return self.storage.scan(matchers, start_ms, end_ms)
 
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
         return self.storage.series(matchers, start_ms, end_ms, limit)

@@ -106,24 +106,34 @@ def columns_for(rows: int) -> int:
 class OpenColumns:
     """A group as a source (assembly.py), as it is now: valid until the next append."""
 
+    lasting = False
+
     def __init__(self, group: Group) -> None:
         self._group = group
         self.row_set = group.row_set
         self.first_ms = int(group.times[0])
         self.last_ms = int(group.times[group.count - 1])
+        self.times: Times = group.times[: group.count].copy()
 
-    def times(self) -> Times:
-        return self._group.times[: self._group.count].copy()
+    def opened(self) -> "OpenColumns":
+        return self
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        group = self._group
+    def known(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[bool, bool]:
+        dense = not bool(self._group.gaps[wanted].any())
+        return dense, dense and not bool(self._group.falls[wanted].any())
+
+    def present(self, start: int, end: int) -> npt.NDArray[np.bool_]:
+        values = np.empty((self._group.rows, end - start))
+        self._group.matrix.read(values, start, end)
+        return np.asarray(~is_absent(values).all(axis=1))
+
+    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
         rows = np.flatnonzero(target >= 0)
-        places = target[rows]
+        matrix, places = self._group.matrix, target[rows]
+        some = None if len(rows) == self._group.rows else rows
         if len(rows) == len(out) and bool((places == np.arange(len(out))).all()):
-            group.matrix.read(out, start, end, None if len(rows) == group.rows else rows)
+            matrix.read(out, start, end, some)
         else:
             own = np.empty((len(rows), end - start))
-            group.matrix.read(own, start, end, None if len(rows) == group.rows else rows)
+            matrix.read(own, start, end, some)
             out[places] = own
-        dense = not bool(group.gaps[rows].any())
-        return dense, dense and not bool(group.falls[rows].any())
