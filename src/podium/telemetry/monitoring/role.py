@@ -114,7 +114,7 @@ class Monitoring:
         prometheus = {
             "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata,
             "spec": {
-                **selectors, "scrapeInterval": "30s", "evaluationInterval": "30s", "prometheusExternalLabelName": "",
+                **selectors, "scrapeInterval": self._around.interval, "evaluationInterval": self._around.interval, "prometheusExternalLabelName": "",
                 "replicaExternalLabelName": "", "arbitraryFSAccessThroughSMs": {"deny": True},
             },
         }  # fmt: skip

@@ -29,7 +29,7 @@ from podium.telemetry.metrics.server.sources import Switches
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from podium.telemetry.monitoring.admission import AdmissionWebhook
-from podium.telemetry.monitoring.jobs import Job, Place, cluster_jobs
+from podium.telemetry.monitoring.jobs import INTERVAL, Job, Place, cluster_jobs
 from podium.world.http_messages import HttpRequest, Response
 from podium.world.http_server import HttpServer
 from podium.world.interface import World
@@ -44,6 +44,8 @@ class Surroundings(Protocol):
 
     outbound: OutboundMaker | None
     """Asks targets, Alertmanagers and remote storage; None: over sockets."""
+    interval: str
+    """Between scrapes and between evaluations of rules, unless objects say otherwise."""
     kinds: Mapping[str, type]
     """Of discovery: other kinds in a ScrapeConfig are refused."""
 
@@ -96,6 +98,7 @@ class LiveSurroundings:
     admission_tls: ssl.SSLContext | None = None
     """Of the webhook that checks rules when they are written: without it they are not checked then."""
     outbound: OutboundMaker | None = None
+    interval: str = INTERVAL
     kinds: Mapping[str, type] = field(default_factory=lambda: ALL_KINDS)
 
     @property
