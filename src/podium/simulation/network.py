@@ -2,7 +2,7 @@
 
 What monitoring asks in a rehearsal goes here instead of into a socket: scrapes, alerts on their way to an Alertmanager, notifications, remote
 write, http_sd. Whoever reaches for an address that nobody serves, or whose server raises `Unreachable`, is refused at once, with the words
-of a refused connection; a server that takes long is given up after the caller's time.
+of a refused connection; a server that takes long is given up after the caller's time; one that raises anything else answers 500.
 
 Requests carry the credentials of their http_config (basic_auth, authorization, http_headers); `https` is `http` with `identity` shown as the client
 certificate's subject. There are no certificates to check, no proxies and no redirects; OAuth2 is refused.
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from podium.instrument.log import logger
 from podium.simulation.errors import Unreachable
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.outbound.credentials import basic, bearer, extra_headers
@@ -29,6 +30,8 @@ from podium.world.http_messages import HttpRequest, Peer, Response
 
 Handler = Callable[[HttpRequest], Response | Awaitable[Response]]
 _PORTS = {"http": 80, "https": 443}
+_TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
+log = logger("simulation.network")
 
 
 class Network:
@@ -67,6 +70,9 @@ class Network:
             found: Response = answer if isinstance(answer, Response) else await answer
         except Unreachable as error:
             raise OutboundError(f"dial tcp {place}: connect: {str(error) or 'no route to host'}") from error
+        except Exception as error:  # as a server would whose handler fails
+            log.error("a simulated server failed", url=url, error=error)
+            return Response(500, f"{error!r}\n".encode(), _TEXT)
         return found
 
 
