@@ -75,10 +75,30 @@ def test_a_scenario_that_fails_ends_the_cluster_and_says_why() -> None:
         testing.run(scenario, nodes=1, metrics=True)
 
 
-def test_metrics_that_cannot_start_say_so() -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (testing.MetricsOptions(alertmanager="route: nonsense"), "the configuration of Alertmanager is not right"),
+        (testing.MetricsOptions(interval="often"), "the interval 'often' is not right"),
+        (testing.MetricsOptions(interval="0s"), "the interval '0s' is not right"),
+    ],
+)
+def test_options_that_are_not_right_are_refused(options: testing.MetricsOptions, said: str) -> None:
     async def main(world: Any) -> None:
-        async with testing.cluster(world, nodes=1, metrics=testing.MetricsOptions(alertmanager="route: nonsense")):
+        async with testing.cluster(world, nodes=1, metrics=options):
             raise AssertionError("it must not start")
 
-    with pytest.raises(SimulationError, match="did not start"):
+    with pytest.raises(SimulationError, match=said):
         virtual.run(main)
+
+
+def test_a_crash_of_a_part_is_no_success() -> None:
+    async def scenario(cluster: testing.Cluster) -> None:
+        async def crash() -> None:
+            raise RuntimeError("a mistake of ours")
+
+        cluster.plane.controllers.start("mistaken", crash())
+        await cluster.pass_time(1)
+
+    with pytest.raises(SimulationError, match="a mistake of ours"):
+        testing.run(scenario, nodes=1)

@@ -148,7 +148,8 @@ class Cluster:
 async def cluster(
     world: VirtualWorld, *, nodes: int = 3, zones: int = 3, metrics: bool | MetricsOptions = False, fleet: FleetConfig | None = None
 ) -> AsyncIterator[Cluster]:
-    """A cluster in the loop of `world` (world.virtual.run). `fleet` says more of its nodes than `nodes` and `zones` do."""
+    """A cluster in the loop of `world` (world.virtual.run). `fleet` says more of its nodes than `nodes` and `zones` do. Raises SimulationError
+    for options that are not right, and at the end when a part of the cluster crashed meanwhile."""
     store = MemoryStore()
     plane = await build(store, world, service_cidr="10.96.0.0/16", signing_key=b"")
     plane.tasks.start("compaction", compact_regularly(store))
@@ -172,6 +173,9 @@ async def cluster(
             await measured.stop()
         await kubelets.stop()
         await plane.stop()
+    crashes = (plane.tasks.crash, plane.controllers.crash, kubelets.crash, measured.crash if measured is not None else None)
+    if (crash := next((c for c in crashes if c is not None), None)) is not None:
+        raise SimulationError(f"a part of the cluster crashed: {crash!r}") from crash
 
 
 def run(scenario: Callable[[Cluster], Awaitable[T]], *, seed: int = 0, **options: Any) -> T:

@@ -25,6 +25,9 @@ from podium.simulation.export import write_openmetrics
 from podium.simulation.network import Network
 from podium.simulation.notifications import Notification
 from podium.simulation.surroundings import SimulatedSurroundings
+from podium.telemetry.metrics.alertmanager.configuration import load as load_alertmanager
+from podium.telemetry.metrics.alertmanager.errors import AlertmanagerError
+from podium.telemetry.metrics.durations import parse_duration
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.promql.results import Matrix, Result, Scalar, Vector
 from podium.telemetry.metrics.rules.views import RuleViews
@@ -85,7 +88,8 @@ class Metrics:
         self._began_at_s = world.clock.now().timestamp() - world.clock.monotonic()
 
     async def start(self, client: Client, administrator: Client, options: MetricsOptions) -> None:
-        """Returns when scraping has begun. `client` is telemetry's own identity. Raises SimulationError."""
+        """Returns when scraping has begun. `client` is telemetry's own identity. Raises SimulationError, also for bad options."""
+        _check(options)
         await self._make_receivers(administrator, options.alertmanager)
         self._monitoring = Monitoring(self._around, client, self._world, self._supervisor)
         self._supervisor.start("monitoring", self._monitoring.run())
@@ -106,6 +110,11 @@ class Metrics:
 
     async def stop(self) -> None:
         await self._supervisor.stop()
+
+    @property
+    def crash(self) -> BaseException | None:
+        """What ended a part of monitoring by itself, which nothing should."""
+        return self._supervisor.crash
 
     @property
     def server(self) -> MetricsServer:
@@ -169,6 +178,17 @@ class Metrics:
     def _ms(self, at_s: float | None) -> int:
         moment: datetime = self._world.clock.now()
         return int((moment.timestamp() if at_s is None else self._began_at_s + at_s) * 1000)
+
+
+def _check(options: MetricsOptions) -> None:
+    try:
+        load_alertmanager(options.alertmanager)
+        if parse_duration(options.interval) <= 0:
+            raise ValueError("it must be longer than 0")
+    except AlertmanagerError as error:
+        raise SimulationError(f"the configuration of Alertmanager is not right: {error}") from error
+    except ValueError as error:
+        raise SimulationError(f"the interval {options.interval!r} is not right: {error}") from error
 
 
 def _tells_of(notification: Notification, alertname: str) -> bool:

@@ -41,7 +41,7 @@ class SimulatedSurroundings:
     def __init__(self, world: World, network: Network, *, interval: str, retention_ms: int, apart: bool = True) -> None:
         self._world, self._network = world, network
         self._retention_ms, self._apart = retention_ms, apart
-        self.interval = interval
+        self.interval, self.packed = interval, False
         self.outbound: OutboundMaker | None = network.outbound
         self.kinds: Mapping[str, type] = {name: kind for name, kind in ALL_KINDS.items() if name in KINDS}
         self.recorded = RecordingTransport(world.clock, network)

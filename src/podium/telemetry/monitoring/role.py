@@ -41,6 +41,7 @@ from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
 NAMESPACE, NAME = "monitoring", "podium"
+KUBE_STATE = "/exporters/kube-state"
 ALERTMANAGER_SECRET = "alertmanager-podium"
 SELECTED = ("serviceMonitor", "podMonitor", "probe", "scrapeConfig", "rule")
 DEFINED_PATIENCE_S, DEFINED_PAUSE_S = 30.0, 0.1
@@ -66,7 +67,7 @@ class Monitoring:
     def __init__(self, around: Surroundings, client: Client, world: World, supervisor: Supervisor) -> None:
         self._around, self._client, self._world, self._supervisor = around, client, world, supervisor
         self._running: dict[tuple[str, str], _Running] = {}
-        self._mirrors = Mirrors(client, world, supervisor)
+        self._mirrors = Mirrors(client, world, supervisor, packed=around.packed)
         self._url = f"http://{around.address}"
         self._makers = around.makers(KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
         self._events = EventRecorder(client, world, "podium-monitoring")
@@ -162,7 +163,8 @@ class Monitoring:
         store, options = self._around.open_store("data" if own else f"{key[0]}_{key[1]}")
         url = self._url if own else f"{self._url}/prometheus/{key[0]}/{key[1]}"
         options = replace(options, external_url=url)
-        server = MetricsServer(store, self._world, options, makers=self._makers, outbound=self._around.outbound)
+        sources = {f"{self._url}{KUBE_STATE}/metrics": self._kube_state}
+        server = MetricsServer(store, self._world, options, makers=self._makers, outbound=self._around.outbound, sources=sources)
         server.start()
         self._supervisor.start(f"server/{key[0]}/{key[1]}", server.failed())
         running = self._running[key] = _Running(server, server.application())
@@ -205,7 +207,9 @@ class Monitoring:
 
     async def _answer(self, request: HttpRequest, connection: object) -> Response | None:
         for prefix, answer in self._prefixes().items():
-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
+            if request.path == prefix and request.method == "GET":
+                return _into(request)
+            if request.path.startswith(f"{prefix}/"):
                 return await _awaited(answer(_below(request, prefix)))
         for prefix, find in (("/prometheus/", self._server_answer), ("/alertmanagers/", self._alertmanager_answer)):
             if request.path.startswith(prefix):
@@ -214,6 +218,8 @@ class Monitoring:
                 found = find((namespace, name))
                 if found is None:
                     return Response(404, f"there is no {prefix.strip('/').removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
+                if "/" not in rest and request.method == "GET":
+                    return _into(request)
                 return await _awaited(found(_below(request, f"{prefix}{namespace}/{name}")))
         if request.path == "/":
             return Response(200, INDEX, ((b"content-type", b"text/html; charset=utf-8"),))
@@ -233,8 +239,14 @@ class Monitoring:
         return {
             "/alertmanager": own or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
             **self._exporters,
-            "/exporters/kube-state": lambda request: kube_state_serving.handle(self._kube_state, request),
+            KUBE_STATE: lambda request: kube_state_serving.handle(self._kube_state, request),
         }
+
+
+def _into(request: HttpRequest) -> Response:
+    """To the folder of that name: what pages link to stands beside them."""
+    path, mark, query = request.target.partition("?")
+    return Response(301, b"", ((b"location", f"{path}/{mark}{query}".encode()),))
 
 
 def _below(request: HttpRequest, prefix: str) -> HttpRequest:

@@ -44,6 +44,8 @@ class Surroundings(Protocol):
 
     outbound: OutboundMaker | None
     """Asks targets, Alertmanagers and remote storage; None: over sockets."""
+    packed: bool
+    """Whether objects are kept packed (client/packed_objects.py): they are nobody else's in this process."""
     interval: str
     """Between scrapes and between evaluations of rules, unless objects say otherwise."""
     kinds: Mapping[str, type]
@@ -98,6 +100,7 @@ class LiveSurroundings:
     admission_tls: ssl.SSLContext | None = None
     """Of the webhook that checks rules when they are written: without it they are not checked then."""
     outbound: OutboundMaker | None = None
+    packed: bool = True
     interval: str = INTERVAL
     kinds: Mapping[str, type] = field(default_factory=lambda: ALL_KINDS)
 
