@@ -172,40 +172,34 @@ class OpenedChunk:
     deletions: tuple[Deletion, ...]
     path: Path | None
 
-    def known(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[bool, bool]:
-        if any((deletion.rows & wanted).any() for deletion in self._deletions(start, end)):
+    def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
+        if any(deletion.rows[wanted].any() for deletion in self._deletions(start, end)):
             return False, False
         flags = int(np.bitwise_and.reduce(self.rows.flags[wanted]))
         return bool(flags & DENSE), bool(flags & MONOTONIC)
 
     def _deletions(self, start: int, end: int) -> list[Deletion]:
+        if not self.deletions:
+            return []
         first, last = int(self.times[start]), int(self.times[end - 1])
         return [d for d in self.deletions if d.start_ms <= last and d.end_ms >= first]
 
-    def present(self, start: int, end: int) -> npt.NDArray[np.bool_]:
-        deletions = self._deletions(start, end)
-        if not deletions:
-            there = np.ones(self.chunk.series, np.bool_)
-            if self.rows.marks is not None:
-                there[self.rows.marked] = (self.rows.marks[:, start:end] != ABSENT_MARK).any(axis=1)
-            return there
+    def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
         cells = np.ones((self.chunk.series, end - start), np.bool_)
         if self.rows.marks is not None:
             cells[self.rows.marked] = self.rows.marks[:, start:end] != ABSENT_MARK
         times = self.times[start:end]
-        for deletion in deletions:
+        for deletion in self._deletions(start, end):
             cells[np.ix_(deletion.rows, (times >= deletion.start_ms) & (times <= deletion.end_ms))] = False
-        return np.asarray(cells.any(axis=1))
+        return np.asarray(cells[wanted].any(axis=1))
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int) -> None:
         """Raises Damaged."""
-        _guarded(self.path, lambda: self.chunk.decode(target, out, start, end, self.rows))
+        _guarded(self.path, lambda: self.chunk.decode(wanted, to, out, start, end, self.rows))
         times = self.times[start:end]
-        for deletion in self.deletions:
+        for deletion in self._deletions(start, end):
             a, b = int(np.searchsorted(times, deletion.start_ms)), int(np.searchsorted(times, deletion.end_ms, "right"))
-            rows = target[deletion.rows & (target >= 0)]
-            if a < b and len(rows):
-                out[rows, a:b] = ABSENT
+            out[to[deletion.rows[wanted]], a:b] = ABSENT
 
 
 @dataclass(slots=True)

@@ -118,14 +118,13 @@ class OpenColumns:
     def opened(self) -> "OpenColumns":
         return self
 
-    def known(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[bool, bool]:
+    def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
         dense = not bool(self._group.gaps[wanted].any())
         return dense, dense and not bool(self._group.falls[wanted].any())
 
-    def present(self, start: int, end: int) -> npt.NDArray[np.bool_]:
-        return np.asarray(~is_absent(self._group.values[start:end]).all(axis=0))
+    def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
+        return np.asarray(~is_absent(self._group.values[start:end, wanted]).all(axis=0))
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
-        rows = np.flatnonzero(target >= 0)
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int) -> None:
         values = self._group.values[start:end]
-        out[target[rows]] = (values if len(rows) == self._group.rows else values[:, rows]).T
+        out[to] = (values if len(wanted) == self._group.rows else values[:, wanted]).T
