@@ -24,6 +24,7 @@ import numpy.typing as npt
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Unread, Values, is_absent, is_stale
 from podium.telemetry.metrics.tsdb.columns import Ids
+from podium.telemetry.metrics.tsdb.recent import ROWS_MAX, Recent
 from podium.world.parallel import Mapper, one_by_one
 
 CLASS_CELLS_MAX = 1 << 21
@@ -59,8 +60,8 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Reader(Protocol):
-    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int) -> None:
-        """Columns [start, end) of each row wanted[i] into out[to[i]]; `wanted` ascending. From any thread."""
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: Recent | None) -> None:
+        """Columns [start, end) of each row wanted[i] into out[to[i]]; `wanted` ascending. From any thread, when `recent` is None."""
         ...
 
 
@@ -91,7 +92,9 @@ class Source(Protocol):
         """Whether what was opened stays as it is. Otherwise it is valid until the next append."""
         ...
 
-    def opened(self) -> Opened: ...
+    def opened(self, recent: Recent | None) -> Opened:
+        """`recent`: few rows are wanted of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,20 @@ class _Part:
 
 
 def assemble(
-    ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int, each: Mapper = one_by_one
+    ids: Ids,
+    allocated: int,
+    sources: Sequence[Source],
+    start_ms: int,
+    end_ms: int,
+    cells_max: int,
+    each: Mapper = one_by_one,
+    recent: Recent | None = None,
 ) -> tuple[Ids, list[Columns]]:
     """(series of `ids` that have a float sample in [start_ms, end_ms], their samples). Rows refer to the first of the two.
 
     `ids` ascending. `each` maps over classes: they are independent. Raises LimitExceeded when more than `cells_max` values would be decoded.
     """
-    kept, found = scan(ids, allocated, sources, start_ms, end_ms, cells_max, lasting=False)
+    kept, found = scan(ids, allocated, sources, start_ms, end_ms, cells_max, lasting=False, recent=recent)
     each = each if sum(one.cells for one in found) >= PARALLEL_CELLS_MIN else one_by_one
     return kept, each(read, found)
 
@@ -120,7 +130,15 @@ def read(unread: Unread) -> Columns:
 
 
 def scan(
-    ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int, *, lasting: bool
+    ids: Ids,
+    allocated: int,
+    sources: Sequence[Source],
+    start_ms: int,
+    end_ms: int,
+    cells_max: int,
+    *,
+    lasting: bool,
+    recent: Recent | None = None,
 ) -> tuple[Ids, list[Unread]]:
     """As `assemble`; what is given can be read until the next append, or (`lasting`) at any time."""
     position = np.full(allocated, -1, np.int32)
@@ -135,7 +153,7 @@ def scan(
             place = placed[source.row_set] = _Place.of(position[source.row_set.ids])
         if not len(place.wanted):
             continue
-        part = _within(source, start_ms, end_ms)
+        part = _within(source, start_ms, end_ms, recent if len(place.wanted) <= ROWS_MAX else None)
         if part is not None:
             place.parts.append(part)
             cells += len(part.times) * len(place.wanted)
@@ -144,15 +162,17 @@ def scan(
                     "select_cells_max", f"the selection holds more than {cells_max} samples: choose fewer series or a shorter range"
                 )
     used = [place for place in placed.values() if place.parts]
+    if cells >= PARALLEL_CELLS_MIN:
+        recent = None
     classes = [c for group, mine in _classes(len(ids), used) if (c := _class(group, mine, lasting=lasting)) is not None]
     kept = np.sort(np.concatenate([c.members for c in classes])) if classes else np.zeros(0, np.int32)
     renumbered = np.full(len(ids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-    return ids[kept], [Unread(rows := renumbered[c.members], len(rows) * c.width, partial(_read, c, rows)) for c in classes]
+    return ids[kept], [Unread(rows := renumbered[c.members], len(rows) * c.width, partial(_read, c, rows, recent)) for c in classes]
 
 
-def _within(source: Source, start_ms: int, end_ms: int) -> _Part | None:
-    opened = source.opened()
+def _within(source: Source, start_ms: int, end_ms: int, recent: Recent | None = None) -> _Part | None:
+    opened = source.opened(recent)
     start, end = int(np.searchsorted(opened.times, start_ms)), int(np.searchsorted(opened.times, end_ms, "right"))
     return _Part(opened, source.lasting, opened.times[start:end], start, end) if start < end else None
 
@@ -238,7 +258,7 @@ class _Copied:
 
     values: Values
 
-    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int) -> None:
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
         out[:] = self.values
 
 
@@ -281,22 +301,22 @@ def _placed(members: Ids, used: list[_Place]) -> list[tuple[_Part, Ids, Ids]]:
 
 def _copied(part: _Part, wanted: Ids, to: Ids) -> _Piece:
     values = np.empty((len(to), len(part.times)))
-    part.opened.read(wanted, to, values, part.start, part.end)
+    part.opened.read(wanted, to, values, part.start, part.end, None)
     return _Piece(_Copied(values), wanted, to, part.times, part.start, part.end)
 
 
-def _read(found: _Class, rows: Ids) -> Columns:
+def _read(found: _Class, rows: Ids, recent: Recent | None) -> Columns:
     if all(a.times[-1] < b.times[0] for a, b in pairwise(found.pieces)):
-        return _side_by_side(found, rows)
-    return _merged(found, rows)
+        return _side_by_side(found, rows, recent)
+    return _merged(found, rows, recent)
 
 
-def _side_by_side(found: _Class, rows: Ids) -> Columns:
+def _side_by_side(found: _Class, rows: Ids, recent: Recent | None) -> Columns:
     values = np.empty((len(rows), found.width))
     monotonic = found.monotonic
     at = 0
     for piece in found.pieces:
-        piece.reader.read(piece.wanted, piece.to, values[:, at : at + len(piece.times)], piece.start, piece.end)
+        piece.reader.read(piece.wanted, piece.to, values[:, at : at + len(piece.times)], piece.start, piece.end, recent)
         if at and monotonic:
             monotonic = bool((values[:, at] >= values[:, at - 1]).all())
         at += len(piece.times)
@@ -305,13 +325,13 @@ def _side_by_side(found: _Class, rows: Ids) -> Columns:
     return Columns(rows, times, values, found.dense, monotonic)
 
 
-def _merged(found: _Class, rows: Ids) -> Columns:
+def _merged(found: _Class, rows: Ids, recent: Recent | None) -> Columns:
     times = np.unique(np.concatenate([piece.times for piece in found.pieces]))
     values = np.full((len(rows), len(times)), ABSENT)
     for n in reversed(found.precedence):
         piece = found.pieces[n]
         own = np.empty((len(rows), len(piece.times)))
-        piece.reader.read(piece.wanted, piece.to, own, piece.start, piece.end)
+        piece.reader.read(piece.wanted, piece.to, own, piece.start, piece.end, recent)
         at = np.searchsorted(times, piece.times)
         there = ~is_absent(own)
         values[:, at] = np.where(there, own, values[:, at])
@@ -326,4 +346,4 @@ def joined(row_set: RowSet, first: int, last: int, sources: Sequence[Source], st
     found = _class(rows, [_Place(rows + first, rows, parts)], lasting=False) if parts else None
     if found is None:
         return []
-    return [(row_set.ids[first:last][found.members], _read(found, np.arange(len(found.members), dtype=np.int32)))]
+    return [(row_set.ids[first:last][found.members], _read(found, np.arange(len(found.members), dtype=np.int32), None))]

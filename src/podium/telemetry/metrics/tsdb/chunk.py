@@ -289,6 +289,12 @@ class Rows:
     arranged: Arranged
 
     @property
+    def bytes(self) -> int:
+        """In memory."""
+        arrays = (self.classes, self.digits, self.flags, self.firsts, self.bases, self.marks, self.arranged.order)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+    @property
     def marked(self) -> Indices:
         """Which rows these are."""
         return np.flatnonzero((self.flags & DENSE) == 0)

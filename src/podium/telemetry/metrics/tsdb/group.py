@@ -115,7 +115,7 @@ class OpenColumns:
         self.last_ms = int(group.times[group.count - 1])
         self.times: Times = group.times[: group.count].copy()
 
-    def opened(self) -> "OpenColumns":
+    def opened(self, recent: object) -> "OpenColumns":
         return self
 
     def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
@@ -125,6 +125,10 @@ class OpenColumns:
     def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
         return np.asarray(~is_absent(self._group.values[start:end, wanted]).all(axis=0))
 
-    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int) -> None:
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
         values = self._group.values[start:end]
-        out[to] = (values if len(wanted) == self._group.rows else values[:, wanted]).T
+        part = (values if len(wanted) == self._group.rows else values[:, wanted]).T
+        if len(to) and int(to[-1]) - int(to[0]) == len(to) - 1 and bool((to[1:] > to[:-1]).all()):
+            out[int(to[0]) : int(to[-1]) + 1] = part
+        else:
+            out[to] = part

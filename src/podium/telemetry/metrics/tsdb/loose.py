@@ -41,7 +41,7 @@ class Matrix:
     def lasting(self) -> bool:
         return True
 
-    def opened(self) -> "Matrix":
+    def opened(self, recent: object) -> "Matrix":
         return self
 
     def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
@@ -52,7 +52,7 @@ class Matrix:
     def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
         return np.asarray(~is_absent(np.ascontiguousarray(self.values[wanted, start:end])).all(axis=1))
 
-    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int) -> None:
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
         out[to] = self.values[wanted, start:end]
 
 
