@@ -92,8 +92,8 @@ class Source(Protocol):
         """Whether what was opened stays as it is. Otherwise it is valid until the next append."""
         ...
 
-    def opened(self, recent: Recent | None) -> Opened:
-        """`recent`: few rows are wanted of it."""
+    def opened(self, recent: Recent | None, *, few: bool) -> Opened:
+        """`few`: rows that are wanted of it."""
         ...
 
 
@@ -153,7 +153,7 @@ def scan(
             place = placed[source.row_set] = _Place.of(position[source.row_set.ids])
         if not len(place.wanted):
             continue
-        part = _within(source, start_ms, end_ms, recent if len(place.wanted) <= ROWS_MAX else None)
+        part = _within(source, start_ms, end_ms, recent, few=len(place.wanted) <= ROWS_MAX)
         if part is not None:
             place.parts.append(part)
             cells += len(part.times) * len(place.wanted)
@@ -171,8 +171,8 @@ def scan(
     return ids[kept], [Unread(rows := renumbered[c.members], len(rows) * c.width, partial(_read, c, rows, recent)) for c in classes]
 
 
-def _within(source: Source, start_ms: int, end_ms: int, recent: Recent | None = None) -> _Part | None:
-    opened = source.opened(recent)
+def _within(source: Source, start_ms: int, end_ms: int, recent: Recent | None = None, *, few: bool = False) -> _Part | None:
+    opened = source.opened(recent, few=few)
     start, end = int(np.searchsorted(opened.times, start_ms)), int(np.searchsorted(opened.times, end_ms, "right"))
     return _Part(opened, source.lasting, opened.times[start:end], start, end) if start < end else None
 

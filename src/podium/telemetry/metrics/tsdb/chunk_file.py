@@ -128,7 +128,7 @@ class StoredChunk:
     def lasting(self) -> bool:
         return True
 
-    def opened(self, recent: Recent | None) -> "OpenedChunk":
+    def opened(self, recent: Recent | None, *, few: bool) -> "OpenedChunk":
         """What is known of its rows is read, its pieces are not yet. Raises Damaged."""
         found: tuple[Chunk, ChunkRows, Times] | None = self.kept.get(_HEAD) if self.kept else None
         if found is None:
@@ -137,7 +137,7 @@ class StoredChunk:
             chunk = self.chunk() if self._body is not None else self.guarded(self._head)
             found = chunk, self.guarded(chunk.rows), self.guarded(chunk.times)
             if recent is not None:
-                recent.keep(self, _HEAD, found, found[1].bytes + found[2].nbytes + HEAD_GUESS)
+                recent.keep(self, _HEAD, found, found[1].bytes + found[2].nbytes + HEAD_GUESS, if_room=not few)
         return OpenedChunk(self, *found, self.deletions)
 
     def _head(self) -> Chunk:

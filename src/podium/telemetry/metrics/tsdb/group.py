@@ -115,7 +115,7 @@ class OpenColumns:
         self.last_ms = int(group.times[group.count - 1])
         self.times: Times = group.times[: group.count].copy()
 
-    def opened(self, recent: object) -> "OpenColumns":
+    def opened(self, recent: object, *, few: bool) -> "OpenColumns":
         return self
 
     def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:

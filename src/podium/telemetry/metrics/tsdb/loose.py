@@ -41,7 +41,7 @@ class Matrix:
     def lasting(self) -> bool:
         return True
 
-    def opened(self, recent: object) -> "Matrix":
+    def opened(self, recent: object, *, few: bool) -> "Matrix":
         return self
 
     def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
