@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
@@ -32,6 +33,13 @@ class MemorySamples:
 
     def layout(self, series: Sequence[Labels]) -> MemoryLayout:
         return MemoryLayout(tuple(series))
+
+    def joined(self, layouts: Sequence[MemoryLayout], places: npt.NDArray[np.int32] | None = None) -> MemoryLayout:
+        series = [labels for layout in layouts for labels in layout.series]
+        return MemoryLayout(tuple(series if places is None else [series[place] for place in places.tolist()]))
+
+    def labels_of(self, layout: MemoryLayout) -> Sequence[Labels]:
+        return layout.series
 
     def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
         assert isinstance(layout, MemoryLayout)

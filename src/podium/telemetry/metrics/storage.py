@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values
 
@@ -47,6 +50,14 @@ class Appendable(Protocol):
 
     def layout(self, series: Sequence[Labels]) -> Layout:
         """Registers the series (those that are new appear in the index with their first sample). Raises LimitExceeded."""
+        ...
+
+    def joined(self, layouts: Sequence[Any], places: npt.NDArray[np.int32] | None = None) -> Layout:
+        """One layout of the series of these, one after another; of those at `places` alone, in that order, when they are given."""
+        ...
+
+    def labels_of(self, layout: Any) -> Sequence[Labels]:
+        """Of the layout's series, in its order; made anew at each call."""
         ...
 
     def append(self, layout: Any, time_ms: int, values: Values) -> Rejected:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import ReadAgain, StorageFailed
@@ -129,6 +130,13 @@ class Tsdb:
     def layout(self, series: Sequence[Labels]) -> HeadLayout:
         return self.head.layout(self.index.register(series))
 
+    def joined(self, layouts: Sequence[HeadLayout], places: npt.NDArray[np.int32] | None = None) -> HeadLayout:
+        ids = np.concatenate([np.zeros(0, np.int32), *(layout.ids for layout in layouts)])
+        return self.head.layout(ids if places is None else ids[places])
+
+    def labels_of(self, layout: HeadLayout) -> list[Labels]:
+        return self.index.labels(layout.ids).rows()
+
     def append(self, layout: HeadLayout, time_ms: int, values: Values) -> Rejected:
         """Raises StorageFailed when the disk does not keep up, ValueError when `values` are not one for each series."""
         values = np.ascontiguousarray(values, np.float64)
@@ -138,7 +146,7 @@ class Tsdb:
         accepted = self.head.append(layout, time_ms, values)
         if self.journal is not None:
             if accepted.values is not None:
-                self.journal.column(layout, lambda: self.index.labels(layout.ids), time_ms, accepted.values)
+                self.journal.column(layout, lambda: self.index.lazy_labels(layout.ids), time_ms, accepted.values)
             self._log_loose(accepted)
         return accepted.rejected
 
@@ -442,7 +450,7 @@ class Tsdb:
 
         deletion.from_head(self, self.index.register_columns(labels), start_ms, end_ms)
 
-    def labels_of(self, ids: Ids) -> Callable[[Ids], LabelColumns]:
+    def frozen_labels(self, ids: Ids) -> Callable[[Ids], LabelColumns]:
         """Labels of any of these (ascending) that may be asked for from another thread, whatever happens to the index."""
         frozen = self.index.labels(ids)
         return lambda wanted: frozen.take(np.searchsorted(ids, wanted))
