@@ -30,8 +30,9 @@ from podium.world.interface import World
 WORKERS = 5
 AT_ONCE_MAX = 50
 TURN_S = 0.02
-RETRY_MAX_S = 60.0  # nobody says when there is room in a quota again
 """Changes of pods are gathered this long before a turn."""
+RETRY_MAX_S = 60.0
+"""Nobody says when there is room in a quota again."""
 
 _POD_KEY = "pod:"
 
