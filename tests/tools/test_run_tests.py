@@ -44,7 +44,7 @@ def test_both_sessions_count(
     ("outputs", "seconds", "line"),
     [
         (["x\n5 passed in 1.00s", "1 passed in 0.10s"], 3.5, "6 passed in 3.50s"),
-        (["1 failed, 5 passed, 1 skipped in 71.00s (0:01:11)\n", "1 error in 0.10s"], 75, "1 failed, 5 passed, 1 skipped, 1 error in 75.00s (0:01:15)"),
+        (["1 failed, 5 passed, 1 skipped in 71.00s\n", "1 error in 0.10s"], 75, "1 failed, 5 passed, 1 skipped, 1 error in 75.00s (0:01:15)"),
         (["1 passed, 1 warning in 1.00s", "1 passed, 2 warnings in 1.00s"], 3700, "2 passed, 3 warnings in 3700.00s (1:01:40)"),
         (["no tests ran in 0.01s", "no tests ran in 0.01s"], 1, "no tests ran in 1.00s"),
         (["5 passed in 1.00s", "it crashed"], 1, "5 passed, 1 without an end in 1.00s"),
