@@ -12,6 +12,7 @@ from podium.telemetry.monitoring.admission import HOST
 from podium.telemetry.monitoring.jobs import Place
 from podium.telemetry.monitoring.role import Monitoring
 from podium.telemetry.monitoring.surroundings import LiveSurroundings
+from podium.world.allocation import give_back_early
 from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
 
@@ -25,6 +26,7 @@ def run(cluster: Cluster) -> None:
 
     from podium.instrument.log import configure
 
+    give_back_early()
     configure()
 
     async def live() -> None:

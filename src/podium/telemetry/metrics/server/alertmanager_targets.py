@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 
 from podium.telemetry.metrics.configuration.alerting import AlertingConfig, AlertmanagerConfig
-from podium.telemetry.metrics.discovery.groups import ADDRESS, TargetGroup
+from podium.telemetry.metrics.discovery.groups import ADDRESS, Group
 from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker
 from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.outbound.client import OutboundClient, OutboundMaker
@@ -60,7 +60,7 @@ class AlertmanagerTargets:
         self._runner.apply({name: section.discovery for name, section in sections.items()})
         self._tell()
 
-    def _update(self, name: str, groups: Mapping[str, TargetGroup]) -> None:
+    def _update(self, name: str, groups: Mapping[str, Group]) -> None:
         section = self._sections.get(name)
         if section is None:
             return
