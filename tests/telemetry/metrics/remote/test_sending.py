@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import numpy as np
+
 from podium.telemetry.metrics.labels import labels_of
 from podium.telemetry.metrics.remote.errors import SendFailed
 from podium.telemetry.metrics.remote.messages import WriteBatch
@@ -190,3 +192,25 @@ def test_what_waits_for_an_endpoint_that_was_never_there_is_sent_after_a_restart
     endpoint = Endpoint()
     play(endpoint, QueueOptions(), second, position)
     assert endpoint.values == {("0", appended[0]): 0.0}
+
+
+def test_labels_of_a_layout_are_kept_only_while_somebody_is_written_to() -> None:
+    endpoint = Endpoint()
+    rows = [labels_of({"__name__": "m", "i": str(i)}) for i in range(3)]
+
+    async def scene(world: World, tee: Tee, storage: MemorySamples) -> None:
+        writers, tee.writers = tee.writers, []
+        layout = tee.joined([tee.layout(rows[:2]), tee.layout(rows[2:])])
+        assert (layout.size, list(tee.labels_of(layout)), layout.series) == (3, rows, ())
+        tee.append(layout, now_ms(world), np.array([1.0, 2.0, 3.0]))
+        assert layout.series == ()
+        tee.writers = writers
+        tee.append(layout, now_ms(world) + 1, np.array([4.0, 5.0, 6.0]))
+        assert list(layout.series) == rows
+        tee.writers = []
+        tee.append(layout, now_ms(world) + 2, np.array([7.0, 8.0, 9.0]))
+        assert layout.series == ()
+        tee.writers = writers
+
+    play(endpoint, QueueOptions(), scene)
+    assert sorted(v for v in endpoint.values.values() if isinstance(v, float)) == [4.0, 5.0, 6.0]
