@@ -1,8 +1,8 @@
 """What metrics cost under the virtual clock, as JSON: `python bench/virtual_metrics_bench.py [--nodes 100] [--pods 1000] [--minutes 60]`.
 
 The same cluster passes the same time, each in a process of its own: without metrics; measured every 60 s and every 30 s, all nodes one target; and
-every 30 s, each node a target. CPU time of the process, from the moment that the pods run. `reference_cpu_s` is that of a fixed loop in the same process,
-beside it: on a busy machine everything takes more CPU time, and figures of different times compare by their ratio to it.
+every 30 s, each node a target. CPU time of the process, from the moment that the pods run. `reference_cpu_s` is that of a fixed loop in the same
+process, beside it: on a busy machine everything takes more CPU time, and figures of different times compare by their ratio to it.
 """
 
 import argparse
