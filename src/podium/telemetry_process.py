@@ -44,7 +44,14 @@ def run(cluster: Cluster) -> None:
             dns=cluster.network == "kernel",
             simulated=bool(cluster.simulated_nodes),
         )
-        config = MonitoringConfig(cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority))
+        config = MonitoringConfig(
+            cluster.metrics_dir,
+            "127.0.0.1",
+            cluster.metrics_port,
+            place,
+            admission_tls=_admission_tls(authority),
+            service_host=cluster.node_ip,
+        )
         supervisor = Supervisor("telemetry")
         supervisor.start("monitoring", Monitoring(config, client, RealWorld(), supervisor).run())
         try:

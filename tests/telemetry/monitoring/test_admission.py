@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from podium.telemetry.monitoring.admission import webhook_configuration
-from podium.telemetry.prometheus_operator.admission import CONFIGS_PATH, PROBLEMS_MAX, RULES_PATH, answer
+from podium.telemetry.prometheus_operator.admission import CONFIGS_PATH, FIELDS_PATH, PROBLEMS_MAX, RULES_PATH, answer
 
 JSON = "application/json"
 
@@ -98,4 +98,6 @@ def test_what_is_no_review_is_answered_with_an_error(path: str, content_type: st
 def test_failures_of_the_webhook_are_passed_over() -> None:
     webhooks: Any = webhook_configuration("https://127.0.0.1:1", b"ca")["webhooks"]
     assert {(w["failurePolicy"], w["sideEffects"]) for w in webhooks} == {("Ignore", "None")}
-    assert [w["clientConfig"]["url"] for w in webhooks] == [f"https://127.0.0.1:1{path}" for path in (RULES_PATH, CONFIGS_PATH)]
+    assert [w["clientConfig"]["url"] for w in webhooks] == [
+        f"https://127.0.0.1:1{path}" for path in (RULES_PATH, CONFIGS_PATH, FIELDS_PATH)
+    ]

@@ -14,7 +14,7 @@ from podium.telemetry.discovery.kinds import ALL_KINDS
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.telemetry.prometheus_operator.definitions import definitions
-from podium.telemetry.prometheus_operator.reconcile import QUIET_S, RESOURCES, SECRETS_PERIOD_S, PrometheusOperator
+from podium.telemetry.prometheus_operator.reconcile import QUIET_S, RESOURCES, SECRETS_PERIOD_S, Key, PrometheusOperator
 from podium.telemetry.prometheus_operator.server_configuration import ServerPlan
 from tests.controllers import api_cluster
 
@@ -28,23 +28,28 @@ class Servers:
     def __init__(self) -> None:
         self.plans: dict[str, ServerPlan] = {}
         self.alertmanagers: dict[str, AlertmanagerPlan] = {}
+        self.published: dict[Key, str] = {}
         self.starts = 0
         self.refused = ""
 
-    async def run_server(self, plan: ServerPlan) -> None:
+    async def run_server(self, key: Key, plan: ServerPlan) -> None:
         if self.refused == plan.name:
             raise ConfigurationError("its disk is full")
         self.starts += 1
         self.plans[plan.name] = plan
 
-    async def end_server(self, namespace: str, name: str) -> None:
-        del self.plans[name]
-
-    async def run_alertmanager(self, plan: AlertmanagerPlan) -> None:
+    async def run_alertmanager(self, key: Key, plan: AlertmanagerPlan) -> None:
         self.alertmanagers[plan.name] = plan
 
-    async def end_alertmanager(self, namespace: str, name: str) -> None:
-        del self.alertmanagers[name]
+    async def end(self, key: Key) -> None:
+        (self.alertmanagers if key[0] == "alertmanagers" else self.plans).pop(key[2], None)
+
+    async def publish(self, key: Key, found: Object) -> None:
+        self.published[key] = found["metadata"]["resourceVersion"]
+
+    def url(self, key: Key) -> str:
+        running = self.alertmanagers if key[0] == "alertmanagers" else self.plans
+        return f"http://here/{'/'.join(key)}" if key[2] in running else ""
 
     def jobs(self, name: str = "main") -> list[str]:
         return [job["job_name"] for job in yaml.safe_load(self.plans[name].text)["scrape_configs"]]
@@ -166,7 +171,7 @@ def test_secrets_are_read_again_while_other_things_keep_changing() -> None:
             "prometheuses", "main", {**ALL, "remoteWrite": [{"url": "http://a/", "basicAuth": {"username": {"name": "u", "key": "k"}}}]}
         )
         await soon()
-        assert (await bench.conditions("prometheuses", "main"))["Available"][:2] == ("False", "SecretMissing")
+        assert (await bench.conditions("prometheuses", "main"))["Available"][:2] == ("False", "NotRunning")
         await bench.secret("u", k="alice")
         for number in range(round(SECRETS_PERIOD_S / 10) + 1):
             await bench.client.create(resource("namespaces"), {"metadata": {"name": f"n{number}"}})
@@ -197,8 +202,10 @@ def test_conditions_say_what_came_of_it_and_when() -> None:
         await bench.make("prometheuses", "main", ALL)
         await bench.make("prometheuses", "other", ALL)
         await soon()
-        expected = ("False", "ConfigurationError", "its disk is full")
-        assert await bench.conditions("prometheuses", "main") == {"Available": expected, "Reconciled": expected}
+        said = "its disk is full"
+        assert await bench.conditions("prometheuses", "main") == {
+            "Available": ("False", "NotRunning", said), "Reconciled": ("False", "ReconciliationFailed", said)
+        }  # fmt: skip
         assert (await bench.conditions("prometheuses", "other"))["Available"] == ("True", "", "")
         before = (await bench.status("prometheuses", "main"))["conditions"]
         await asyncio.sleep(100)
@@ -222,7 +229,7 @@ def test_a_bad_selector_is_a_condition() -> None:
         await soon()
         for kind in ("prometheuses", "alertmanagers"):
             status, reason, message = (await bench.conditions(kind, "main"))["Available"]
-            assert (status, reason) == ("False", "ResourceRefused")
+            assert (status, reason) == ("False", "NotRunning")
             assert "is not a valid label selector operator" in message
 
     run(scenario)

@@ -2,48 +2,46 @@
 
 What is scraped and evaluated is said by objects: this role makes one Prometheus (`podium` in namespace `monitoring`) that selects every
 monitor and rule of every namespace, and one Alertmanager (`podium` too) that selects every AlertmanagerConfig; the operator runs them, as it
-runs any that users make. The first ones answer at / and /alertmanager, the others at /prometheus/NAMESPACE/NAME and
-/alertmanagers/NAMESPACE/NAME. Beside them: /exporters/node, /exporters/kube-state.
+runs any that users make. The first ones answer at / and /alertmanager, the others at /prometheus/NAMESPACE/NAME,
+/prometheusagents/NAMESPACE/NAME and /alertmanagers/NAMESPACE/NAME. Beside them: /exporters/node, /exporters/kube-state. Services by which all of
+them are found: governing_services.py.
 
 Invariant: a server that fails harms no other; a store that cannot be opened is told in the object's status.
 """
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from podium import __version__
 from podium.client.events import EventRecorder
 from podium.client.interface import Client
 from podium.client.mirror import Mirror
 from podium.client.mirrors import Mirrors
 from podium.instrument.log import logger
 from podium.objects.resources import resource
-from podium.objects.status import AlreadyExists, StatusError
+from podium.objects.status import AlreadyExists, Conflict, StatusError
 from podium.telemetry.discovery.kinds import ALL_KINDS, all_makers
 from podium.telemetry.discovery.kubernetes_clients import KubernetesAccess
 from podium.telemetry.exporters.kube_state import serving as kube_state_serving
 from podium.telemetry.exporters.kube_state.exporter import KubeState
 from podium.telemetry.exporters.node import serving as node_serving
 from podium.telemetry.exporters.node.exporter import NodeExporter
-from podium.telemetry.metrics.errors import ConfigurationError, StorageFailed
+from podium.telemetry.metrics.configuration.configuration import load
 from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.rule import Group
-from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
-from podium.telemetry.metrics.server.sources import Switches
-from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
-from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from podium.telemetry.monitoring.admission import AdmissionWebhook
 from podium.telemetry.monitoring.alerting import Alerting
+from podium.telemetry.monitoring.bundled_objects import bring_definitions, bring_object
+from podium.telemetry.monitoring.governing_services import GoverningServices
 from podium.telemetry.monitoring.jobs import Place, cluster_jobs
-from podium.telemetry.monitoring.server_control import INDEX, ServerControl
+from podium.telemetry.monitoring.metrics_servers import MetricsServers
+from podium.telemetry.monitoring.server_control import INDEX
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
-from podium.telemetry.prometheus_operator.definitions import definitions
-from podium.telemetry.prometheus_operator.reconcile import RESOURCES, PrometheusOperator
+from podium.telemetry.prometheus_operator.reconcile import RESOURCES, Key, PrometheusOperator
 from podium.telemetry.prometheus_operator.server_configuration import ServerPlan
 from podium.world.http_messages import HttpRequest, Response
 from podium.world.http_server import HttpServer
@@ -52,6 +50,12 @@ from podium.world.supervisor import Supervisor
 
 NAMESPACE, NAME = "monitoring", "podium"
 ALERTMANAGER_SECRET = "alertmanager-podium"
+OWN_SERVER: Key = ("prometheuses", NAMESPACE, NAME)
+OWN_ALERTMANAGER: Key = ("alertmanagers", NAMESPACE, NAME)
+RETENTION = "15d"
+PREFIXES = {"prometheuses": "prometheus", "prometheusagents": "prometheusagents", "alertmanagers": "alertmanagers"}
+"""What comes before NAMESPACE/NAME in addresses."""
+_FOLDERS = {"prometheuses": "", "prometheusagents": "agent_", "alertmanagers": "alertmanager_"}
 SELECTED = ("serviceMonitor", "podMonitor", "probe", "scrapeConfig", "rule")
 DEFINED_PATIENCE_S, DEFINED_PAUSE_S = 30.0, 0.1
 _log = logger("monitoring")
@@ -60,15 +64,16 @@ _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 @dataclass(frozen=True, slots=True)
 class MonitoringConfig:
-    """`directory` is for samples, silences and the notification log; `host` and `port` are where it answers."""
+    """`directory` is for samples, silences and the notification log; `host` and `port` are where it answers. What users' own objects run
+    answers at `service_host`, too: an address of this machine that the cluster's pods reach, where they have a network of their own."""
 
     directory: Path
     host: str
     port: int
     place: Place
-    retention_ms: int = 15 * 24 * 3600 * 1000
     admission_tls: ssl.SSLContext | None = None
-    """Of the webhook that checks rules when they are written: without it they are not checked then."""
+    """Of the webhooks: without them objects are not checked when they are written, and AlertmanagerConfigs are in v1alpha1 only."""
+    service_host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
@@ -81,22 +86,18 @@ def bundled_rules() -> list[Group]:
     return [g for file in sorted(folder.iterdir(), key=lambda f: f.name) for g in read_rules(file.read_bytes(), f"podium/{file.name}")]
 
 
-@dataclass(slots=True)
-class _Running:
-    server: MetricsServer
-    answer: Callable[[HttpRequest], Awaitable[Response]]
-
-
 class Monitoring:
     """Runs the servers that the operator plans (its `Servers`), and answers for them."""
 
     def __init__(self, config: MonitoringConfig, client: Client, world: World, supervisor: Supervisor) -> None:
         self.config, self._client, self._world, self._supervisor = config, client, world, supervisor
-        self._running: dict[tuple[str, str], _Running] = {}
         self._mirrors = Mirrors(client, world, supervisor)
         self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
         self._events = EventRecorder(client, world, "podium-monitoring")
         self._alerting = Alerting(world)
+        self._servers = MetricsServers(world, supervisor, self._makers)
+        self._own_doors = GoverningServices(client, self._mirrors, config.host)
+        self._doors = GoverningServices(client, self._mirrors, config.service_host)
         self._node = NodeExporter(world)
         self._kube_state = KubeState(self._mirrors)
 
@@ -107,69 +108,57 @@ class Monitoring:
         try:
             await http.listen(self.config.host, self.config.port)
             self._supervisor.start("events", self._events.run())
-            await self._make_objects()
+            webhook = await self._serve_webhooks()
+            await self._make_objects(webhook)
             self._kube_state.start()
             jobs = cluster_jobs(self.config.place)
             operator = PrometheusOperator(
-                self._client, self._mirrors, self._events, self._world, self, ALL_KINDS, extra_jobs={(NAMESPACE, NAME): jobs}
+                self._client, self._mirrors, self._events, self._world, self, ALL_KINDS, extra_jobs={OWN_SERVER: jobs}
             )
             secret = Mirror(
                 self._client, resource("secrets"), self._world, namespace=NAMESPACE, fields=f"metadata.name={ALERTMANAGER_SECRET}"
             )
             secret.subscribe(lambda change: operator.secrets_changed())
             self._supervisor.start("alertmanager-secret", secret.run())
-            webhook = await self._serve_admission()
+            if webhook is not None:
+                await webhook.register()
             await operator.run()
         finally:
             await http.close()
             if webhook is not None:
                 await webhook.stop()
-            for running in self._running.values():
-                await running.server.stop()
-                await running.server.store.close()
+            await self._own_doors.stop()
+            await self._doors.stop()
+            await self._servers.stop()
             await self._alerting.stop()
 
     # -- what the cluster must have
 
-    async def _make_objects(self) -> None:
-        """Definitions, the namespace, the Prometheus, the Alertmanager: each unless it is there."""
-        custom = resource("customresourcedefinitions", "apiextensions.k8s.io")
-        for definition in definitions():
-            await self._ensure(custom, definition)
-        await self._ensure(resource("namespaces"), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        await self._await_definitions()
-        selectors: dict[str, Any] = {f"{prefix}{suffix}": {} for prefix in SELECTED for suffix in ("Selector", "NamespaceSelector")}
-        metadata = {"name": NAME, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "podium"}}
-        prometheus = {
-            "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata,
-            "spec": {
-                **selectors, "scrapeInterval": "30s", "evaluationInterval": "30s", "prometheusExternalLabelName": "",
-                "replicaExternalLabelName": "", "arbitraryFSAccessThroughSMs": {"deny": True},
-            },
-        }  # fmt: skip
-        await self._ensure(RESOURCES["prometheuses"], prometheus)
-        alertmanager = {
-            "apiVersion": "monitoring.coreos.com/v1", "kind": "Alertmanager", "metadata": metadata,
-            "spec": {"alertmanagerConfigSelector": {}, "alertmanagerConfigNamespaceSelector": {}},
-        }  # fmt: skip
-        await self._ensure(RESOURCES["alertmanagers"], alertmanager)
-
-    async def _serve_admission(self) -> AdmissionWebhook | None:
-        """Without it bad rules are told of in events only."""
+    async def _serve_webhooks(self) -> AdmissionWebhook | None:
+        """Without them bad objects are told of in events only."""
         if self.config.admission_tls is None:
             return None
         webhook = AdmissionWebhook(self._client, self.config.admission_tls, self.config.place.ca.read_bytes())
         try:
             await webhook.start()
-        except (StatusError, OSError) as error:
-            _log.warning("the webhook for rules cannot be registered; they are not checked when they are written", reason=str(error))
+        except OSError as error:
+            _log.warning("there are no webhooks: objects are not checked when they are written", reason=str(error))
+            return None
         return webhook
 
-    async def _ensure(self, kind: Any, value: dict[str, Any]) -> None:
+    async def _make_objects(self, webhook: AdmissionWebhook | None) -> None:
+        """Definitions, the namespace, the Prometheus, the Alertmanager: see bundled_objects.py."""
+        await bring_definitions(self._client, webhook.conversion() if webhook else None)
         try:
-            await self._client.create(kind, value)
+            await self._client.create(resource("namespaces"), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         except AlreadyExists:
             pass
+        await self._await_definitions()
+        for plural, value in own_objects().items():
+            try:
+                await bring_object(self._client, RESOURCES[plural], value)
+            except Conflict as error:
+                _log.warning("an object of Podium's is left as others have set it", kind=value["kind"], reason=str(error))
 
     async def _await_definitions(self) -> None:
         """A definition is served a moment after it was made."""
@@ -179,64 +168,49 @@ class Monitoring:
                     try:
                         await self._client.list(kind, limit=1)
                         break
-                    except Exception as error:
+                    except (StatusError, OSError) as error:
                         _log.debug("waiting for a definition", kind=kind.plural, reason=str(error))
                         await asyncio.sleep(DEFINED_PAUSE_S)
 
     # -- Servers of the operator
 
-    async def run_server(self, plan: ServerPlan) -> None:
-        key = (plan.namespace, plan.name)
-        running = self._running.get(key) or self._open(key)
-        groups = [*bundled_rules(), *plan.groups] if key == (NAMESPACE, NAME) else list(plan.groups)
+    async def run_server(self, key: Key, plan: ServerPlan) -> None:
+        groups: Sequence[Group] = [*bundled_rules(), *plan.groups] if key == OWN_SERVER else plan.groups
         configuration = plan.configuration
-        if key == (NAMESPACE, NAME) and configuration.alerting is None:
+        if key == OWN_SERVER and configuration.alerting is None:
             configuration = replace(configuration, alerting=self._own_alerting())
-        running.server.apply(configuration, groups)
-        control = ServerControl(running.server, self._world)
-        running.answer = running.server.application(control)
-
-    def _open(self, key: tuple[str, str]) -> _Running:
-        """Raises ConfigurationError when its store cannot be opened."""
-        own = key == (NAMESPACE, NAME)
-        directory = self.config.directory / ("data" if own else f"{key[0]}_{key[1]}")
-        url = self.config.url if own else f"{self.config.url}/prometheus/{key[0]}/{key[1]}"
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            store = Tsdb.open(directory, self._world, StoreOptions(retention_ms=self.config.retention_ms))
-        except (StorageFailed, OSError) as error:
-            raise ConfigurationError(str(error)) from error
-        options = ServerOptions(
-            directory=directory, external_url=url, version=__version__,
-            switches=Switches(admin_api=True, lifecycle=False, remote_write_receiver=True),
-        )  # fmt: skip
-        server = MetricsServer(store, self._world, options, makers=self._makers)
-        server.start()
-        self._supervisor.start(f"server/{key[0]}/{key[1]}", server.failed())
-        running = self._running[key] = _Running(server, server.application())
-        return running
+        directory = self.config.directory / ("data" if key == OWN_SERVER else f"{_FOLDERS[key[0]]}{key[1]}_{key[2]}")
+        await self._servers.run(key, configuration, groups, plan.settings, directory, self._address(key))
 
     def _own_alerting(self) -> Any:
-        from podium.telemetry.metrics.configuration.configuration import load
+        place = f"{self.config.host}:{self.config.port}"
+        return load(f"alerting: {{alertmanagers: [{{path_prefix: /alertmanager, static_configs: [{{targets: ['{place}']}}]}}]}}").alerting
 
-        return load(
-            f"alerting: {{alertmanagers: [{{path_prefix: /alertmanager, static_configs: [{{targets: ['{self.config.host}:{self.config.port}']}}]}}]}}"
-        ).alerting
+    async def run_alertmanager(self, key: Key, plan: AlertmanagerPlan) -> None:
+        folder = "alertmanager" if key == OWN_ALERTMANAGER else f"{_FOLDERS[key[0]]}{key[1]}_{key[2]}"
+        await self._alerting.run(key, plan, self.config.directory / folder, self._address(key))
 
-    async def end_server(self, namespace: str, name: str) -> None:
-        running = self._running.pop((namespace, name), None)
-        if running is not None:
-            await running.server.stop()
-            await running.server.store.close()
+    async def end(self, key: Key) -> None:
+        await self._doors_of(key).withdraw(key)
+        await (self._alerting if key[0] == "alertmanagers" else self._servers).end(key)
 
-    async def run_alertmanager(self, plan: AlertmanagerPlan) -> None:
-        key, own = (plan.namespace, plan.name), (plan.namespace, plan.name) == (NAMESPACE, NAME)
-        directory = self.config.directory / ("alertmanager" if own else f"alertmanager_{key[0]}_{key[1]}")
-        url = f"{self.config.url}/alertmanager" if own else f"{self.config.url}/alertmanagers/{key[0]}/{key[1]}"
-        await self._alerting.run(plan, directory, url)
+    async def publish(self, key: Key, found: dict[str, Any]) -> None:
+        async def answer(request: HttpRequest) -> Response:
+            handler = self._handler(key)
+            return (await _awaited(handler(request)) if handler else None) or Response(503, b"Service Unavailable\n", _TEXT)
 
-    async def end_alertmanager(self, namespace: str, name: str) -> None:
-        await self._alerting.end(namespace, name)
+        await self._doors_of(key).publish(key, found, answer)
+
+    def _doors_of(self, key: Key) -> GoverningServices:
+        """What Podium brings stays on loopback."""
+        return self._own_doors if key in (OWN_SERVER, OWN_ALERTMANAGER) else self._doors
+
+    def url(self, key: Key) -> str:
+        return self._address(key) if self._handler(key) else ""
+
+    def _address(self, key: Key) -> str:
+        own = {OWN_SERVER: "", OWN_ALERTMANAGER: "/alertmanager"}
+        return self.config.url + own.get(key, f"/{PREFIXES[key[0]]}/{key[1]}/{key[2]}")
 
     # -- HTTP
 
@@ -244,34 +218,51 @@ class Monitoring:
         for prefix, answer in self._prefixes().items():
             if request.path == prefix or request.path.startswith(f"{prefix}/"):
                 return await _awaited(answer(_below(request, prefix)))
-        for prefix, find in (("/prometheus/", self._server_answer), ("/alertmanagers/", self._alertmanager_answer)):
-            if request.path.startswith(prefix):
-                namespace, _, rest = request.path.removeprefix(prefix).partition("/")
+        for plural, prefix in PREFIXES.items():
+            if request.path.startswith(f"/{prefix}/"):
+                namespace, _, rest = request.path.removeprefix(f"/{prefix}/").partition("/")
                 name = rest.partition("/")[0]
-                found = find((namespace, name))
+                found = self._handler((plural, namespace, name))
                 if found is None:
-                    return Response(404, f"there is no {prefix.strip('/').removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
-                return await _awaited(found(_below(request, f"{prefix}{namespace}/{name}")))
+                    return Response(404, f"there is no {prefix.removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
+                return await _awaited(found(_below(request, f"/{prefix}/{namespace}/{name}")))
         if request.path == "/":
             return Response(200, INDEX, ((b"content-type", b"text/html; charset=utf-8"),))
-        own = self._running.get((NAMESPACE, NAME))
-        return await own.answer(request) if own else Response(503, b"Service Unavailable\n", _TEXT)
+        own = self._handler(OWN_SERVER)
+        return await _awaited(own(request)) if own else Response(503, b"Service Unavailable\n", _TEXT)
 
-    def _server_answer(self, key: tuple[str, str]) -> Callable[[HttpRequest], Any] | None:
-        running = self._running.get(key)
-        return running.answer if running else None
-
-    def _alertmanager_answer(self, key: tuple[str, str]) -> Callable[[HttpRequest], Any] | None:
-        running = self._alerting.get(key)
-        return running.api.handle if running else None
+    def _handler(self, key: Key) -> Callable[[HttpRequest], Any] | None:
+        if key[0] == "alertmanagers":
+            alertmanager = self._alerting.get(key)
+            return alertmanager.api.handle if alertmanager else None
+        server = self._servers.get(key)
+        return server.answer if server else None
 
     def _prefixes(self) -> Mapping[str, Callable[[HttpRequest], Any]]:
-        own = self._alertmanager_answer((NAMESPACE, NAME))
         return {
-            "/alertmanager": own or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
+            "/alertmanager": self._handler(OWN_ALERTMANAGER) or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
             "/exporters/node": lambda request: node_serving.handle(self._node, request),
             "/exporters/kube-state": lambda request: kube_state_serving.handle(self._kube_state, request),
         }
+
+
+def own_objects() -> dict[str, dict[str, Any]]:
+    """Resource -> what every cluster has of it. It selects everything; users change that."""
+    selectors: dict[str, Any] = {f"{prefix}{suffix}": {} for prefix in SELECTED for suffix in ("Selector", "NamespaceSelector")}
+    metadata = {"name": NAME, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "podium"}}
+    prometheus = {
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata,
+        "spec": {
+            **selectors, "scrapeInterval": "30s", "evaluationInterval": "30s", "retention": RETENTION, "prometheusExternalLabelName": "",
+            "replicaExternalLabelName": "", "arbitraryFSAccessThroughSMs": {"deny": True}, "enableAdminAPI": True,
+            "enableRemoteWriteReceiver": True,
+        },
+    }  # fmt: skip
+    alertmanager = {
+        "apiVersion": "monitoring.coreos.com/v1", "kind": "Alertmanager", "metadata": metadata,
+        "spec": {"alertmanagerConfigSelector": {}, "alertmanagerConfigNamespaceSelector": {}},
+    }  # fmt: skip
+    return {"prometheuses": prometheus, "alertmanagers": alertmanager}
 
 
 def _below(request: HttpRequest, prefix: str) -> HttpRequest:
