@@ -262,7 +262,7 @@ CLUSTER_ROLES: dict[str, list[Row]] = {
         ("create get", "apiextensions.k8s.io", "customresourcedefinitions"),
         ("patch", "apiextensions.k8s.io", "customresourcedefinitions", _MONITORING_DEFINITIONS),
         ("create", "core", "endpoints namespaces services"),
-        ("patch", "core", "endpoints services", "alertmanager-operated prometheus-agent-operated prometheus-operated"),
+        ("delete patch", "core", "endpoints services", "alertmanager-operated prometheus-agent-operated prometheus-operated"),
         (READ, "monitoring.coreos.com", "*"),
         ("create", "monitoring.coreos.com", "alertmanagers prometheuses"),
         ("patch", "monitoring.coreos.com", "alertmanagers prometheuses", "podium"),

@@ -65,7 +65,7 @@ async def bring_object(client: Client, kind: Resource, value: Object) -> None:
             await _bring(client, kind, given, digest(value))
             return
         except Conflict as error:
-            theirs = {_field_of_spec(cause) for cause in _causes(error) if _manager(cause) != CREATED_BY}
+            theirs = {_field_of_spec(cause) for cause in _causes(error) if _is_theirs(cause)}
             left = {name: part for name, part in given["spec"].items() if name not in theirs}
             if len(left) == len(given["spec"]):
                 raise
@@ -84,7 +84,8 @@ async def _bring(client: Client, kind: Resource, value: Object, mark: str = "") 
     try:
         await client.apply(kind, marked, MANAGER)
     except Conflict as error:
-        if {_manager(cause) for cause in _causes(error)} != {CREATED_BY}:
+        causes = _causes(error)
+        if not causes or any(_is_theirs(cause) for cause in causes):
             raise
         await client.apply(kind, marked, MANAGER, force=True)
 
@@ -108,6 +109,11 @@ def _is_ours(live: Object, value: Object) -> bool:
 def _causes(error: Conflict) -> list[Mapping[str, str]]:
     """[] for a conflict that is none of fields."""
     return [c for c in (error.details or {}).get("causes") or () if c.get("reason") == "FieldManagerConflict"]
+
+
+def _is_theirs(cause: Mapping[str, str]) -> bool:
+    """The annotation is Podium's, whoever wrote it."""
+    return _manager(cause) != CREATED_BY and DIGEST not in cause["field"]
 
 
 def _manager(cause: Mapping[str, str]) -> str:

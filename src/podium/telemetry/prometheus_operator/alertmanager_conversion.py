@@ -48,9 +48,9 @@ def answer(content_type: str, body: bytes) -> tuple[int, bytes]:
         request = orjson.loads(body)["request"]
         uid, wanted, objects = request["uid"], request["desiredAPIVersion"], request["objects"]
         response = {"uid": uid, **_response(wanted, objects)}
+        return 200, orjson.dumps({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "response": response})
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return 400, f"Unable to deserialize request: {error!r}\n".encode()
-    return 200, orjson.dumps({"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "response": response})
 
 
 def _response(wanted: str, objects: list[Object]) -> Object:

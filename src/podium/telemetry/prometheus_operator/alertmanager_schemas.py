@@ -7,7 +7,7 @@ v1beta1 has the same fields but for what alertmanager_conversion.py tells of.
 Source: the Prometheus operator's API reference (AlertmanagerConfig v1alpha1, v1beta1).
 """
 
-from podium.telemetry.prometheus_operator.receiver_fields import INTEGRATIONS, UNSUPPORTED, schema_of
+from podium.telemetry.prometheus_operator.receiver_fields import HTTP_FORM, INTEGRATIONS, UNSUPPORTED, schema_of
 from podium.telemetry.prometheus_operator.schemas import (
     BOOLEAN,
     DURATION,
@@ -45,14 +45,16 @@ _INTERVAL = record(
 )  # fmt: skip
 _INTERVALS = listed(record(("name",), name=_NAME, timeIntervals=listed(_INTERVAL)))
 
+_HTTP_V1BETA1: Schema = {**HTTP_FORM.schema, "properties": {**HTTP_FORM.schema["properties"], "bearerTokenSecret": _KEY_V1BETA1}}
+
 
 def _entry_v1beta1(integration: str, entry: Schema) -> Schema:
     fields = {
         name: _KEY_V1BETA1 if schema is KEY and (integration, name) not in KEYS_UNCHANGED else schema
         for name, schema in entry["properties"].items()
     }
-    if http := fields.get("httpConfig"):
-        fields["httpConfig"] = {**http, "properties": {**http["properties"], "bearerTokenSecret": _KEY_V1BETA1}}
+    if "httpConfig" in fields:
+        fields["httpConfig"] = _HTTP_V1BETA1
     return {**entry, "properties": fields}
 
 

@@ -18,7 +18,8 @@ Config = dict[str, Any]
 Object = dict[str, Any]
 Lookup = Callable[[str, str, str], Object | None]
 """(`secrets` or `configmaps`, namespace, name) -> the object."""
-_REFUSED = ("caFile", "certFile", "keyFile", "bearerTokenFile", "credentialsFile")
+_REFUSED = ("caFile", "certFile", "keyFile", "bearerTokenFile", "credentialsFile", "files")
+"""Fields that name files; `files` are those of file discovery."""
 
 
 class Credentials:

@@ -72,6 +72,9 @@ REASONS: Mapping[str, str] = {
 """What to do about some of the fields that are refused."""
 
 
+_ENDINGS = {"File": "use a Secret", "SDConfigs": "use httpSDConfigs or fileSDConfigs"}
+
+
 def without_effect(kind: str, spec: Mapping[str, Any]) -> list[str]:
     """A sentence for each field that is given and changes nothing, by name."""
     known = WITHOUT_EFFECT.get(kind, {})
@@ -86,7 +89,9 @@ def unsupported(spec: Any, schema: Schema) -> list[str]:
 
 
 def _reason(path: str) -> str:
-    reason = REASONS.get(path.removeprefix("spec."), "use a Secret" if path.endswith("File") else "")
+    reason = REASONS.get(path.removeprefix("spec."), "")
+    for ending, said in _ENDINGS.items():
+        reason = reason or (said if path.endswith(ending) else "")
     return f": {reason}" if reason else ""
 
 

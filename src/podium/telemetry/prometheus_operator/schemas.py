@@ -114,7 +114,8 @@ SCRAPE_CONFIG = record(
     kubernetesSDConfigs=listed(
         record(
             ("role",), role=STRING, apiServer=STRING, namespaces=record(ownNamespace=BOOLEAN, names=STRINGS),
-            selectors=listed(record(("role",), role=STRING, label=STRING, field=STRING)), attachMetadata=record(node=BOOLEAN), **HTTP,
+            selectors=listed(record(("role",), role=STRING, label=STRING, field=STRING)), attachMetadata=record(node=BOOLEAN),
+            authorization=HTTP["authorization"], tlsConfig=record(caFile=STRING, certFile=STRING, keyFile=STRING),
         )
     ),
     **HTTP, **LIMITS,

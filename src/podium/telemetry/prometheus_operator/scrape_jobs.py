@@ -259,6 +259,8 @@ def scrape_config_jobs(rendering: Rendering, given: Object) -> list[Config]:
     job |= credentials.http(rendering.checked(spec, "spec"), "spec")
     for theirs, ours in SCRAPE_CONFIG_DISCOVERY.items():
         if entries := spec.get(theirs):
+            for index, entry in enumerate(entries):
+                rendering.checked(entry, f"{theirs}[{index}]")
             job[ours] = [_discovery_entry(theirs, entry, credentials, f"{theirs}[{i}]") for i, entry in enumerate(entries)]
     job["metric_relabel_configs"] = written(spec.get("metricRelabelings"))
     relabelings = [renamed("job", "__tmp_prometheus_job_name")]
