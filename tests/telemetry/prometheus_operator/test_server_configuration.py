@@ -162,7 +162,12 @@ def test_secrets_add_jobs_relabelings_and_alertmanagers() -> None:
 
 @pytest.mark.parametrize(
     ("name", "refusal"),
-    [("bad", "a list of sections is wanted"), ("worse", "while parsing"), ("gone", "no Secret mon/gone"), ("relabel", "field action not found")],
+    [
+        ("bad", "a list of sections is wanted"),
+        ("worse", "while parsing"),
+        ("gone", "no Secret mon/gone"),
+        ("relabel", "field action not found"),
+    ],
 )
 def test_a_secret_that_does_not_do_is_told_of(name: str, refusal: str) -> None:
     with pytest.raises(ResourceRefused, match=refusal):
