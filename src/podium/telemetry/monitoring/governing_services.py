@@ -28,6 +28,7 @@ SERVICES, ENDPOINTS = resource("services"), resource("endpoints")
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Resource, namespace, name."""
+Handler = Callable[[HttpRequest, Any], Awaitable[Response]]
 Answer = Callable[[HttpRequest], Awaitable[Response]]
 
 
@@ -58,10 +59,10 @@ class Door:
 
 
 class GoverningServices:
-    """`host` is what doors listen on, and what Endpoints say."""
+    """`host` is what doors listen on, and what Endpoints say; `listener` makes what listens."""
 
-    def __init__(self, client: Client, mirrors: Mirrors, host: str) -> None:
-        self._client, self._host = client, host
+    def __init__(self, client: Client, mirrors: Mirrors, host: str, listener: Callable[[Handler], HttpServer] = HttpServer) -> None:
+        self._client, self._host, self._listener = client, host, listener
         self._services, self._endpoints = mirrors.of(SERVICES), mirrors.of(ENDPOINTS)
         self._doors: dict[Key, Door] = {}
         self._left: set[tuple[str, str]] = set()
@@ -71,7 +72,7 @@ class GoverningServices:
         be costs nothing. Raises OSError, StatusError."""
         door = self._doors.get(key)
         if door is None:
-            http = HttpServer(lambda request, connection: answer(request))
+            http = self._listener(lambda request, connection: answer(request))
             door = self._doors[key] = Door(http, await http.listen(self._host, 0), "", {})
         door.port_name, door.owner = found["spec"].get("portName") or "web", _owner(found)
         await self._write(key)
