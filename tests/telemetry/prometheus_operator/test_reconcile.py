@@ -221,6 +221,50 @@ def test_conditions_say_what_came_of_it_and_when() -> None:
     run(scenario)
 
 
+def test_what_is_refused_later_leaves_the_server_of_before_available() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        await bench.make("prometheuses", "main", ALL)
+        await soon()
+        assert (await bench.status("prometheuses", "main"))["url"] == "http://here/prometheuses/default/main"
+        await bench.change("prometheuses", "main", {"replicas": 3})
+        refusal = "spec.replicas: there is one telemetry process, so 1 is all there can be, not 3"
+        status = await bench.status("prometheuses", "main")
+        assert (status["replicas"], status["updatedReplicas"], status["availableReplicas"], status["unavailableReplicas"]) == (1, 0, 1, 0)
+        assert await bench.conditions("prometheuses", "main") == {
+            "Available": ("True", "", ""), "Reconciled": ("False", "ReconciliationFailed", refusal)
+        }  # fmt: skip
+        assert (await bench.events())["Prometheus/main"] == refusal
+
+    run(scenario)
+
+
+def test_what_has_no_effect_is_an_event_once_and_the_object_is_reconciled() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        await bench.make("prometheuses", "main", {**ALL, "image": "prom/prometheus:v3", "resources": {"requests": {"memory": "1Gi"}}})
+        await bench.make("servicemonitors", "web", MONITOR)
+        await soon()
+        await bench.change("servicemonitors", "web", {"endpoints": [{"port": "admin"}]})
+        items = (await bench.client.list(resource("events"), "default")).items
+        told = [(e["reason"], e["message"], e.get("count", 1)) for e in items if e["involvedObject"]["kind"] == "Prometheus"]
+        assert sorted(told) == [
+            ("NoEffect", "spec.image has no effect: Podium brings one version", 1),
+            ("NoEffect", "spec.resources has no effect: no pods run it: it is part of Podium's telemetry", 1),
+        ]
+        assert (await bench.conditions("prometheuses", "main"))["Reconciled"] == ("True", "", "")
+
+    run(scenario)
+
+
+def test_a_prometheus_and_an_agent_of_one_name_are_two() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        await bench.make("prometheuses", "main", ALL)
+        await bench.make("prometheusagents", "main", {"serviceMonitorSelector": {}})
+        await soon()
+        assert sorted(bench.servers.published) == [(plural, "default", "main") for plural in ("prometheusagents", "prometheuses")]
+
+    run(scenario)
+
+
 def test_a_bad_selector_is_a_condition() -> None:
     async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
         wrong = {"matchExpressions": [{"key": "a", "operator": "Near", "values": ["b"]}]}

@@ -17,6 +17,7 @@ from podium.telemetry.metrics.errors import ConfigurationError, StorageFailed
 from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
 from podium.telemetry.metrics.server.sources import Switches
+from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from podium.telemetry.monitoring.server_control import ServerControl
 from podium.telemetry.prometheus_operator.server_settings import ServerSettings
@@ -38,8 +39,11 @@ class Running:
 
 
 class MetricsServers:
-    def __init__(self, world: World, supervisor: Supervisor, makers: Mapping[str, Maker]) -> None:
-        self._world, self._supervisor, self._makers = world, supervisor, makers
+    def __init__(
+        self, world: World, supervisor: Supervisor, makers: Mapping[str, Maker], *,
+        open_store: Callable[[Path, World, StoreOptions], Tsdb] = Tsdb.open,
+    ) -> None:  # fmt: skip
+        self._world, self._supervisor, self._makers, self._open_store = world, supervisor, makers, open_store
         self._running: dict[Key, Running] = {}
 
     def get(self, key: Key) -> Running | None:
@@ -62,7 +66,7 @@ class MetricsServers:
         """Raises ConfigurationError when its store cannot be opened."""
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            store = Tsdb.open(directory, self._world, settings.store)
+            store = self._open_store(directory, self._world, settings.store)
         except (StorageFailed, OSError) as error:
             raise ConfigurationError(str(error)) from error
         switches = Switches(

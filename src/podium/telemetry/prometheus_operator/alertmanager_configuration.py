@@ -181,6 +181,8 @@ def _base_of_config(name: str, namespace: str, listing: Listing, lookup: Lookup)
     part = _part(found, Credentials(lookup, namespace), enforced=False)
     if not part.routes:
         raise ResourceRefused(f"{where} has no route")
+    if found["spec"]["route"].get("continue"):
+        raise ResourceRefused(f"{where}: spec.route.continue: the root route has no siblings")
     route = part.routes[0]
     del route["continue"]
     base: Config = {
@@ -217,8 +219,9 @@ def _part(given: Object, credentials: Credentials, *, enforced: bool) -> _Part:
     part = _Part(
         inhibit_rules=[_inhibition(rule, only, f"spec.inhibitRules[{i}]") for i, rule in enumerate(spec.get("inhibitRules") or ())]
     )
+    receivers = [_receiver(r, prefix, credentials, f"spec.receivers[{i}]") for i, r in enumerate(spec.get("receivers") or ())]
     if not spec.get("route"):
-        return part
+        return part  # nobody is told by it, as upstream has it: only what it inhibits counts
     known = {receiver["name"] for receiver in spec.get("receivers") or ()}
     intervals = {interval["name"] for interval in spec.get("muteTimeIntervals") or ()}
     if not spec["route"].get("receiver"):
@@ -228,7 +231,7 @@ def _part(given: Object, credentials: Credentials, *, enforced: bool) -> _Part:
     if only:
         route["matchers"] = [*route.get("matchers", ()), only]
     part.routes.append(route)
-    part.receivers += [_receiver(r, prefix, credentials, f"spec.receivers[{i}]") for i, r in enumerate(spec.get("receivers") or ())]
+    part.receivers += receivers
     part.intervals += [
         {"name": prefix + interval["name"], "time_intervals": [_interval(i) for i in interval.get("timeIntervals") or ()]}
         for interval in spec.get("muteTimeIntervals") or ()
