@@ -14,6 +14,7 @@ from podium import __version__
 from podium.telemetry.metrics.configuration.configuration import Configuration
 from podium.telemetry.metrics.discovery.runner import Maker
 from podium.telemetry.metrics.errors import ConfigurationError, StorageFailed
+from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
 from podium.telemetry.metrics.server.sources import Switches
@@ -41,9 +42,11 @@ class Running:
 class MetricsServers:
     def __init__(
         self, world: World, supervisor: Supervisor, makers: Mapping[str, Maker], *,
+        sources: Mapping[str, PageSource] | None = None,
         open_store: Callable[[Path, World, StoreOptions], Tsdb] = Tsdb.open,
     ) -> None:  # fmt: skip
-        self._world, self._supervisor, self._makers, self._open_store = world, supervisor, makers, open_store
+        self._world, self._supervisor, self._makers = world, supervisor, makers
+        self._sources, self._open_store = sources, open_store
         self._running: dict[Key, Running] = {}
 
     def get(self, key: Key) -> Running | None:
@@ -77,7 +80,7 @@ class MetricsServers:
             directory=directory, external_url=settings.external_url or url, version=__version__, switches=switches, engine=settings.engine,
             timing=settings.timing,
         )  # fmt: skip
-        server = MetricsServer(store, self._world, options, makers=self._makers)
+        server = MetricsServer(store, self._world, options, makers=self._makers, sources=self._sources)
         server.start()
         watched = self._supervisor.start(f"server/{'/'.join(key)}", server.failed())
         return Running(server, settings, server.application(), watched)

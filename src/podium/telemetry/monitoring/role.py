@@ -49,6 +49,7 @@ from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
 NAMESPACE, NAME = "monitoring", "podium"
+KUBE_STATE = "/exporters/kube-state"
 ALERTMANAGER_SECRET = "alertmanager-podium"
 OWN_SERVER: Key = ("prometheuses", NAMESPACE, NAME)
 OWN_ALERTMANAGER: Key = ("alertmanagers", NAMESPACE, NAME)
@@ -91,15 +92,16 @@ class Monitoring:
 
     def __init__(self, config: MonitoringConfig, client: Client, world: World, supervisor: Supervisor) -> None:
         self.config, self._client, self._world, self._supervisor = config, client, world, supervisor
-        self._mirrors = Mirrors(client, world, supervisor)
+        self._mirrors = Mirrors(client, world, supervisor, packed=True)
         self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
         self._events = EventRecorder(client, world, "podium-monitoring")
         self._alerting = Alerting(world)
-        self._servers = MetricsServers(world, supervisor, self._makers)
         self._own_doors = GoverningServices(client, self._mirrors, config.host)
         self._doors = GoverningServices(client, self._mirrors, config.service_host)
         self._node = NodeExporter(world)
         self._kube_state = KubeState(self._mirrors)
+        sources = {f"{config.url}{KUBE_STATE}/metrics": self._kube_state}
+        self._servers = MetricsServers(world, supervisor, self._makers, sources=sources)
 
     async def run(self) -> None:
         """Until it is cancelled. Raises OSError when the port is taken."""
@@ -216,7 +218,9 @@ class Monitoring:
 
     async def _answer(self, request: HttpRequest, connection: object) -> Response | None:
         for prefix, answer in self._prefixes().items():
-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
+            if request.path == prefix and request.method == "GET":
+                return _into(request)
+            if request.path.startswith(f"{prefix}/"):
                 return await _awaited(answer(_below(request, prefix)))
         for plural, prefix in PREFIXES.items():
             if request.path.startswith(f"/{prefix}/"):
@@ -225,6 +229,8 @@ class Monitoring:
                 found = self._handler((plural, namespace, name))
                 if found is None:
                     return Response(404, f"there is no {prefix.removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
+                if "/" not in rest and request.method == "GET":
+                    return _into(request)
                 return await _awaited(found(_below(request, f"/{prefix}/{namespace}/{name}")))
         if request.path == "/":
             return Response(200, INDEX, ((b"content-type", b"text/html; charset=utf-8"),))
@@ -242,7 +248,7 @@ class Monitoring:
         return {
             "/alertmanager": self._handler(OWN_ALERTMANAGER) or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
             "/exporters/node": lambda request: node_serving.handle(self._node, request),
-            "/exporters/kube-state": lambda request: kube_state_serving.handle(self._kube_state, request),
+            KUBE_STATE: lambda request: kube_state_serving.handle(self._kube_state, request),
         }
 
 
@@ -263,6 +269,12 @@ def own_objects() -> dict[str, dict[str, Any]]:
         "spec": {"alertmanagerConfigSelector": {}, "alertmanagerConfigNamespaceSelector": {}},
     }  # fmt: skip
     return {"prometheuses": prometheus, "alertmanagers": alertmanager}
+
+
+def _into(request: HttpRequest) -> Response:
+    """To the folder of that name: what pages link to stands beside them."""
+    path, mark, query = request.target.partition("?")
+    return Response(301, b"", ((b"location", f"{path}/{mark}{query}".encode()),))
 
 
 def _below(request: HttpRequest, prefix: str) -> HttpRequest:
