@@ -9,7 +9,7 @@ import yaml
 
 from podium.client.events import EventRecorder
 from podium.objects.resources import resource
-from podium.objects.status import StatusError
+from podium.objects.status import Forbidden, StatusError
 from podium.telemetry.discovery.kinds import ALL_KINDS
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
@@ -30,7 +30,7 @@ class Servers:
         self.alertmanagers: dict[str, AlertmanagerPlan] = {}
         self.published: dict[Key, str] = {}
         self.starts = 0
-        self.refused = ""
+        self.refused = self.forbidden = ""
 
     async def run_server(self, key: Key, plan: ServerPlan) -> None:
         if self.refused == plan.name:
@@ -45,6 +45,8 @@ class Servers:
         (self.alertmanagers if key[0] == "alertmanagers" else self.plans).pop(key[2], None)
 
     async def publish(self, key: Key, found: Object) -> None:
+        if self.forbidden:
+            raise Forbidden(self.forbidden)
         self.published[key] = found["metadata"]["resourceVersion"]
 
     def url(self, key: Key) -> str:
@@ -261,6 +263,20 @@ def test_a_prometheus_and_an_agent_of_one_name_are_two() -> None:
         await bench.make("prometheusagents", "main", {"serviceMonitorSelector": {}})
         await soon()
         assert sorted(bench.servers.published) == [(plural, "default", "main") for plural in ("prometheusagents", "prometheuses")]
+
+    run(scenario)
+
+
+def test_without_the_right_to_a_service_it_runs_and_that_is_told() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        bench.servers.forbidden = "exceeded quota"
+        await bench.make("prometheuses", "main", ALL)
+        await soon()
+        assert (await bench.conditions("prometheuses", "main"))["Reconciled"] == ("True", "", "")
+        assert await bench.events() == {"Prometheus/main": "others do not find it by its Service: exceeded quota"}
+        bench.servers.forbidden = ""
+        await bench.change("prometheuses", "main", {"scrapeInterval": "5s"})
+        assert list(bench.servers.published) == [("prometheuses", "default", "main")]
 
     run(scenario)
 

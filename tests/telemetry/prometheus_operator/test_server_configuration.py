@@ -1,6 +1,9 @@
 """A Prometheus becomes the prometheus.yml, the rules and the settings that upstream's operator would give it."""
 
 import base64
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,6 +220,30 @@ def test_the_operators_external_labels_win_and_that_is_told() -> None:
 
 def test_an_agent_has_no_rules() -> None:
     assert plan({}, made("PrometheusRule", RULES), kind="PrometheusAgent").groups == ()
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here")
+def test_stock_promtool_accepts_what_is_written(tmp_path: Path) -> None:
+    found = plan(
+        {
+            "enforcedNamespaceLabel": "ns", "externalLabels": {"a": "b"}, "scrapeTimeout": "5s",
+            "alerting": {"alertmanagers": [{"name": "am", "port": "web", "timeout": "3s", "relabelings": [{"action": "LabelDrop", "regex": "x"}]}]},
+            "additionalScrapeConfigs": {"name": "jobs", "key": "k"}, "additionalAlertRelabelConfigs": {"name": "relabel", "key": "k"},
+            "additionalAlertManagerConfigs": {"name": "managers", "key": "k"}, "enforcedSampleLimit": 0,
+            "remoteWrite": [{
+                "url": "http://a/", "basicAuth": {"username": {"name": "jobs", "key": "k"}}, "headers": {"X-A": "b"},
+                "queueConfig": {"capacity": 9, "maxShards": 2, "batchSendDeadline": "3s"}, "metadataConfig": {"send": False},
+                "writeRelabelConfigs": [{"sourceLabels": ["a"], "targetLabel": "b"}],
+            }],
+        },
+        made("ServiceMonitor", {**MONITOR, "sampleLimit": 5}),
+        made("Probe", {"prober": {"url": "b:1"}, "targets": {"ingress": {"selector": {"matchLabels": {"a": "b"}}}}}),
+    )  # fmt: skip
+    assert found.problems == ()
+    (tmp_path / "prometheus.yml").write_text(found.text)
+    command = ["promtool", "check", "config", "--syntax-only", tmp_path / "prometheus.yml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # -- settings

@@ -27,6 +27,8 @@ from podium.world.http_server import HttpServer
 
 NAME = "podium-monitoring"
 TIMEOUT_S = 5
+REVIEW_BYTES_MAX = 8 * 1024 * 1024
+"""Of a request: a list that is converted is in one review. The API server takes answers of as much."""
 HOST = "127.0.0.1"
 _REVIEWS = {"conversionReviewVersions": ["v1"]}
 _log = logger("monitoring")
@@ -38,7 +40,7 @@ class AdmissionWebhook:
 
     def __init__(self, client: Client, tls: ssl.SSLContext, ca_pem: bytes) -> None:
         self._client, self._ca_pem = client, ca_pem
-        self._http = HttpServer(self._answer, tls)
+        self._http = HttpServer(self._answer, tls, body_bytes_max=REVIEW_BYTES_MAX)
         self._url = ""
 
     async def start(self) -> None:

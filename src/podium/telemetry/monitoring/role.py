@@ -30,6 +30,7 @@ from podium.telemetry.exporters.kube_state import serving as kube_state_serving
 from podium.telemetry.exporters.kube_state.exporter import KubeState
 from podium.telemetry.exporters.node import serving as node_serving
 from podium.telemetry.exporters.node.exporter import NodeExporter
+from podium.telemetry.metrics.configuration.alerting import AlertingConfig
 from podium.telemetry.metrics.configuration.configuration import load
 from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.rule import Group
@@ -179,22 +180,26 @@ class Monitoring:
     async def run_server(self, key: Key, plan: ServerPlan) -> None:
         groups: Sequence[Group] = [*bundled_rules(), *plan.groups] if key == OWN_SERVER else plan.groups
         configuration = plan.configuration
-        if key == OWN_SERVER and configuration.alerting is None:
-            configuration = replace(configuration, alerting=self._own_alerting())
+        if key == OWN_SERVER and not (configuration.alerting and configuration.alerting.alertmanagers):
+            configuration = replace(configuration, alerting=self._own_alerting(configuration.alerting))
         directory = self.config.directory / ("data" if key == OWN_SERVER else f"{_FOLDERS[key[0]]}{key[1]}_{key[2]}")
         await self._servers.run(key, configuration, groups, plan.settings, directory, self._address(key))
 
-    def _own_alerting(self) -> Any:
+    def _own_alerting(self, given: AlertingConfig | None) -> AlertingConfig:
+        """To Podium's own Alertmanager, relabelled as `given` says."""
         place = f"{self.config.host}:{self.config.port}"
-        return load(f"alerting: {{alertmanagers: [{{path_prefix: /alertmanager, static_configs: [{{targets: ['{place}']}}]}}]}}").alerting
+        text = f"alerting: {{alertmanagers: [{{path_prefix: /alertmanager, static_configs: [{{targets: ['{place}']}}]}}]}}"
+        own = load(text).alerting
+        assert own is not None
+        return replace(own, alert_relabel_configs=given.alert_relabel_configs if given else ())
 
     async def run_alertmanager(self, key: Key, plan: AlertmanagerPlan) -> None:
         folder = "alertmanager" if key == OWN_ALERTMANAGER else f"{_FOLDERS[key[0]]}{key[1]}_{key[2]}"
         await self._alerting.run(key, plan, self.config.directory / folder, self._address(key))
 
     async def end(self, key: Key) -> None:
-        await self._doors_of(key).withdraw(key)
         await (self._alerting if key[0] == "alertmanagers" else self._servers).end(key)
+        await self._doors_of(key).withdraw(key)
 
     async def publish(self, key: Key, found: dict[str, Any]) -> None:
         async def answer(request: HttpRequest) -> Response:

@@ -151,6 +151,10 @@ class PrometheusOperator:
         for notice in plan.notices:
             self._say(found, "NoEffect", notice)
         await self._report(key, found, "")
+        try:
+            await self._servers.publish(key, found)
+        except StatusError as error:
+            self._say(found, "NotPublished", f"others do not find it by its Service: {error.message}")
 
     async def _prometheus(self, key: Key, found: Object) -> ServerPlan:
         """Raises ResourceRefused, ConfigurationError."""
@@ -161,7 +165,6 @@ class PrometheusOperator:
             self._running[key] = ""  # should it fail, it is tried again, and ended when its object goes
             await self._servers.run_server(key, plan)
             self._running[key] = shown
-        await self._servers.publish(key, found)
         return plan
 
     async def _alertmanager(self, key: Key, found: Object) -> AlertmanagerPlan:
@@ -171,7 +174,6 @@ class PrometheusOperator:
             self._running[key] = ""
             await self._servers.run_alertmanager(key, plan)
             self._running[key] = plan.shown
-        await self._servers.publish(key, found)
         return plan
 
     async def _planned(self, plan: Callable[[Lookup], T]) -> T:
