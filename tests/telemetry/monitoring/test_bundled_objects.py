@@ -18,7 +18,7 @@ from tests.controllers import api_cluster
 Object = dict[str, Any]
 NAMES = [definition["metadata"]["name"] for definition in definitions()]
 CONFIGS = "alertmanagerconfigs.monitoring.coreos.com"
-PROMETHEUS = own_objects()["prometheuses"]
+PROMETHEUS = own_objects("30s", "15d")["prometheuses"]
 KIND = RESOURCES["prometheuses"]
 SOON_S = 1.0
 

@@ -7,9 +7,9 @@ from typing import Any
 from podium.objects.resources import resource
 from podium.objects.status import NotFound
 from podium.telemetry.monitoring.bundled_objects import DEFINITIONS, bring_definitions
-from podium.telemetry.monitoring.governing_services import ENDPOINTS, SERVICES, GoverningServices
+from podium.telemetry.monitoring.governing_services import ENDPOINTS, SERVICES, GoverningServices, Key
+from podium.telemetry.monitoring.surroundings import Door
 from podium.telemetry.prometheus_operator.reconcile import RESOURCES
-from podium.world.http_messages import HttpRequest, Response
 from tests.controllers import api_cluster
 
 Object = dict[str, Any]
@@ -18,33 +18,25 @@ SLICES = resource("endpointslices", "discovery.k8s.io")
 SOON_S = 5.0
 
 
-class Listener:
-    """Listens nowhere."""
+class Doors:
+    """They lead nowhere."""
 
-    opened: int = 0
-    closed: int = 0
+    def __init__(self) -> None:
+        self.opened = self.closed = 0
 
-    def __init__(self, handler: Any) -> None:
-        self.handler = handler
-
-    async def listen(self, host: str, port: int) -> int:
-        assert (host, port) == (HOST, 0)
-        Listener.opened += 1
-        return 40_000 + Listener.opened
+    async def open(self, key: Key) -> Door:
+        self.opened += 1
+        return Door(HOST, 40_000 + self.opened, self.close)
 
     async def close(self) -> None:
-        Listener.closed += 1
-
-
-async def answer(request: HttpRequest) -> Response:
-    return Response(200, b"")
+        self.closed += 1
 
 
 class Bench:
     def __init__(self, cluster: Any) -> None:
         self.client = cluster.client
-        Listener.opened = Listener.closed = 0
-        self.services = GoverningServices(cluster.client, cluster.mirrors, HOST, Listener)  # type: ignore[arg-type]
+        self.doors = Doors()
+        self.services = GoverningServices(cluster.client, cluster.mirrors, self.doors.open)
 
     async def make(self, plural: str, name: str, spec: Object | None = None) -> Object:
         kind = RESOURCES[plural]
@@ -54,7 +46,7 @@ class Bench:
         return found
 
     async def publish(self, plural: str, found: Object) -> None:
-        await self.services.publish((plural, "default", found["metadata"]["name"]), found, answer)
+        await self.services.publish((plural, "default", found["metadata"]["name"]), found)
         await asyncio.sleep(SOON_S)
 
     async def ports(self, service: str) -> list[tuple[str, int]]:
@@ -103,7 +95,7 @@ def test_a_name_of_the_port_is_followed() -> None:
         assert [(p["name"], p["port"]) for p in service["spec"]["ports"]] == [("metrics", 9090), ("web", 40_002)]
         await bench.publish("prometheuses", {**found, "spec": {}})
         assert await bench.ports("prometheus-operated") == [("web", 40_001), ("web", 40_002)]
-        assert Listener.opened == 2
+        assert bench.doors.opened == 2
 
     run(scenario)
 
@@ -139,7 +131,7 @@ def test_the_service_goes_with_its_last_object() -> None:
                 raise AssertionError(f"{kind.plural} is still there")
             except NotFound:
                 pass
-        assert Listener.closed == 2
+        assert bench.doors.closed == 2
 
     run(scenario)
 

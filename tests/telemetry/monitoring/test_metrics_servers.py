@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import pytest
 
 from podium.telemetry.metrics.configuration.configuration import load
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.server.server import ServerOptions
+from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from podium.telemetry.monitoring.metrics_servers import MetricsServers
 from podium.telemetry.prometheus_operator.server_settings import settings_of
@@ -22,10 +23,15 @@ SETTINGS = settings_of({})
 CONFIGURATION = load("global: {scrape_interval: 5s}")
 
 
-def run(scenario: Callable[[MetricsServers, Supervisor], Awaitable[None]]) -> None:
+def run(scenario: Callable[[MetricsServers, Supervisor], Awaitable[None]], directory: Path) -> None:
     async def main(world: Any) -> None:
+        def opened(folder: str, options: StoreOptions) -> tuple[Tsdb, ServerOptions]:
+            if folder == "full":
+                raise ConfigurationError("the disk is full")
+            return Tsdb.open(directory / folder, world, options, threads=False), ServerOptions(directory=directory / folder)
+
         supervisor = Supervisor("test")
-        servers = MetricsServers(world, supervisor, {}, open_store=partial(Tsdb.open, threads=False))
+        servers = MetricsServers(world, supervisor, {}, opened)
         try:
             await scenario(servers, supervisor)
         finally:
@@ -37,26 +43,26 @@ def run(scenario: Callable[[MetricsServers, Supervisor], Awaitable[None]]) -> No
 
 def test_a_new_configuration_is_taken_by_the_server_that_runs(tmp_path: Path) -> None:
     async def scenario(servers: MetricsServers, supervisor: Supervisor) -> None:
-        await servers.run(KEY, CONFIGURATION, [], SETTINGS, tmp_path, URL)
+        await servers.run(KEY, CONFIGURATION, [], SETTINGS, "data", URL)
         before = servers.get(KEY)
         assert before is not None
-        await servers.run(KEY, load("global: {scrape_interval: 7s}"), [], SETTINGS, tmp_path, URL)
+        await servers.run(KEY, load("global: {scrape_interval: 7s}"), [], SETTINGS, "data", URL)
         assert servers.get(KEY) is before
         assert before.server.configuration.global_config.scrape_interval == 7000
 
-    run(scenario)
+    run(scenario, tmp_path)
 
 
 def test_other_settings_start_it_anew_on_the_same_disk(tmp_path: Path) -> None:
     async def scenario(servers: MetricsServers, supervisor: Supervisor) -> None:
-        await servers.run(KEY, CONFIGURATION, [], SETTINGS, tmp_path, URL)
+        await servers.run(KEY, CONFIGURATION, [], SETTINGS, "data", URL)
         before = servers.get(KEY)
         assert before is not None
         spec = {
             "retention": "3h", "query": {"maxSamples": 7}, "enableAdminAPI": True, "enableFeatures": ["promql-experimental-functions"],
             "rules": {"alert": {"resendDelay": "2s"}}, "externalUrl": "https://metrics.example",
         }  # fmt: skip
-        await servers.run(KEY, CONFIGURATION, [], settings_of(spec), tmp_path, URL)
+        await servers.run(KEY, CONFIGURATION, [], settings_of(spec), "data", URL)
         after = servers.get(KEY)
         assert after is not None
         assert after.server is not before.server
@@ -70,29 +76,28 @@ def test_other_settings_start_it_anew_on_the_same_disk(tmp_path: Path) -> None:
         assert (before.server.options.external_url, options.external_url) == (URL, "https://metrics.example")
         assert [name for name in supervisor.running() if "server/" in name] == ["test/server/prometheuses/shop/main"]
 
-    run(scenario)
+    run(scenario, tmp_path)
 
 
 def test_kinds_of_the_same_name_are_servers_of_their_own(tmp_path: Path) -> None:
     async def scenario(servers: MetricsServers, supervisor: Supervisor) -> None:
         agent = ("prometheusagents", *KEY[1:])
-        await servers.run(KEY, CONFIGURATION, [], SETTINGS, tmp_path / "a", URL)
-        await servers.run(agent, CONFIGURATION, [], SETTINGS, tmp_path / "b", URL)
+        await servers.run(KEY, CONFIGURATION, [], SETTINGS, "a", URL)
+        await servers.run(agent, CONFIGURATION, [], SETTINGS, "b", URL)
         await servers.end(KEY)
         assert servers.get(KEY) is None
         assert servers.get(agent) is not None
         await servers.end(KEY)
 
-    run(scenario)
+    run(scenario, tmp_path)
 
 
 def test_a_disk_that_refuses_is_an_error_of_that_one(tmp_path: Path) -> None:
     async def scenario(servers: MetricsServers, supervisor: Supervisor) -> None:
-        (tmp_path / "file").write_text("")
         with pytest.raises(ConfigurationError):
-            await servers.run(KEY, CONFIGURATION, [], SETTINGS, tmp_path / "file", URL)
+            await servers.run(KEY, CONFIGURATION, [], SETTINGS, "full", URL)
         assert servers.get(KEY) is None
-        await servers.run(KEY, CONFIGURATION, [], replace(SETTINGS, admin_api=True), tmp_path / "folder", URL)
+        await servers.run(KEY, CONFIGURATION, [], replace(SETTINGS, admin_api=True), "folder", URL)
         assert servers.get(KEY) is not None
 
-    run(scenario)
+    run(scenario, tmp_path)

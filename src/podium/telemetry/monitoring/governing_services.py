@@ -11,7 +11,7 @@ log once.
 Source: the Prometheus operator's makeStatefulSetService, and its EnsureCustomGoverningService.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,13 @@ from podium.client.mirrors import Mirrors
 from podium.instrument.log import logger
 from podium.objects.resources import resource
 from podium.objects.status import Conflict
-from podium.world.http_messages import HttpRequest, Response
-from podium.world.http_server import HttpServer
+from podium.telemetry.monitoring.surroundings import Door
 
 MANAGER = "podium-monitoring"
 SERVICES, ENDPOINTS = resource("services"), resource("endpoints")
 Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Resource, namespace, name."""
-Handler = Callable[[HttpRequest, Any], Awaitable[Response]]
-Answer = Callable[[HttpRequest], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,54 +46,52 @@ _log = logger("monitoring")
 
 
 @dataclass(slots=True)
-class Door:
-    """Where one object answers."""
+class Published:
+    """An object, and where it answers."""
 
-    http: HttpServer
-    port: int
+    door: Door
     port_name: str
     owner: Object
 
 
 class GoverningServices:
-    """`host` is what doors listen on, and what Endpoints say; `listener` makes what listens."""
+    """`open_door` makes what listens."""
 
-    def __init__(self, client: Client, mirrors: Mirrors, host: str, listener: Callable[[Handler], HttpServer] = HttpServer) -> None:
-        self._client, self._host, self._listener = client, host, listener
+    def __init__(self, client: Client, mirrors: Mirrors, open_door: Callable[[Key], Awaitable[Door]]) -> None:
+        self._client, self._open_door = client, open_door
         self._services, self._endpoints = mirrors.of(SERVICES), mirrors.of(ENDPOINTS)
-        self._doors: dict[Key, Door] = {}
+        self._published: dict[Key, Published] = {}
         self._left: set[tuple[str, str]] = set()
 
-    async def publish(self, key: Key, found: Object, answer: Answer) -> None:
+    async def publish(self, key: Key, found: Object) -> None:
         """`found` is the object; to be called again whenever it may have changed, or somebody may have deleted a Service: what is as it should
         be costs nothing. Raises OSError, StatusError."""
-        door = self._doors.get(key)
-        if door is None:
-            http = self._listener(lambda request, connection: answer(request))
-            door = self._doors[key] = Door(http, await http.listen(self._host, 0), "", {})
-        door.port_name, door.owner = found["spec"].get("portName") or "web", _owner(found)
+        published = self._published.get(key)
+        if published is None:
+            published = self._published[key] = Published(await self._open_door(key), "", {})
+        published.port_name, published.owner = found["spec"].get("portName") or "web", _owner(found)
         await self._write(key)
 
     async def withdraw(self, key: Key) -> None:
         """Raises StatusError."""
-        door = self._doors.pop(key, None)
-        if door is None:
+        published = self._published.pop(key, None)
+        if published is None:
             return
-        await door.http.close()
+        await published.door.close()
         await self._write(key)
 
     async def stop(self) -> None:
         """Nothing listens any more; the objects stay, for the process that comes next."""
-        for door in self._doors.values():
-            await door.http.close()
-        self._doors.clear()
+        for published in self._published.values():
+            await published.door.close()
+        self._published.clear()
 
     async def _write(self, key: Key) -> None:
         governing, namespace = GOVERNING[key[0]], key[1]
-        doors = [self._doors[k] for k in sorted(self._doors) if k[0] == key[0] and k[1] == namespace]
-        if not doors or (namespace, governing.service) in self._left:
+        found = [self._published[k] for k in sorted(self._published) if k[0] == key[0] and k[1] == namespace]
+        if not found or (namespace, governing.service) in self._left:
             return  # without owners the garbage collector takes what there was
-        service, endpoints = plan(governing, namespace, doors, self._host)
+        service, endpoints = plan(governing, namespace, found)
         try:
             for kind, mirror, value in ((SERVICES, self._services, service), (ENDPOINTS, self._endpoints, endpoints)):
                 live = mirror.get(namespace, governing.service)
@@ -107,21 +102,21 @@ class GoverningServices:
             _log.warning("a Service is left as others have made it", namespace=namespace, name=governing.service, reason=error.message)
 
 
-def plan(governing: Governing, namespace: str, doors: list[Door], host: str) -> tuple[Object, Object]:
+def plan(governing: Governing, namespace: str, published: Sequence[Published]) -> tuple[Object, Object]:
     """(Service, Endpoints). Pure."""
     metadata = {
         "name": governing.service, "namespace": namespace, "labels": {governing.label: "true", "app.kubernetes.io/managed-by": "podium"},
-        "ownerReferences": [door.owner for door in doors],
+        "ownerReferences": [one.owner for one in published],
     }  # fmt: skip
-    numbers = {door.port_name: door.port for door in reversed(doors)}
+    numbers = {one.port_name: one.door.port for one in reversed(published)}
     names = sorted(numbers)
     ports = [
         {"name": name, "port": governing.port if name == names[0] else numbers[name], "protocol": "TCP", "targetPort": numbers[name]}
         for name in names
     ]
     subsets = [
-        {"addresses": [{"ip": host}], "ports": [{"name": door.port_name, "port": door.port, "protocol": "TCP"}]}
-        for door in sorted(doors, key=lambda d: (d.port_name, d.port))
+        {"addresses": [{"ip": one.door.host}], "ports": [{"name": one.port_name, "port": one.door.port, "protocol": "TCP"}]}
+        for one in sorted(published, key=lambda one: (one.port_name, one.door.port))
     ]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"clusterIP": "None", "ports": ports}}
     return service, {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets}

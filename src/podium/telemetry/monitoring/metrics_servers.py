@@ -6,15 +6,13 @@ address...) starts a server anew, on the same disk; any other change is taken by
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-from podium import __version__
 from podium.telemetry.metrics.configuration.configuration import Configuration
 from podium.telemetry.metrics.discovery.runner import Maker
-from podium.telemetry.metrics.errors import ConfigurationError, StorageFailed
 from podium.telemetry.metrics.exposition.page import PageSource
+from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
 from podium.telemetry.metrics.server.sources import Switches
@@ -29,6 +27,8 @@ from podium.world.supervisor import Supervisor
 Key = tuple[str, str, str]
 """Resource, namespace, name."""
 Answer = Callable[[HttpRequest], Awaitable[Response]]
+OpenStore = Callable[[str, StoreOptions], tuple[Tsdb, ServerOptions]]
+"""Raises ConfigurationError."""
 
 
 @dataclass(slots=True)
@@ -40,47 +40,43 @@ class Running:
 
 
 class MetricsServers:
+    """`open_store` takes the name of what belongs to one server; `sources` and `outbound` are as a MetricsServer takes them."""
+
     def __init__(
-        self, world: World, supervisor: Supervisor, makers: Mapping[str, Maker], *,
-        sources: Mapping[str, PageSource] | None = None,
-        open_store: Callable[[Path, World, StoreOptions], Tsdb] = Tsdb.open,
+        self, world: World, supervisor: Supervisor, makers: Mapping[str, Maker], open_store: OpenStore, *,
+        sources: Mapping[str, PageSource] | None = None, outbound: OutboundMaker | None = None,
     ) -> None:  # fmt: skip
-        self._world, self._supervisor, self._makers = world, supervisor, makers
-        self._sources, self._open_store = sources, open_store
+        self._world, self._supervisor, self._makers, self._open_store = world, supervisor, makers, open_store
+        self._sources, self._outbound = sources, outbound
         self._running: dict[Key, Running] = {}
 
     def get(self, key: Key) -> Running | None:
         return self._running.get(key)
 
     async def run(
-        self, key: Key, configuration: Configuration, groups: Sequence[Group], settings: ServerSettings, directory: Path, url: str
+        self, key: Key, configuration: Configuration, groups: Sequence[Group], settings: ServerSettings, folder: str, url: str
     ) -> None:
-        """`url` is where it answers, told to receivers unless the settings have another. Raises ConfigurationError."""
+        """`folder` names its state; `url` is where it answers, told to receivers unless the settings have another. Raises ConfigurationError."""
         running = self._running.get(key)
         if running is not None and running.settings != settings:
             await self.end(key)
             running = None
         if running is None:
-            running = self._running[key] = self._open(key, settings, directory, url)
+            running = self._running[key] = self._open(key, settings, folder, url)
         running.server.apply(configuration, groups)
         running.answer = running.server.application(ServerControl(running.server, self._world))
 
-    def _open(self, key: Key, settings: ServerSettings, directory: Path, url: str) -> Running:
+    def _open(self, key: Key, settings: ServerSettings, folder: str, url: str) -> Running:
         """Raises ConfigurationError when its store cannot be opened."""
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            store = self._open_store(directory, self._world, settings.store)
-        except (StorageFailed, OSError) as error:
-            raise ConfigurationError(str(error)) from error
+        store, options = self._open_store(folder, settings.store)
         switches = Switches(
             admin_api=settings.admin_api, lifecycle=False, remote_write_receiver=settings.remote_write_receiver,
             features=settings.engine.features,
         )  # fmt: skip
-        options = ServerOptions(
-            directory=directory, external_url=settings.external_url or url, version=__version__, switches=switches, engine=settings.engine,
-            timing=settings.timing,
-        )  # fmt: skip
-        server = MetricsServer(store, self._world, options, makers=self._makers, sources=self._sources)
+        options = replace(
+            options, external_url=settings.external_url or url, switches=switches, engine=settings.engine, timing=settings.timing
+        )
+        server = MetricsServer(store, self._world, options, makers=self._makers, outbound=self._outbound, sources=self._sources)
         server.start()
         watched = self._supervisor.start(f"server/{'/'.join(key)}", server.failed())
         return Running(server, settings, server.application(), watched)

@@ -3,18 +3,17 @@
 What is scraped and evaluated is said by objects: this role makes one Prometheus (`podium` in namespace `monitoring`) that selects every
 monitor and rule of every namespace, and one Alertmanager (`podium` too) that selects every AlertmanagerConfig; the operator runs them, as it
 runs any that users make. The first ones answer at / and /alertmanager, the others at /prometheus/NAMESPACE/NAME,
-/prometheusagents/NAMESPACE/NAME and /alertmanagers/NAMESPACE/NAME. Beside them: /exporters/node, /exporters/kube-state. Services by which all of
-them are found: governing_services.py.
+/prometheusagents/NAMESPACE/NAME and /alertmanagers/NAMESPACE/NAME. Beside them: /exporters/kube-state, and /exporters/node where there is a machine.
+Services by which all of them are found: governing_services.py. The same role runs live and in a rehearsal: what is around it (surroundings.py) is
+all that differs.
 
 Invariant: a server that fails harms no other; a store that cannot be opened is told in the object's status.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from podium.client.events import EventRecorder
@@ -24,28 +23,26 @@ from podium.client.mirrors import Mirrors
 from podium.instrument.log import logger
 from podium.objects.resources import resource
 from podium.objects.status import AlreadyExists, Conflict, StatusError
-from podium.telemetry.discovery.kinds import ALL_KINDS, all_makers
 from podium.telemetry.discovery.kubernetes_clients import KubernetesAccess
 from podium.telemetry.exporters.kube_state import serving as kube_state_serving
 from podium.telemetry.exporters.kube_state.exporter import KubeState
-from podium.telemetry.exporters.node import serving as node_serving
-from podium.telemetry.exporters.node.exporter import NodeExporter
+from podium.telemetry.metrics.alertmanager.alertmanager import Alertmanager
 from podium.telemetry.metrics.configuration.alerting import AlertingConfig
 from podium.telemetry.metrics.configuration.configuration import load
 from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.rule import Group
+from podium.telemetry.metrics.server.server import MetricsServer
 from podium.telemetry.monitoring.admission import AdmissionWebhook
 from podium.telemetry.monitoring.alerting import Alerting
 from podium.telemetry.monitoring.bundled_objects import bring_definitions, bring_object
 from podium.telemetry.monitoring.governing_services import GoverningServices
-from podium.telemetry.monitoring.jobs import Place, cluster_jobs
 from podium.telemetry.monitoring.metrics_servers import MetricsServers
 from podium.telemetry.monitoring.server_control import INDEX
+from podium.telemetry.monitoring.surroundings import Close, Door, Surroundings
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.telemetry.prometheus_operator.reconcile import RESOURCES, Key, PrometheusOperator
 from podium.telemetry.prometheus_operator.server_configuration import ServerPlan
 from podium.world.http_messages import HttpRequest, Response
-from podium.world.http_server import HttpServer
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
@@ -54,7 +51,6 @@ KUBE_STATE = "/exporters/kube-state"
 ALERTMANAGER_SECRET = "alertmanager-podium"
 OWN_SERVER: Key = ("prometheuses", NAMESPACE, NAME)
 OWN_ALERTMANAGER: Key = ("alertmanagers", NAMESPACE, NAME)
-RETENTION = "15d"
 PREFIXES = {"prometheuses": "prometheus", "prometheusagents": "prometheusagents", "alertmanagers": "alertmanagers"}
 """What comes before NAMESPACE/NAME in addresses."""
 _FOLDERS = {"prometheuses": "", "prometheusagents": "agent_", "alertmanagers": "alertmanager_"}
@@ -62,24 +58,6 @@ SELECTED = ("serviceMonitor", "podMonitor", "probe", "scrapeConfig", "rule")
 DEFINED_PATIENCE_S, DEFINED_PAUSE_S = 30.0, 0.1
 _log = logger("monitoring")
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
-
-
-@dataclass(frozen=True, slots=True)
-class MonitoringConfig:
-    """`directory` is for samples, silences and the notification log; `host` and `port` are where it answers. What users' own objects run
-    answers at `service_host`, too: an address of this machine that the cluster's pods reach, where they have a network of their own."""
-
-    directory: Path
-    host: str
-    port: int
-    place: Place
-    admission_tls: ssl.SSLContext | None = None
-    """Of the webhooks: without them objects are not checked when they are written, and AlertmanagerConfigs are in v1alpha1 only."""
-    service_host: str = "127.0.0.1"
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
 
 
 def bundled_rules() -> list[Group]:
@@ -91,33 +69,31 @@ def bundled_rules() -> list[Group]:
 class Monitoring:
     """Runs the servers that the operator plans (its `Servers`), and answers for them."""
 
-    def __init__(self, config: MonitoringConfig, client: Client, world: World, supervisor: Supervisor) -> None:
-        self.config, self._client, self._world, self._supervisor = config, client, world, supervisor
-        self._mirrors = Mirrors(client, world, supervisor, packed=True)
-        self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
+    def __init__(self, around: Surroundings, client: Client, world: World, supervisor: Supervisor) -> None:
+        self._around, self._client, self._world, self._supervisor = around, client, world, supervisor
+        self._mirrors = Mirrors(client, world, supervisor, packed=around.packed)
+        self._url = f"http://{around.address}"
         self._events = EventRecorder(client, world, "podium-monitoring")
-        self._alerting = Alerting(world)
-        self._own_doors = GoverningServices(client, self._mirrors, config.host)
-        self._doors = GoverningServices(client, self._mirrors, config.service_host)
-        self._node = NodeExporter(world)
+        self._alerting = Alerting(world, around)
+        self._exporters = around.exporters()
         self._kube_state = KubeState(self._mirrors)
-        sources = {f"{config.url}{KUBE_STATE}/metrics": self._kube_state}
-        self._servers = MetricsServers(world, supervisor, self._makers, sources=sources)
+        self._doors = GoverningServices(client, self._mirrors, self._open_door)
+        makers = around.makers(KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
+        sources = {f"{self._url}{KUBE_STATE}/metrics": self._kube_state}
+        self._servers = MetricsServers(world, supervisor, makers, around.open_store, sources=sources, outbound=around.outbound)
 
     async def run(self) -> None:
         """Until it is cancelled. Raises OSError when the port is taken."""
-        http = HttpServer(self._answer)
-        webhook: AdmissionWebhook | None = None
+        closes: list[Close] = []
         try:
-            await http.listen(self.config.host, self.config.port)
+            closes.append(await self._around.listen(self._answer))
             self._supervisor.start("events", self._events.run())
-            webhook = await self._serve_webhooks()
+            webhook = await self._around.serve_webhooks(self._client)
+            closes += [webhook.stop] if webhook is not None else []
             await self._make_objects(webhook)
             self._kube_state.start()
-            jobs = cluster_jobs(self.config.place)
-            operator = PrometheusOperator(
-                self._client, self._mirrors, self._events, self._world, self, ALL_KINDS, extra_jobs={OWN_SERVER: jobs}
-            )
+            jobs = {OWN_SERVER: self._around.jobs()}
+            operator = PrometheusOperator(self._client, self._mirrors, self._events, self._world, self, self._around.kinds, extra_jobs=jobs)
             secret = Mirror(
                 self._client, resource("secrets"), self._world, namespace=NAMESPACE, fields=f"metadata.name={ALERTMANAGER_SECRET}"
             )
@@ -127,27 +103,10 @@ class Monitoring:
                 await webhook.register()
             await operator.run()
         finally:
-            await http.close()
-            if webhook is not None:
-                await webhook.stop()
-            await self._own_doors.stop()
-            await self._doors.stop()
-            await self._servers.stop()
-            await self._alerting.stop()
+            for close in [*closes, self._doors.stop, self._servers.stop, self._alerting.stop]:
+                await close()
 
     # -- what the cluster must have
-
-    async def _serve_webhooks(self) -> AdmissionWebhook | None:
-        """Without them bad objects are told of in events only."""
-        if self.config.admission_tls is None:
-            return None
-        webhook = AdmissionWebhook(self._client, self.config.admission_tls, self.config.place.ca.read_bytes())
-        try:
-            await webhook.start()
-        except OSError as error:
-            _log.warning("there are no webhooks: objects are not checked when they are written", reason=str(error))
-            return None
-        return webhook
 
     async def _make_objects(self, webhook: AdmissionWebhook | None) -> None:
         """Definitions, the namespace, the Prometheus, the Alertmanager: see bundled_objects.py."""
@@ -157,7 +116,7 @@ class Monitoring:
         except AlreadyExists:
             pass
         await self._await_definitions()
-        for plural, value in own_objects().items():
+        for plural, value in own_objects(self._around.interval, self._around.retention).items():
             try:
                 await bring_object(self._client, RESOURCES[plural], value)
             except Conflict as error:
@@ -182,42 +141,55 @@ class Monitoring:
         configuration = plan.configuration
         if key == OWN_SERVER and not (configuration.alerting and configuration.alerting.alertmanagers):
             configuration = replace(configuration, alerting=self._own_alerting(configuration.alerting))
-        directory = self.config.directory / ("data" if key == OWN_SERVER else f"{_FOLDERS[key[0]]}{key[1]}_{key[2]}")
-        await self._servers.run(key, configuration, groups, plan.settings, directory, self._address(key))
+        folder = "data" if key == OWN_SERVER else f"{_FOLDERS[key[0]]}{key[1]}_{key[2]}"
+        await self._servers.run(key, configuration, groups, plan.settings, folder, self._address(key))
 
     def _own_alerting(self, given: AlertingConfig | None) -> AlertingConfig:
         """To Podium's own Alertmanager, relabelled as `given` says."""
-        place = f"{self.config.host}:{self.config.port}"
-        text = f"alerting: {{alertmanagers: [{{path_prefix: /alertmanager, static_configs: [{{targets: ['{place}']}}]}}]}}"
+        targets = f"targets: ['{self._around.address}']"
+        text = f"alerting: {{alertmanagers: [{{path_prefix: /alertmanager, static_configs: [{{{targets}}}]}}]}}"
         own = load(text).alerting
         assert own is not None
         return replace(own, alert_relabel_configs=given.alert_relabel_configs if given else ())
 
     async def run_alertmanager(self, key: Key, plan: AlertmanagerPlan) -> None:
         folder = "alertmanager" if key == OWN_ALERTMANAGER else f"{_FOLDERS[key[0]]}{key[1]}_{key[2]}"
-        await self._alerting.run(key, plan, self.config.directory / folder, self._address(key))
+        await self._alerting.run(key, plan, folder, self._address(key))
 
     async def end(self, key: Key) -> None:
         await (self._alerting if key[0] == "alertmanagers" else self._servers).end(key)
-        await self._doors_of(key).withdraw(key)
+        await self._doors.withdraw(key)
 
     async def publish(self, key: Key, found: dict[str, Any]) -> None:
-        async def answer(request: HttpRequest) -> Response:
+        await self._doors.publish(key, found)
+
+    async def _open_door(self, key: Key) -> Door:
+        """What Podium brings stays on loopback."""
+
+        async def answer(request: HttpRequest, connection: object) -> Response:
             handler = self._handler(key)
             return (await _awaited(handler(request)) if handler else None) or Response(503, b"Service Unavailable\n", _TEXT)
 
-        await self._doors_of(key).publish(key, found, answer)
-
-    def _doors_of(self, key: Key) -> GoverningServices:
-        """What Podium brings stays on loopback."""
-        return self._own_doors if key in (OWN_SERVER, OWN_ALERTMANAGER) else self._doors
+        return await self._around.open_door(answer, key in (OWN_SERVER, OWN_ALERTMANAGER))
 
     def url(self, key: Key) -> str:
         return self._address(key) if self._handler(key) else ""
 
     def _address(self, key: Key) -> str:
         own = {OWN_SERVER: "", OWN_ALERTMANAGER: "/alertmanager"}
-        return self.config.url + own.get(key, f"/{PREFIXES[key[0]]}/{key[1]}/{key[2]}")
+        return self._url + own.get(key, f"/{PREFIXES[key[0]]}/{key[1]}/{key[2]}")
+
+    # -- for who wires it
+
+    def server(self, namespace: str = NAMESPACE, name: str = NAME) -> MetricsServer | None:
+        """That of a Prometheus object; None while it does not run."""
+        running = self._servers.get(("prometheuses", namespace, name))
+        return running.server if running else None
+
+    def alertmanager(self, namespace: str = NAMESPACE, name: str = NAME) -> Alertmanager | None:
+        """Likewise."""
+        running = self._alerting.get(("alertmanagers", namespace, name))
+        return running.manager if running else None
 
     # -- HTTP
 
@@ -252,19 +224,19 @@ class Monitoring:
     def _prefixes(self) -> Mapping[str, Callable[[HttpRequest], Any]]:
         return {
             "/alertmanager": self._handler(OWN_ALERTMANAGER) or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
-            "/exporters/node": lambda request: node_serving.handle(self._node, request),
+            **self._exporters,
             KUBE_STATE: lambda request: kube_state_serving.handle(self._kube_state, request),
         }
 
 
-def own_objects() -> dict[str, dict[str, Any]]:
+def own_objects(interval: str, retention: str) -> dict[str, dict[str, Any]]:
     """Resource -> what every cluster has of it. It selects everything; users change that."""
     selectors: dict[str, Any] = {f"{prefix}{suffix}": {} for prefix in SELECTED for suffix in ("Selector", "NamespaceSelector")}
     metadata = {"name": NAME, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "podium"}}
     prometheus = {
         "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata,
         "spec": {
-            **selectors, "scrapeInterval": "30s", "evaluationInterval": "30s", "retention": RETENTION, "prometheusExternalLabelName": "",
+            **selectors, "scrapeInterval": interval, "evaluationInterval": interval, "retention": retention, "prometheusExternalLabelName": "",
             "replicaExternalLabelName": "", "arbitraryFSAccessThroughSMs": {"deny": True}, "enableAdminAPI": True,
             "enableRemoteWriteReceiver": True,
         },
