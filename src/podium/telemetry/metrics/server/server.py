@@ -33,6 +33,7 @@ from podium.telemetry.metrics.rules.evaluation import Server as RuleServer
 from podium.telemetry.metrics.rules.notifier import Notifier
 from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.rules.schedule import RuleSchedule
+from podium.telemetry.metrics.rules.timing import RuleTiming
 from podium.telemetry.metrics.rules.views import RuleViews
 from podium.telemetry.metrics.scrape.engine import ScrapeEngine
 from podium.telemetry.metrics.server import remote_endpoints, store_metrics
@@ -59,6 +60,7 @@ class ServerOptions:
     engine: EngineOptions = field(default_factory=EngineOptions)
     cors_origin: str = ".*"
     seed: int = 0  # moves scrapes against those of another server
+    timing: RuleTiming = field(default=RuleTiming())
     restoring: bool = True  # alerts' state of before is looked for; False where there is no before
     process_metrics: bool = True  # this process is measured too; False under a virtual clock, where it is no part of what is simulated
 
@@ -91,7 +93,7 @@ class MetricsServer:
         self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed, sources=sources)
         self._discovery = DiscoveryRunner(known, self._supervisor, self.scrapes.update)
         self.rules = RuleSchedule(
-            RuleServer(self.engine, self.tee, world, self.notifier.notify, external_url=options.external_url),
+            RuleServer(self.engine, self.tee, world, self.notifier.notify, external_url=options.external_url, timing=options.timing),
             restoring=options.restoring,
         )
         self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor, outbound)
