@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from podium.telemetry.metrics.configuration.remote import WRITE_2_0, RemoteReadConfig, RemoteWriteConfig
-from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import OutboundError, Requester
@@ -31,9 +30,6 @@ def name_of(config: RemoteWriteConfig | RemoteReadConfig) -> str:
 
 
 def writer(config: RemoteWriteConfig, storage: Queryable, world: World, external_labels: Labels, directory: Path | None) -> RemoteWriter:
-    """Raises ConfigurationError."""
-    if config.send_exemplars:
-        raise ConfigurationError("send_exemplars is not supported: exemplars are kept here only", f"remote_write {name_of(config)}")
     requester = OutboundClient(config.http, world, user_agent="Podium")
     queue, relabeling = config.queue_config, Relabeling(config.write_relabel_configs)
     shards = max(queue.min_shards, min(queue.max_shards, 4))
@@ -47,7 +43,10 @@ def writer(config: RemoteWriteConfig, storage: Queryable, world: World, external
         sample_age_limit_ms=queue.sample_age_limit,
         version="2" if config.protobuf_message == WRITE_2_0 else "1",
         native_histograms=config.send_native_histograms,
-        metadata_interval_ms=config.metadata_config.send_interval if config.metadata_config.send else 0,
+        exemplars=config.send_exemplars,
+        metadata=config.metadata_config.send,
+        metadata_interval_ms=config.metadata_config.send_interval,
+        metadata_per_send=config.metadata_config.max_samples_per_send,
     )
 
     def relabel(labels: Labels) -> Labels | None:

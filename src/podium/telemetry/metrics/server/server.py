@@ -26,7 +26,8 @@ from podium.telemetry.metrics.promql.engine import Options as EngineOptions
 from podium.telemetry.metrics.promql.query_log import ActiveQueries, QueryLogFile
 from podium.telemetry.metrics.remote.reading import ReadServer
 from podium.telemetry.metrics.remote.receiving import WriteReceiver
-from podium.telemetry.metrics.remote.sending import RemoteWriter, Tee
+from podium.telemetry.metrics.remote.sending import RemoteWriter
+from podium.telemetry.metrics.remote.tee import Tee
 from podium.telemetry.metrics.rules.evaluation import Server as RuleServer
 from podium.telemetry.metrics.rules.notifier import Notifier
 from podium.telemetry.metrics.rules.rule import Group
@@ -92,6 +93,7 @@ class MetricsServer:
         self._measured = SelfMetrics(self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version)
         self._query_log: QueryLogFile | None = None
         self._writers: list[_Running] = []
+        self._receiver = WriteReceiver(self.tee, world)
 
     def start(self) -> None:
         self._supervisor.start("store", self.store.run())
@@ -158,7 +160,7 @@ class MetricsServer:
         sources = self.sources(control)
         writers = {"/api/v1/read": ReadServer(self.store, sources.external_labels)}
         if self.options.switches.remote_write_receiver:
-            return Application(sources, {**writers, "/api/v1/write": WriteReceiver(self.tee)})
+            return Application(sources, {**writers, "/api/v1/write": self._receiver})
         return Application(sources, dict(writers))
 
     def self_metrics(self) -> list[Family]:

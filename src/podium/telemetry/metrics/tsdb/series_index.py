@@ -82,9 +82,10 @@ class SeriesIndex:
 
     # Registration
 
-    def register(self, series: Sequence[Labels]) -> Ids:
-        """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch."""
-        parts = [self._register(self._intern(series[at : at + BATCH])) for at in range(0, len(series), BATCH)]
+    def register(self, series: Sequence[Labels], *, partly: bool = False) -> Ids:
+        """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch; `partly`: adds
+        as many as there is room for, and gives -1 for the others."""
+        parts = [self._register(self._intern(series[at : at + BATCH]), partly=partly) for at in range(0, len(series), BATCH)]
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
     def register_columns(self, labels: LabelColumns) -> Ids:
@@ -127,14 +128,14 @@ class SeriesIndex:
             codes[name] = dense
         return Batch(len(series), codes)
 
-    def _register(self, batch: Batch) -> Ids:
+    def _register(self, batch: Batch, *, partly: bool = False) -> Ids:
         hashes = self._hashes(batch)
         found = np.array([-1 if i is None else i for i in map(self._by_hash.get, hashes.tolist())], np.int32)
         known = np.flatnonzero(found >= 0)
         found[known[~self._same(batch, known, found[known])]] = -1
         missing = np.flatnonzero(found < 0)
         if len(missing):
-            self._add(batch, hashes, missing, found)
+            self._add(batch, hashes, missing, found, partly=partly)
         return found
 
     def _hashes(self, batch: Batch) -> Hashes:
@@ -153,7 +154,7 @@ class SeriesIndex:
             count += theirs > 0
         return same & (self._labels_count[ids] == count)
 
-    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids) -> None:
+    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, *, partly: bool) -> None:
         """Gives ids to the rows `missing`, into `found`: one id for rows that are the same series."""
         first: dict[int, int] = {}
         fresh: list[int] = []
@@ -169,6 +170,8 @@ class SeriesIndex:
                 found[row] = known
                 continue
             fresh.append(row)
+        if partly:
+            fresh = fresh[: max(0, self.series_max - self.count)]
         ids = self._allocate(len(fresh))
         for row, i in zip(fresh, ids.tolist(), strict=True):
             if self._by_hash.setdefault(int(hashes[row]), i) != i:
