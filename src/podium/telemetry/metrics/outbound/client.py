@@ -160,7 +160,10 @@ class OutboundClient:
             if "\n" in value or "\r" in value or "\n" in name:
                 raise OutboundError(f"invalid value of header {name!r}")
         async with await self._open(client, method, target, body, headers) as stream:
-            received = Body(stream.headers.get("content-encoding", "").lower() if method != "HEAD" else "", bytes_max)
+            encoding = stream.headers.get("content-encoding", "").lower() if method != "HEAD" else ""
+            if encoding == "snappy" and stream.status // 100 != 2:
+                encoding = ""  # upstream's errors are plain text under the header of the answer that they replace
+            received = Body(encoding, bytes_max)
             async for data in stream:
                 received.add(data)
             return OutboundResponse(stream.status, stream.headers, received.whole())

@@ -1,4 +1,7 @@
-"""Bodies that come compressed, unpacked as they come and never beyond a limit: what a bomb would unpack to is not made."""
+"""Bodies that come compressed, unpacked as they come and never beyond a limit: what a bomb would unpack to is not made.
+
+Snappy's blocks (remote read's answers) are unpacked when they are whole; their first bytes say how large they become.
+"""
 
 import zlib
 
@@ -12,8 +15,9 @@ class Body:
 
     def __init__(self, encoding: str, bytes_max: int) -> None:
         """Raises OutboundError for an encoding that we do not know."""
-        if encoding not in ("", "identity", "gzip"):
+        if encoding not in ("", "identity", "gzip", "snappy"):
             raise OutboundError(f"unsupported Content-Encoding {encoding!r}")
+        self._snappy = encoding == "snappy"
         self._engine = zlib.decompressobj(_GZIP_WINDOW) if encoding == "gzip" else None
         self._parts: list[bytes] = []
         self._bytes_max = bytes_max
@@ -44,4 +48,24 @@ class Body:
         """Raises OutboundError when a compressed body ends early."""
         if self._engine is not None and not self._engine.eof and (self._size or self._parts):
             raise OutboundError("gzip: unexpected EOF")
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        return unpacked_snappy(body, self._bytes_max) if self._snappy else body
+
+
+def unpacked_snappy(data: bytes, bytes_max: int) -> bytes:
+    """Raises OutboundError, ResponseTooLarge."""
+    import cramjam
+
+    size = 0
+    for n, byte in enumerate(data[:5]):
+        size |= (byte & 0x7F) << (7 * n)
+        if byte < 0x80:
+            break
+    else:
+        raise OutboundError("snappy: corrupt input")
+    if size >= bytes_max:
+        raise ResponseTooLarge("body size limit exceeded")
+    try:
+        return bytes(cramjam.snappy.decompress_raw(data))
+    except cramjam.DecompressionError as error:
+        raise OutboundError("snappy: corrupt input") from error

@@ -23,6 +23,7 @@ from podium.telemetry.metrics.promql.label_functions import absent_labels, valid
 from podium.telemetry.metrics.promql.naming import dropped, merged
 from podium.telemetry.metrics.promql.preprocessing import is_invariant, statistics_only
 from podium.telemetry.metrics.promql.quoting import quote
+from podium.telemetry.metrics.promql.reads import SELECTOR, Range, instant_range, read_times, subquery_steps, window_range
 from podium.telemetry.metrics.promql.selection import Instant, RangeVector, instant_vector, range_of_frame, range_vector, with_resets
 from podium.telemetry.metrics.promql.syntax import (
     Aggregation,
@@ -102,7 +103,7 @@ class Evaluator:
         lookback = self.context.settings.lookback_ms
         if node.extension:
             return Instant(await self._smoothed(node, at), None)
-        selection = self._select(node, int(at.min()) - lookback + 1, int(at.max()))
+        selection = self._select(node, instant_range(node, at, lookback))
         self.context.reserve(selection.labels.count * len(at))
         found = instant_vector(selection, at, lookback, with_times=with_times)
         present = found.frame.present
@@ -110,16 +111,16 @@ class Evaluator:
         await self.context.pause()
         return found if with_times else replace(found, frame=found.frame.pruned())
 
-    def _select(self, node: VectorSelector, start_ms: int, end_ms: int) -> Selection:
+    def _select(self, node: VectorSelector, where: Range) -> Selection:
         try:
-            selection = self.context.storage.select(node.matchers, start_ms, end_ms)
+            selection = self.context.select((id(node), SELECTOR), node.matchers, *where)
         except LimitExceeded as error:
             raise TooManySamples from error  # the store estimates before it reads
         return with_resets(selection) if selection.histograms and id(node) in self._statistics_only else selection
 
     async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
         lookback = self.context.settings.lookback_ms
-        selection = self._select(node, int(at.min()) - lookback + 1, int(at.max()) + lookback)
+        selection = self._select(node, instant_range(node, at, lookback))
         self.context.reserve(selection.labels.count * len(at))
         return extended.smoothed_instant(range_vector(selection), at, lookback)
 
@@ -128,20 +129,14 @@ class Evaluator:
         if isinstance(node, Subquery):
             return await self._subquery(node, steps)
         at = read_times(node.selector, steps)
-        assert isinstance(node.range_ms, int)
-        before, behind = extended.reach(node.selector.extension, self.context.settings.lookback_ms)
-        selection = self._select(node.selector, int(at.min()) - node.range_ms - before + 1, int(at.max()) + behind)
+        selection = self._select(node.selector, window_range(node, at, self.context.settings.lookback_ms))
         vector = range_vector(selection)
         self.context.reserve(vector.samples)
         await self.context.pause()
         return vector
 
     async def _subquery(self, node: Subquery, steps: Steps) -> RangeVector:
-        assert isinstance(node.range_ms, int) and isinstance(node.step_ms, int)
-        at = read_times(node, steps)
-        interval = node.step_ms or self.context.settings.subquery_step_ms
-        begin = int(at.min()) - node.range_ms
-        own = Steps.between((begin // interval + 1) * interval, int(at.max()), interval)
+        own = subquery_steps(node, steps, self.context.settings.subquery_step_ms)
         self.context.reserve(own.count)
         statistics = self.context.statistics
         per_step, statistics.per_step = statistics.per_step, None
@@ -228,13 +223,6 @@ class Evaluator:
         if node.function in range_functions.KEEPS_NAME:
             return frame
         return dropped(frame, delayed=delayed)
-
-
-def read_times(node: VectorSelector | Subquery, steps: Steps) -> Times:
-    """(T,) what a selector reads at: the steps or its @, less its offset."""
-    assert isinstance(node.offset_ms, int)
-    times = steps.times if node.at is None else np.full(steps.count, node.at, np.int64)
-    return times - node.offset_ms
 
 
 def absent(argument: Expression, frame: Frame, *, delayed: bool) -> Frame:

@@ -3,12 +3,13 @@
 Source: ours; upstream has no such thing beyond its timings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from podium.telemetry.metrics.promql.context import Context
+from podium.telemetry.metrics.promql.elsewhere import Asked
 from podium.telemetry.metrics.promql.frames import Evaluated, Frame
 from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.promql.syntax import Expression
@@ -63,6 +64,7 @@ class Plan:
 
     def __init__(self) -> None:
         self.root: Measured | None = None
+        self.asked: Sequence[Asked] = ()
         self._open: list[Measured] = []
 
     @contextmanager

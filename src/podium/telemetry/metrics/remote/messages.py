@@ -74,10 +74,15 @@ def decompress(data: bytes) -> bytes:
 
 def decode(name: str, body: bytes) -> Any:
     """The message in a compressed body. Raises MessageRefused."""
+    return parse(name, decompress(body))
+
+
+def parse(name: str, data: bytes) -> Any:
+    """Raises MessageRefused."""
     from google.protobuf.message import DecodeError
 
     try:
-        return message(name).FromString(decompress(body))
+        return message(name).FromString(data)
     except DecodeError as error:
         raise MessageRefused(f"proto: {error}") from error
 

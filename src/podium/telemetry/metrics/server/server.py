@@ -17,13 +17,14 @@ from typing import Any
 from podium.instrument.exposition import Family
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.configuration import Configuration
-from podium.telemetry.metrics.configuration.remote import RemoteWriteConfig
+from podium.telemetry.metrics.configuration.remote import RemoteReadConfig, RemoteWriteConfig
 from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker, core_makers
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
 from podium.telemetry.metrics.promql.query_log import ActiveQueries, QueryLogFile
+from podium.telemetry.metrics.remote.read_client import ReadClient
 from podium.telemetry.metrics.remote.reading import ReadServer
 from podium.telemetry.metrics.remote.receiving import WriteReceiver
 from podium.telemetry.metrics.remote.sending import RemoteWriter
@@ -93,6 +94,7 @@ class MetricsServer:
         self._measured = SelfMetrics(self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version)
         self._query_log: QueryLogFile | None = None
         self._writers: list[_Running] = []
+        self._readers: list[tuple[RemoteReadConfig, ReadClient]] = []
         self._receiver = WriteReceiver(self.tee, world)
 
     def start(self) -> None:
@@ -103,12 +105,9 @@ class MetricsServer:
         """From now on. Raises ConfigurationError; the configuration of before is kept then."""
         section = configuration.global_config
         external = labels_of(section.external_labels)
-        if configuration.remote_read:
-            raise ConfigurationError(
-                "reading from other servers is not supported: federate from them, or have them write here", "remote_read"
-            )
         self._apply_query_log(section.query_log_file)
         self._apply_writers(configuration, external)
+        self._apply_readers(configuration, external)
         self.configuration = configuration
         alerting = configuration.alerting
         self.notifier.configure(external_labels=external, relabel=relabel_of(alerting.alert_relabel_configs) if alerting else None)
@@ -147,6 +146,25 @@ class MetricsServer:
         self._writers = [*kept, *started]
         self.tee.writers = [one.writer for one in self._writers]
 
+    def _apply_readers(self, configuration: Configuration, external: Labels) -> None:
+        unchanged = external == labels_of(self.configuration.global_config.external_labels)
+        before = self._readers if unchanged else []
+        readers = [
+            next((known for known in before if known[0] == config), None)
+            or (config, remote_endpoints.reader(config, self.world, external, self.whole_from_ms))
+            for config in configuration.remote_read
+        ]
+        for known in self._readers:
+            if known not in readers:
+                self._supervisor.start(f"close remote read {known[1].name}", known[1].aclose())
+        self._readers, self.engine.remotes = readers, tuple(one for _, one in readers)
+
+    def whole_from_ms(self) -> int:
+        """From when on the store has everything, with room for what was there before it ran. Source: upstream's margin, two blocks."""
+        oldest_ms = self.store.oldest_ms()
+        now_ms = int(self.world.clock.now().timestamp() * 1000)
+        return (now_ms if oldest_ms is None else oldest_ms) + 2 * self.store.options.window_ms
+
     def sources(self, control: Control | None = None) -> Sources:
         return Sources(
             storage=self.store, engine=self.engine, world=self.world, targets=TargetViews(self.scrapes, self.store), rules=RuleViews(self.rules),
@@ -180,6 +198,7 @@ class MetricsServer:
         await self.rules.stop()
         self.engine.close()
         await self._supervisor.stop()
+        await asyncio.gather(*(one.aclose() for _, one in self._readers))
 
 
 def _active_queries(options: ServerOptions) -> ActiveQueries | None:

@@ -342,6 +342,12 @@ class Tsdb:
     def metadata(self) -> dict[Labels, dict[str, Metadata]]:
         return {target: dict(families) for target, families in self._metadata.items()}
 
+    def oldest_ms(self) -> int | None:
+        """From when on there may be samples; None: there are none."""
+        from podium.telemetry.metrics.tsdb import status
+
+        return min((block.meta.start_ms for block in self.blocks), default=status.head(self)["minTime"] or None)
+
     # Administration
 
     def delete_series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> None:
