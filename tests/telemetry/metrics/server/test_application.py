@@ -145,3 +145,17 @@ def test_browsers_of_allowed_origins_are_answered(ask: Ask) -> None:
 def test_nothing_is_there_beside_the_api_without_control(ask: Ask) -> None:
     assert ask("GET", "/metrics").status == 404
     assert ask("GET", "/").status == 404
+
+
+def test_explain_gives_the_plan_with_what_it_cost(ask: Ask) -> None:
+    explained = data(ask("GET", f"/api/v1/podium/explain?query=sum(up)&start={T - 60}&end={T}&step=30"))
+    assert (explained["plan"]["text"], explained["plan"]["series"], explained["plan"]["steps"]) == ("sum(up)", 1, 3)
+    [selector] = explained["plan"]["children"]
+    assert (selector["text"], selector["seriesRead"]) == ("up", 2)
+    assert explained["stats"]["samples"]["totalQueryableSamples"] == 6
+
+
+def test_explain_is_a_tree_of_text_for_people(ask: Ask) -> None:
+    response = ask("POST", "/api/v1/podium/explain", {"query": "sum(up)", "format": "text"})
+    assert [line.split("  ")[-1].strip() for line in response.body.decode().splitlines()[:2]] == ["expression", "sum(up)"]
+    assert "└─ up  (read 2 series, " in response.body.decode()

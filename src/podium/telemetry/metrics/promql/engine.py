@@ -126,11 +126,12 @@ class Engine:
             raise EvaluationError("zero or negative query resolution step widths are not accepted. Try a positive integer")
         return await self.run(Request(query, start_ms, end_ms, step_ms, **more), statistics)
 
-    async def explain(self, query: str | Expression, start_ms: int, end_ms: int, step_ms: int = 0) -> Plan:
-        """What evaluating the query takes, part by part: it is evaluated. Raises as `instant`."""
+    async def explain(
+        self, query: str | Expression, start_ms: int, end_ms: int, step_ms: int = 0, *, statistics: Statistics | None = None, **more: Any
+    ) -> tuple[Plan, Result]:
+        """What evaluating the query takes, part by part: it is evaluated, at a time when `step_ms` is 0. Raises as `instant`."""
         plan = Plan()
-        await self.run(Request(query, start_ms, end_ms, step_ms), None, plan)
-        return plan
+        return plan, await self.run(Request(query, start_ms, end_ms, step_ms, **more), statistics, plan)
 
     async def run(self, request: Request, statistics: Statistics | None = None, plan: Plan | None = None) -> Result:
         """Raises as `instant`."""
@@ -190,10 +191,11 @@ class Engine:
             raise EvaluationError(f'invalid expression type "{said}" for range query, must be Scalar or instant Vector')
         tree = resolve(tree, request.start_ms, request.end_ms, request.interval_ms)
         context = self._context(request, statistics, deadline)
+        began = self._clock.monotonic()
         gathered = await self._gather(tree, request, deadline)
         context.elsewhere = gathered.selections
         if plan is not None:
-            plan.asked = gathered.asked
+            plan.asked, plan.asked_s = gathered.asked, self._clock.monotonic() - began
         statistics.preparation_s = self._clock.monotonic() - before
         before = self._clock.monotonic()
         context.resume()

@@ -69,6 +69,8 @@ class Evaluator:
 
     async def _evaluate(self, node: Expression, steps: Steps) -> Evaluated:
         if steps.count > 1 and not isinstance(node, NumberLiteral | StringLiteral) and is_invariant(node):
+            if self.plan is not None:
+                self.plan.once()
             value = await self._at_steps(node, steps.first)
             if isinstance(value, Frame):
                 self.context.reserve(value.rows * (steps.count - 1))
@@ -116,6 +118,8 @@ class Evaluator:
             selection = self.context.select((id(node), SELECTOR), node.matchers, *where)
         except LimitExceeded as error:
             raise TooManySamples from error  # the store estimates before it reads
+        if self.plan is not None:
+            self.plan.read(selection)
         return with_resets(selection) if selection.histograms and id(node) in self._statistics_only else selection
 
     async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
@@ -126,6 +130,14 @@ class Evaluator:
 
     async def range_vector(self, node: MatrixSelector | Subquery, steps: Steps) -> RangeVector:
         """All samples that the windows at these steps take."""
+        if self.plan is None:
+            return await self._range_vector(node, steps)
+        with self.plan.measured(node, self.context) as measured:
+            vector = await self._range_vector(node, steps)
+            measured.rows, measured.steps = vector.labels.count, steps.count
+            return vector
+
+    async def _range_vector(self, node: MatrixSelector | Subquery, steps: Steps) -> RangeVector:
         if isinstance(node, Subquery):
             return await self._subquery(node, steps)
         at = read_times(node.selector, steps)

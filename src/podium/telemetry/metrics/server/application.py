@@ -26,6 +26,7 @@ Raw = Callable[[HttpRequest], Awaitable[Response]]
 QUERIES: dict[str, Handler] = {
     "query": queries.query, "query_range": queries.query_range, "query_exemplars": queries.query_exemplars,
     "format_query": queries.format_query, "parse_query": queries.parse_query, "labels": series.labels, "series": series.series,
+    "podium/explain": queries.explain,
 }  # fmt: skip
 """GET and POST."""
 

@@ -10,13 +10,14 @@ import orjson
 
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
 from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCanceled, QueryTimeout
+from podium.telemetry.metrics.promql.explain import render
 from podium.telemetry.metrics.promql.parser import parse
 from podium.telemetry.metrics.promql.printer import pretty
 from podium.telemetry.metrics.promql.results import Matrix, Result, Vector
 from podium.telemetry.metrics.promql.statistics import Statistics
 from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, children
 from podium.telemetry.metrics.promql.tree_json import tree_json
-from podium.telemetry.metrics.server.answers import success, success_text
+from podium.telemetry.metrics.server.answers import success, success_text, text
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
 from podium.telemetry.metrics.server.parameters import Parameters
 from podium.telemetry.metrics.server.rendering import number_text, result_json
@@ -53,6 +54,21 @@ async def query(sources: Sources, parameters: Parameters) -> Response:
 
 async def query_range(sources: Sources, parameters: Parameters) -> Response:
     limit = parameters.limit()
+    start_ms, end_ms, step_ms = _range(parameters)
+    options = _options(parameters)
+    expression = _parsed(sources, parameters)
+    statistics = Statistics()
+    try:
+        result = await sources.engine.range(
+            expression, start_ms, end_ms, step_ms, statistics=statistics, source=parameters.text("query"), **options
+        )
+    except Exception as error:
+        raise _refusal(error) from error
+    return _answer(result, limit, parameters, statistics)
+
+
+def _range(parameters: Parameters) -> tuple[int, int, int]:
+    """(start, end, step) of a range query. Raises ApiError."""
     start_ms, end_ms = parameters.time_ms("start"), parameters.time_ms("end")
     if end_ms < start_ms:
         raise bad_parameter("end", "end timestamp must not be before start time")
@@ -64,16 +80,29 @@ async def query_range(sources: Sources, parameters: Parameters) -> Response:
             "bad_data",
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         )
-    options = _options(parameters)
-    expression = _parsed(sources, parameters)
-    statistics = Statistics()
+    return start_ms, end_ms, step_ms
+
+
+async def explain(sources: Sources, parameters: Parameters) -> Response:
+    """Podium's own: /api/v1/podium/explain takes what query takes, or what query_range takes (with `step`), and says what answering it cost.
+
+    `format=text`: for people.
+    """
+    ranged = bool(parameters.text("step"))
+    start_ms, end_ms, step_ms = _range(parameters) if ranged else (*[parameters.time_ms("time", _now_ms(sources))] * 2, 0)
+    expression, statistics = _parsed(sources, parameters), Statistics()
+    if parameters.text("format") not in ("", "json", "text"):
+        raise bad_parameter("format", "json or text")
     try:
-        result = await sources.engine.range(
-            expression, start_ms, end_ms, step_ms, statistics=statistics, source=parameters.text("query"), **options
+        plan, result = await sources.engine.explain(
+            expression, start_ms, end_ms, step_ms, statistics=statistics, source=parameters.text("query"), **_options(parameters)
         )
     except Exception as error:
         raise _refusal(error) from error
-    return _answer(result, limit, parameters, statistics)
+    explained = plan.to_json(statistics)
+    if parameters.text("format") == "text":
+        return text(render(explained) + "\n")
+    return success(explained, result.warnings, result.infos)
 
 
 def _options(parameters: Parameters) -> dict[str, Any]:

@@ -146,6 +146,10 @@ class MetricsServer:
         self._writers = [*kept, *started]
         self.tee.writers = [one.writer for one in self._writers]
 
+    def read_from(self, configuration: Configuration) -> None:
+        """Of a configuration only whom to read from: for a server that answers queries and nothing else."""
+        self._apply_readers(configuration, labels_of(configuration.global_config.external_labels))
+
     def _apply_readers(self, configuration: Configuration, external: Labels) -> None:
         unchanged = external == labels_of(self.configuration.global_config.external_labels)
         before = self._readers if unchanged else []
