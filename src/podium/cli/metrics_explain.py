@@ -4,10 +4,7 @@ A server is asked (`--url`, by default the cluster's own), or the query is answe
 """
 
 import argparse
-import asyncio
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +32,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if (arguments.start is None) != (arguments.step is None):
         raise Refusal("a range query needs both --start and --step")
+    import asyncio
+    import json
+
     from podium.telemetry.metrics.promql.explain import render
 
     said = asyncio.run(_here(arguments) if arguments.config else _asked(arguments))
@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, list[str]]:
     """As the API takes them."""
+    from datetime import UTC, datetime
+
     now = f"{datetime.now(UTC).timestamp():.3f}"
     given = {"query": arguments.query, "timeout": arguments.timeout}
     if arguments.step is None:
@@ -70,6 +72,7 @@ def _cluster_url(data_dir: str | None) -> str:
 
 
 async def _asked(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    import json
     from urllib.parse import urlencode
 
     from podium.telemetry.metrics.configuration.http import HttpConfig
@@ -96,6 +99,7 @@ async def _asked(arguments: argparse.Namespace) -> Mapping[str, Any]:
 
 
 async def _here(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    import json
     import os
 
     from podium.telemetry.discovery.kinds import ALL_KINDS
