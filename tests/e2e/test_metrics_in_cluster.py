@@ -204,6 +204,20 @@ def test_status_shows_where_metrics_are(live: LiveCluster, kubectl: Kubectl) -> 
     assert f"metrics    {live.cluster.metrics_url}" in said
 
 
+@pytest.mark.parametrize(
+    ("path", "arrives", "shows"),
+    [
+        ("/", "/", "Metrics of this cluster"),
+        ("/graph?g0.expr=up", "/query?g0.expr=up", "<main>"),
+        ("/alertmanager", "/alertmanager/", "<title>"),
+    ],
+)
+def test_a_browser_finds_pages(live: LiveCluster, kubectl: Kubectl, path: str, arrives: str, shows: str) -> None:
+    with urllib.request.urlopen(f"{live.cluster.metrics_url}{path}", timeout=5) as answer:
+        assert answer.url == f"{live.cluster.metrics_url}{arrives}"
+        assert shows in answer.read().decode()
+
+
 def test_killed_it_comes_back_with_its_samples(live: LiveCluster, kubectl: Kubectl) -> None:
     until(lambda: value_of(live, "up{job='apiserver'} offset 6s"), START_S)
     at = time.time() - 5  # nothing of then is still on its way

@@ -94,6 +94,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     assert remains.containerd_shims(made.runtime_socket) == []
     assert not [line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line]
     assert not list(remains.CNI_RESULTS.glob(f"{network_name(made)}-*"))
+    until(lambda: remains.remove_groups(cgroup_parent(made.cluster_id)))
 
 
 @pytest_asyncio.fixture

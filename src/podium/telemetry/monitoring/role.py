@@ -51,6 +51,7 @@ from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
 NAMESPACE, NAME = "monitoring", "podium"
+KUBE_STATE = "/exporters/kube-state"
 ALERTMANAGER_SECRET = "alertmanager-podium"
 SELECTED = ("serviceMonitor", "podMonitor", "probe", "scrapeConfig", "rule")
 DEFINED_PATIENCE_S, DEFINED_PAUSE_S = 30.0, 0.1
@@ -93,7 +94,7 @@ class Monitoring:
     def __init__(self, config: MonitoringConfig, client: Client, world: World, supervisor: Supervisor) -> None:
         self.config, self._client, self._world, self._supervisor = config, client, world, supervisor
         self._running: dict[tuple[str, str], _Running] = {}
-        self._mirrors = Mirrors(client, world, supervisor)
+        self._mirrors = Mirrors(client, world, supervisor, packed=True)
         self._makers = all_makers(world, KubernetesAccess(world, supervisor, client, NAMESPACE, self._mirrors))
         self._events = EventRecorder(client, world, "podium-monitoring")
         self._alerting = Alerting(world)
@@ -210,7 +211,8 @@ class Monitoring:
             directory=directory, external_url=url, version=__version__,
             switches=Switches(admin_api=True, lifecycle=False, remote_write_receiver=True),
         )  # fmt: skip
-        server = MetricsServer(store, self._world, options, makers=self._makers)
+        sources = {f"{self.config.url}{KUBE_STATE}/metrics": self._kube_state}
+        server = MetricsServer(store, self._world, options, makers=self._makers, sources=sources)
         server.start()
         self._supervisor.start(f"server/{key[0]}/{key[1]}", server.failed())
         running = self._running[key] = _Running(server, server.application())
@@ -242,7 +244,9 @@ class Monitoring:
 
     async def _answer(self, request: HttpRequest, connection: object) -> Response | None:
         for prefix, answer in self._prefixes().items():
-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
+            if request.path == prefix and request.method == "GET":
+                return _into(request)
+            if request.path.startswith(f"{prefix}/"):
                 return await _awaited(answer(_below(request, prefix)))
         for prefix, find in (("/prometheus/", self._server_answer), ("/alertmanagers/", self._alertmanager_answer)):
             if request.path.startswith(prefix):
@@ -251,6 +255,8 @@ class Monitoring:
                 found = find((namespace, name))
                 if found is None:
                     return Response(404, f"there is no {prefix.strip('/').removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
+                if "/" not in rest and request.method == "GET":
+                    return _into(request)
                 return await _awaited(found(_below(request, f"{prefix}{namespace}/{name}")))
         if request.path == "/":
             return Response(200, INDEX, ((b"content-type", b"text/html; charset=utf-8"),))
@@ -270,8 +276,14 @@ class Monitoring:
         return {
             "/alertmanager": own or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
             "/exporters/node": lambda request: node_serving.handle(self._node, request),
-            "/exporters/kube-state": lambda request: kube_state_serving.handle(self._kube_state, request),
+            KUBE_STATE: lambda request: kube_state_serving.handle(self._kube_state, request),
         }
+
+
+def _into(request: HttpRequest) -> Response:
+    """To the folder of that name: what pages link to stands beside them."""
+    path, mark, query = request.target.partition("?")
+    return Response(301, b"", ((b"location", f"{path}/{mark}{query}".encode()),))
 
 
 def _below(request: HttpRequest, prefix: str) -> HttpRequest:

@@ -15,9 +15,10 @@ from podium.instrument.exposition import Format
 from podium.objects.resources import resource
 from podium.objects.values import Object, copy
 from podium.telemetry.exporters.errors import BadConfiguration
-from podium.telemetry.exporters.kube_state.exporter import KubeState, Store, parse_allow_list
+from podium.telemetry.exporters.kube_state.exporter import KubeState, parse_allow_list
 from podium.telemetry.exporters.kube_state.rendering import prometheus_labels
 from podium.telemetry.exporters.kube_state.resources import SHOWN
+from podium.telemetry.exporters.kube_state.shown import Store
 from podium.world.supervisor import Supervisor
 from podium.world.virtual import VirtualWorld, run
 from tests.fakes.fake_client import FakeClient

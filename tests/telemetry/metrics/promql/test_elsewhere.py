@@ -186,16 +186,16 @@ def test_what_is_asked_for_ahead_is_what_the_evaluation_selects(
     query: str, minutes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     selected: list[tuple[tuple[Matcher, ...], int, int]] = []
-    select = Context.select
 
-    def noted(
-        self: Context, key: Any, matchers: Sequence[Matcher], start_ms: int, end_ms: int, *, only: Sequence[Matcher] = ()
-    ) -> Selection:
-        asked = tuple(m for m in matchers if m not in only)
-        selected.append((asked, start_ms, end_ms))
-        return select(self, key, matchers, start_ms, end_ms, only=only)
+    def noting(method: Any) -> Any:
+        def noted(self: Context, key: Any, matchers: Sequence[Matcher], start_ms: int, end_ms: int, **more: Any) -> Any:
+            selected.append((tuple(m for m in matchers if m not in more.get("only", ())), start_ms, end_ms))
+            return method(self, key, matchers, start_ms, end_ms, **more)
 
-    monkeypatch.setattr(Context, "select", noted)
+        return noted
+
+    monkeypatch.setattr(Context, "select", noting(Context.select))
+    monkeypatch.setattr(Context, "scan", noting(Context.scan))
     local, remote = MemorySamples(), Remote(filled(a=[(9, 1.0)]), seconds=0.0)
     local.append_samples([Sample(series(i="a", job="j", instance="x"), minute * MINUTE, float(minute)) for minute in range(15)])
     ask(query, [remote], local, minutes)

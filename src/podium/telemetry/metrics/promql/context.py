@@ -9,19 +9,24 @@ Samples are counted before they are made: `reserve` raises TooManySamples when a
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from podium.telemetry.metrics.labels import Matcher
 from podium.telemetry.metrics.promql.annotations import Annotations
 from podium.telemetry.metrics.promql.errors import QueryCanceled, QueryTimeout, TooManySamples
 from podium.telemetry.metrics.promql.frames import METADATA_LABELS, Frame
 from podium.telemetry.metrics.promql.statistics import Statistics
-from podium.telemetry.metrics.samples import Selection
+from podium.telemetry.metrics.samples import Scan, Selection, Unread
 from podium.telemetry.metrics.selections import matching, merged
 from podium.telemetry.metrics.storage import Queryable
 from podium.world.interface import Clock
 
 PAUSE_AFTER_S = 0.005
 EXPRESSION = "expression evaluation"
+READ_CELLS = 1 << 23
+"""Samples that are read, and worked on, between two pauses: some ten milliseconds."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,12 @@ class Context:
         others = self.elsewhere.get(key)
         return local if not others else merged([local, *(matching(s, only) for s in others)])
 
+    def scan(self, key: tuple[int, str], matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        """The same; what only this store has is still to be read."""
+        if not self.elsewhere.get(key):
+            return self.storage.scan(matchers, start_ms, end_ms)
+        return Scan.of(self.select(key, matchers, start_ms, end_ms))
+
     def reserve(self, samples: int) -> None:
         """Before that many samples are made. Raises TooManySamples."""
         self.samples += samples
@@ -77,6 +88,20 @@ class Context:
         if now - self._resumed > PAUSE_AFTER_S:
             await asyncio.sleep(0)
             self._resumed = self.clock.monotonic()
+
+    async def read(self, scan: Scan, work: Callable[[Unread], T]) -> list[T]:
+        """[work(unread) for each of the scan], several at a time, in threads: `work` only touches what is its own. Raises ReadAgain."""
+        found: list[T] = []
+        batch: list[Unread] = []
+        cells = 0
+        for unread in scan.unread:
+            if batch and cells + unread.cells > READ_CELLS:
+                found += scan.each(work, batch)
+                await self.pause()
+                batch, cells = [], 0
+            batch.append(unread)
+            cells += unread.cells
+        return found + scan.each(work, batch)
 
     def resume(self) -> None:
         self._resumed = self.clock.monotonic()

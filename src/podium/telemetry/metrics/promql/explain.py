@@ -17,7 +17,7 @@ from podium.telemetry.metrics.promql.frames import Evaluated, Frame
 from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.promql.statistics import Statistics
 from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector
-from podium.telemetry.metrics.samples import Selection
+from podium.telemetry.metrics.samples import Scan
 
 TEXT_MAX = 200
 """Characters of a part's text."""
@@ -86,12 +86,12 @@ class Plan:
             part.total_s = context.clock.monotonic() - started
             part.samples = context.statistics.samples_total - samples
 
-    def read(self, selection: Selection) -> None:
+    def read(self, scan: Scan) -> None:
         """By the part that is being evaluated."""
         if self._open:
             part = self._open[-1]
-            part.series_read += selection.labels.count
-            part.samples_read += sum(c.values.size for c in selection.columns) + sum(len(h.times) for h in selection.histograms)
+            part.series_read += scan.labels.count
+            part.samples_read += sum(unread.cells for unread in scan.unread) + sum(len(h.times) for h in scan.histograms)
 
     def once(self) -> None:
         """The part that is being evaluated gives the same at every step."""

@@ -9,23 +9,24 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.remote.sending import RemoteWriter
-from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values, is_absent
+from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values, is_absent
 from podium.telemetry.metrics.storage import Layout, Metadata, Outcome, Rejected, Storage
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TeeLayout:
     inner: Layout
-    series: tuple[Labels, ...]
+    series: Sequence[Labels] = ()  # once a writer needed them: they take more memory than the samples
 
     @property
     def size(self) -> int:
-        return len(self.series)
+        return self.inner.size
 
 
 class Tee:
@@ -34,19 +35,28 @@ class Tee:
         self.writers: list[RemoteWriter] = []
 
     def layout(self, series: Sequence[Labels]) -> TeeLayout:
-        return TeeLayout(self.storage.layout(series), tuple(series))
+        return TeeLayout(self.storage.layout(series))
+
+    def joined(self, layouts: Sequence[TeeLayout], places: npt.NDArray[np.int32] | None = None) -> TeeLayout:
+        return TeeLayout(self.storage.joined([layout.inner for layout in layouts], places))
+
+    def labels_of(self, layout: TeeLayout) -> Sequence[Labels]:
+        return self.storage.labels_of(layout.inner)
 
     def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
         assert isinstance(layout, TeeLayout)
         rejected = self.storage.append(layout.inner, time_ms, values)
         if self.writers:
+            series = layout.series = layout.series or self.storage.labels_of(layout.inner)
             there = ~is_absent(values)
             if rejected.outcomes is not None:
                 there &= rejected.outcomes == Outcome.TAKEN
             numbers = values.tolist()
-            samples = [(layout.series[i], time_ms, numbers[i]) for i in np.flatnonzero(there).tolist()]
+            samples = [(series[i], time_ms, numbers[i]) for i in np.flatnonzero(there).tolist()]
             for writer in self.writers:
                 writer.offer(samples)
+        else:
+            layout.series = ()
         return rejected
 
     def append_samples(self, samples: Sequence[Sample], *, partly: bool = False) -> Rejected:
@@ -72,6 +82,9 @@ class Tee:
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         return self.storage.select(matchers, start_ms, end_ms)
+
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        return self.storage.scan(matchers, start_ms, end_ms)
 
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
         return self.storage.series(matchers, start_ms, end_ms, limit)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
 from podium.telemetry.metrics.discovery.groups import TargetGroup
+from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import Requester
@@ -34,8 +35,13 @@ class JobTargets:
 
 
 class ScrapeEngine:
-    def __init__(self, storage: Appendable, world: World, *, requester: RequesterMaker | None = None, seed: int = 0) -> None:
-        """`requester` makes what asks the targets of a job: sockets unless given. `seed` moves the scrapes of this server against another's."""
+    def __init__(
+        self, storage: Appendable, world: World, *, requester: RequesterMaker | None = None, seed: int = 0,
+        sources: Mapping[str, PageSource] | None = None,
+    ) -> None:  # fmt: skip
+        """`requester` makes what asks the targets of a job: sockets unless given. `seed` moves the scrapes of this server against another's.
+        `sources` are targets in this process, by the URL at which others scrape them."""
+        self._sources = sources or {}
         self._storage = storage
         self._world = world
         self._make_requester = requester or (lambda config: OutboundClient(config.http, world, compression=config.enable_compression))
@@ -63,8 +69,9 @@ class ScrapeEngine:
                 self._close(name)
             self._requesters[name] = self._make_requester(job)
             self._pools[name] = ScrapePool(
-                job, self._storage, self._requesters[name], self._world, self._supervisor, seed=self._seed, counts=self.counts
-            )
+                job, self._storage, self._requesters[name], self._world, self._supervisor, seed=self._seed, counts=self.counts,
+                sources=self._sources,
+            )  # fmt: skip
             if name in self._groups:
                 self._pools[name].sync(self._groups[name].values())
 

@@ -20,6 +20,7 @@ from podium.telemetry.metrics.configuration.configuration import Configuration
 from podium.telemetry.metrics.configuration.remote import RemoteReadConfig, RemoteWriteConfig
 from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker, core_makers
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
@@ -75,7 +76,9 @@ class MetricsServer:
     def __init__(
         self, store: Tsdb, world: World, options: ServerOptions, *,
         makers: Mapping[str, Maker] | None = None, requester: RequesterMaker | None = None,
+        sources: Mapping[str, PageSource] | None = None,
     ) -> None:  # fmt: skip
+        """`sources` as a ScrapeEngine takes them."""
         self.store, self.world, self.options = store, world, options
         self.configuration = Configuration().checked()
         self.reloads = Reloads(at_s=world.clock.now().timestamp())
@@ -84,7 +87,7 @@ class MetricsServer:
         self.tee = Tee(store)
         self._supervisor = Supervisor("metrics")
         known = {**core_makers(world), **(makers or {})}
-        self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed)
+        self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed, sources=sources)
         self._discovery = DiscoveryRunner(known, self._supervisor, self.scrapes.update)
         self.rules = RuleSchedule(
             RuleServer(self.engine, self.tee, world, self.notifier.notify, external_url=options.external_url),

@@ -13,6 +13,7 @@ Row sets are shared objects (`RowSets`), so "the same series" is "the same array
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.errors import LimitExceeded
-from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Values, is_absent, is_stale
+from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Unread, Values, is_absent, is_stale
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.world.parallel import Mapper, one_by_one
 
@@ -54,6 +55,32 @@ class RowSets:
         return found
 
 
+Target = npt.NDArray[np.int32]
+"""For each row of a source where it goes; -1: it is not wanted."""
+Mask = npt.NDArray[np.bool_]
+
+
+class Reader(Protocol):
+    def read(self, target: Target, out: Values, start: int, end: int) -> None:
+        """Columns [start, end) of each row r with target[r] >= 0 into out[target[r]]. From any thread."""
+        ...
+
+
+class Opened(Reader, Protocol):
+    """What a source has."""
+
+    @property
+    def times(self) -> Times: ...
+
+    def known(self, wanted: Mask, start: int, end: int) -> tuple[bool, bool]:
+        """Whether these rows are (dense, monotonic) in columns [start, end). False: perhaps not."""
+        ...
+
+    def present(self, start: int, end: int) -> Mask:
+        """Which rows have a sample (or a stale marker) in columns [start, end)."""
+        ...
+
+
 class Source(Protocol):
     @property
     def row_set(self) -> RowSet: ...
@@ -61,17 +88,18 @@ class Source(Protocol):
     def first_ms(self) -> int: ...
     @property
     def last_ms(self) -> int: ...
-
-    def times(self) -> Times: ...
-
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        """Columns [start, end) of each row r with target[r] >= 0 into out[target[r]]. Returns whether these rows are (dense, monotonic)."""
+    @property
+    def lasting(self) -> bool:
+        """Whether what was opened stays as it is. Otherwise it is valid until the next append."""
         ...
+
+    def opened(self) -> Opened: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    source: Source
+    opened: Opened
+    lasting: bool
     times: Times  # those within the range
     start: int  # columns of the source
     end: int
@@ -84,9 +112,22 @@ def assemble(
 
     `ids` ascending. `each` maps over classes: they are independent. Raises LimitExceeded when more than `cells_max` values would be decoded.
     """
+    kept, found = scan(ids, allocated, sources, start_ms, end_ms, cells_max, lasting=False)
+    each = each if sum(one.cells for one in found) >= PARALLEL_CELLS_MIN else one_by_one
+    return kept, each(read, found)
+
+
+def read(unread: Unread) -> Columns:
+    return unread.read()
+
+
+def scan(
+    ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int, *, lasting: bool
+) -> tuple[Ids, list[Unread]]:
+    """As `assemble`; what is given can be read until the next append, or (`lasting`) at any time."""
     position = np.full(allocated, -1, np.int32)
     position[ids] = np.arange(len(ids), dtype=np.int32)
-    placed: dict[RowSet, tuple[npt.NDArray[np.int32], list[_Part]]] = {}
+    placed: dict[RowSet, tuple[Target, list[_Part]]] = {}
     cells = 0
     for source in sources:
         if source.last_ms < start_ms or source.first_ms > end_ms:
@@ -96,26 +137,29 @@ def assemble(
             entry = placed[source.row_set] = (position[source.row_set.ids], [])
         if not (wanted := int(np.count_nonzero(entry[0] >= 0))):
             continue
-        times = source.times()
-        start, end = int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, "right"))
-        if start < end:
-            entry[1].append(_Part(source, times[start:end], start, end))
-            cells += (end - start) * wanted
+        part = _within(source, start_ms, end_ms)
+        if part is not None:
+            entry[1].append(part)
+            cells += len(part.times) * wanted
             if cells > cells_max:
                 raise LimitExceeded(
                     "select_cells_max", f"the selection holds more than {cells_max} samples: choose fewer series or a shorter range"
                 )
     used = [(rows, parts) for rows, parts in placed.values() if parts]
-    each = each if cells >= PARALLEL_CELLS_MIN else one_by_one
-    joins = each(lambda one: _join(*one), _classes(len(ids), used))
-    found = [part for parts in joins for part in parts]
-    kept = np.sort(np.concatenate([rows for rows, _ in found])) if found else np.zeros(0, np.int32)
+    classes = [c for group, mine in _classes(len(ids), used) if (c := _class(group, mine, lasting=lasting)) is not None]
+    kept = np.sort(np.concatenate([c.members for c in classes])) if classes else np.zeros(0, np.int32)
     renumbered = np.full(len(ids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-    return ids[kept], [Columns(renumbered[rows], c.times, c.values, c.dense, c.monotonic) for rows, c in found]
+    return ids[kept], [Unread(rows := renumbered[c.members], len(rows) * c.width, partial(_read, c, rows)) for c in classes]
 
 
-_Used = list[tuple[npt.NDArray[np.int32], list[_Part]]]
+def _within(source: Source, start_ms: int, end_ms: int) -> _Part | None:
+    opened = source.opened()
+    start, end = int(np.searchsorted(opened.times, start_ms)), int(np.searchsorted(opened.times, end_ms, "right"))
+    return _Part(opened, source.lasting, opened.times[start:end], start, end) if start < end else None
+
+
+_Used = list[tuple[Target, list[_Part]]]
 
 
 def _classes(count: int, used: _Used) -> list[tuple[Ids, _Used]]:
@@ -151,64 +195,120 @@ def _mixed(number: int) -> np.uint64:
     return np.uint64(x ^ (x >> 31))
 
 
-def _join(members: Ids, used: _Used) -> list[tuple[Ids, Columns]]:
-    inverse = np.full(int(max(int(rows.max()) for rows, _ in used)) + 2, -1, np.int32)  # the last place stands for -1
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What a class has in one source: columns [start, end) of it, at these times."""
+
+    reader: Reader
+    target: Target  # all members are in it
+    times: Times
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """Rows that lie together, and where."""
+
+    members: Ids  # ascending
+    pieces: list[_Piece]  # by time
+    precedence: list[int]  # the pieces again: where two have a sample at one time, the one that is earlier here has it
+    dense: bool
+    monotonic: bool  # within each piece
+
+    @property
+    def width(self) -> int:
+        return sum(len(piece.times) for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """Columns as they were."""
+
+    values: Values
+
+    def read(self, target: Target, out: Values, start: int, end: int) -> None:
+        out[:] = self.values
+
+
+def _class(members: Ids, used: _Used, *, lasting: bool) -> _Class | None:
+    """None: no row has a sample."""
+    inverse = _inverse(members, used)
+    parts = [(part, inverse[rows]) for rows, ps in used for part in ps]
+    flags = [part.opened.known(target >= 0, part.start, part.end) for part, target in parts]
+    dense = all(f[0] for f in flags)
+    if not dense:
+        there = np.zeros(len(members), np.bool_)
+        for part, target in parts:
+            there[target[(target >= 0) & part.opened.present(part.start, part.end)]] = True
+        if not there.any():
+            return None
+        if not there.all():
+            members = members[there]
+            inverse = _inverse(members, used)
+            parts = [(part, inverse[rows]) for rows, ps in used for part in ps]
+    pieces = [_Piece(part.opened, target, part.times, part.start, part.end) for part, target in parts]
+    if lasting:
+        pieces = [piece if part.lasting else _copied(piece, len(members)) for piece, (part, _) in zip(pieces, parts, strict=True)]
+    by_time = sorted(range(len(pieces)), key=lambda n: int(pieces[n].times[0]))
+    precedence: list[int] = np.argsort(by_time).tolist()
+    return _Class(members, [pieces[n] for n in by_time], precedence, dense, dense and all(f[1] for f in flags))
+
+
+def _inverse(members: Ids, used: _Used) -> Target:
+    """From row of the selection to place among the members; the last entry stands for -1."""
+    inverse = np.full(int(max(int(rows.max()) for rows, _ in used)) + 2, -1, np.int32)
     inverse[members] = np.arange(len(members), dtype=np.int32)
     inverse[-1] = -1
-    parts = sorted(((part, inverse[rows]) for rows, ps in used for part in ps), key=lambda p: int(p[0].times[0]))
-    disjoint = all(a[0].times[-1] < b[0].times[0] for a, b in pairwise(parts))
-    columns = _side_by_side(len(members), parts) if disjoint else _merged(len(members), parts, used)
-    if columns.dense:
-        return [(members, columns)]
-    kept = ~is_absent(columns.values).all(axis=1)
-    if kept.all():
-        return [(members, columns)]
-    return [(members[kept], Columns(columns.rows, columns.times, columns.values[kept]))] if kept.any() else []
+    return inverse
 
 
-_Targeted = list[tuple[_Part, npt.NDArray[np.int32]]]
+def _copied(piece: _Piece, count: int) -> _Piece:
+    values = np.empty((count, len(piece.times)))
+    piece.reader.read(piece.target, values, piece.start, piece.end)
+    return _Piece(_Copied(values), np.arange(count, dtype=np.int32), piece.times, piece.start, piece.end)
 
 
-def _side_by_side(count: int, parts: _Targeted) -> Columns:
-    widths = [len(part.times) for part, _ in parts]
-    values = np.empty((count, sum(widths)))
-    dense = monotonic = True
+def _read(found: _Class, rows: Ids) -> Columns:
+    if all(a.times[-1] < b.times[0] for a, b in pairwise(found.pieces)):
+        return _side_by_side(found, rows)
+    return _merged(found, rows)
+
+
+def _side_by_side(found: _Class, rows: Ids) -> Columns:
+    values = np.empty((len(rows), found.width))
+    monotonic = found.monotonic
     at = 0
-    for (part, target), width in zip(parts, widths, strict=True):
-        known = part.source.read(target, values[:, at : at + width], part.start, part.end)
-        dense, monotonic = dense and known[0], monotonic and known[1]
+    for piece in found.pieces:
+        piece.reader.read(piece.target, values[:, at : at + len(piece.times)], piece.start, piece.end)
         if at and monotonic:
             monotonic = bool((values[:, at] >= values[:, at - 1]).all())
-        at += width
-    times = np.concatenate([part.times for part, _ in parts]) if len(parts) > 1 else parts[0][0].times
-    return Columns(np.zeros(0, np.int32), times, values, dense, dense and monotonic)
+        at += len(piece.times)
+    pieces = found.pieces
+    times = np.concatenate([piece.times for piece in pieces]) if len(pieces) > 1 else pieces[0].times
+    return Columns(rows, times, values, found.dense, monotonic)
 
 
-def _merged(count: int, parts: _Targeted, used: _Used) -> Columns:
-    order = {id(part): n for n, part in enumerate(part for _, ps in used for part in ps)}
-    times = np.unique(np.concatenate([part.times for part, _ in parts]))
-    values = np.full((count, len(times)), ABSENT)
-    for part, target in sorted(parts, key=lambda p: -order[id(p[0])]):
-        own = np.empty((count, len(part.times)))
-        part.source.read(target, own, part.start, part.end)
-        at = np.searchsorted(times, part.times)
+def _merged(found: _Class, rows: Ids) -> Columns:
+    times = np.unique(np.concatenate([piece.times for piece in found.pieces]))
+    values = np.full((len(rows), len(times)), ABSENT)
+    for n in reversed(found.precedence):
+        piece = found.pieces[n]
+        own = np.empty((len(rows), len(piece.times)))
+        piece.reader.read(piece.target, own, piece.start, piece.end)
+        at = np.searchsorted(times, piece.times)
         there = ~is_absent(own)
         values[:, at] = np.where(there, own, values[:, at])
     dense = not bool((is_absent(values) | is_stale(values)).any())
-    return Columns(np.zeros(0, np.int32), times, values, dense, False)
+    return Columns(rows, times, values, dense, False)
 
 
 def joined(row_set: RowSet, first: int, last: int, sources: Sequence[Source], start_ms: int, end_ms: int) -> list[tuple[Ids, Columns]]:
     """Rows [first, last) of sources that all have this row set, with their samples in the range: (their ids, samples), one or none."""
     rows = np.full(len(row_set.ids), -1, np.int32)
     rows[first:last] = np.arange(last - first, dtype=np.int32)
-    parts = []
-    for source in sources:
-        times = source.times()
-        start, end = int(np.searchsorted(times, start_ms)), int(np.searchsorted(times, end_ms, "right"))
-        if start < end:
-            parts.append(_Part(source, times[start:end], start, end))
-    if not parts:
+    parts = [part for source in sources if (part := _within(source, start_ms, end_ms)) is not None]
+    found = _class(np.arange(last - first, dtype=np.int32), [(rows, parts)], lasting=False) if parts else None
+    if found is None:
         return []
-    ids = row_set.ids[first:last]
-    return [(ids[members], columns) for members, columns in _join(np.arange(last - first, dtype=np.int32), [(rows, parts)])]
+    return [(row_set.ids[first:last][found.members], _read(found, np.arange(len(found.members), dtype=np.int32)))]

@@ -26,7 +26,8 @@ from podium.telemetry.metrics.labels import LabelColumns
 from podium.telemetry.metrics.samples import ABSENT, Times, Values
 from podium.telemetry.metrics.tsdb import records
 from podium.telemetry.metrics.tsdb.assembly import RowSet, RowSets
-from podium.telemetry.metrics.tsdb.chunk import DENSE, MONOTONIC, Chunk, encode
+from podium.telemetry.metrics.tsdb.chunk import ABSENT_MARK, DENSE, MONOTONIC, Chunk, encode, head_size
+from podium.telemetry.metrics.tsdb.chunk import Rows as ChunkRows
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.errors import Damaged
 from podium.telemetry.metrics.tsdb.histograms import Stored, decode_histograms, encode_histograms
@@ -38,6 +39,8 @@ CHUNK_HEAD = struct.Struct("<Iqq")
 SPAN = struct.Struct("<qq")
 COUNT = struct.Struct("<I")
 HISTOGRAMS_PER_RECORD = 512
+HEAD_GUESS = 8192
+"""Bytes of a chunk that are read first: mostly all that comes before its pieces, never less than chunk.HEAD_MIN but at a file's end."""
 
 T = TypeVar("T")
 
@@ -116,51 +119,93 @@ class StoredChunk:
     def chunk(self) -> Chunk:
         return self._guarded(lambda: Chunk(memoryview(self.body())[CHUNK_HEAD.size :]))
 
-    def times(self) -> Times:
-        return self._guarded(lambda: self.chunk().times())
+    @property
+    def lasting(self) -> bool:
+        return True
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        return self._guarded(lambda: self._read(target, out, start, end))
+    def opened(self) -> "OpenedChunk":
+        """What is known of its rows is read, its pieces are not yet. Raises Damaged."""
+        if self._crc is not None:
+            self.body()
+        chunk = self.chunk() if self._body is not None else self._guarded(self._head)
+        return OpenedChunk(chunk, self._guarded(chunk.rows), self._guarded(chunk.times), self.deletions, self.path)
 
-    def _read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        chunk = self.chunk()
-        rows = chunk.rows()
-        chunk.decode(target, out, start, end, rows)
-        flags = int(np.bitwise_and.reduce(rows.flags[target >= 0]))
-        dense, monotonic = bool(flags & DENSE), bool(flags & MONOTONIC)
-        if self.deletions and self._delete(target, out, chunk.times()[start:end]):
-            return False, False
-        return dense, monotonic
-
-    def _delete(self, target: npt.NDArray[np.int32], out: Values, times: Times) -> bool:
-        done = False
-        for deletion in self.deletions:
-            a, b = int(np.searchsorted(times, deletion.start_ms)), int(np.searchsorted(times, deletion.end_ms, "right"))
-            rows = target[deletion.rows & (target >= 0)]
-            if a < b and len(rows):
-                out[rows, a:b] = ABSENT
-                done = True
-        return done
+    def _head(self) -> Chunk:
+        assert self._file is not None
+        file, offset, size = self._file, self._offset + CHUNK_HEAD.size, self._length - CHUNK_HEAD.size
+        beginning = file.read(offset, min(size, HEAD_GUESS))
+        if len(beginning) < (needed := head_size(beginning)):
+            beginning += file.read(offset + len(beginning), min(size, needed) - len(beginning))
+        return Chunk(beginning, size, lambda start, end: file.read(offset + start, end - start))
 
     def last_times(self) -> Times:
         """Of each row its last sample; -2**62 for none."""
         chunk = self.chunk()
         rows = self._guarded(chunk.rows)
-        times = chunk.times()
+        times = self._guarded(chunk.times)
         last = np.full(chunk.series, times[-1])
         if rows.marks is not None:
-            marked = np.flatnonzero((rows.flags & DENSE) == 0)
-            there = rows.marks != 1
+            there = rows.marks != ABSENT_MARK
             at = chunk.columns - 1 - np.argmax(there[:, ::-1], axis=1)
-            last[marked] = np.where(there.any(axis=1), times[at], -(2**62))
+            last[rows.marked] = np.where(there.any(axis=1), times[at], -(2**62))
         return last
 
     def _guarded(self, work: Callable[[], T]) -> T:
-        """Bytes that pass the checksum and are no chunk are damage all the same: whatever a library says of them."""
-        try:
-            return work()
-        except (ValueError, IndexError, RuntimeError, TypeError, struct.error) as error:
-            raise Damaged(self._file.path if self._file else "memory", f"a chunk cannot be read: {error}") from error
+        return _guarded(self.path, work)
+
+
+def _guarded(path: Path | None, work: Callable[[], T]) -> T:
+    """Bytes that pass the checksum and are no chunk are damage all the same: whatever a library says of them."""
+    try:
+        return work()
+    except (ValueError, IndexError, RuntimeError, TypeError, struct.error) as error:
+        raise Damaged(path or "memory", f"a chunk cannot be read: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedChunk:
+    """A chunk as it was when it was opened, whatever is deleted or moved since. Its pieces are read from its file."""
+
+    chunk: Chunk
+    rows: ChunkRows
+    times: Times
+    deletions: tuple[Deletion, ...]
+    path: Path | None
+
+    def known(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[bool, bool]:
+        if any((deletion.rows & wanted).any() for deletion in self._deletions(start, end)):
+            return False, False
+        flags = int(np.bitwise_and.reduce(self.rows.flags[wanted]))
+        return bool(flags & DENSE), bool(flags & MONOTONIC)
+
+    def _deletions(self, start: int, end: int) -> list[Deletion]:
+        first, last = int(self.times[start]), int(self.times[end - 1])
+        return [d for d in self.deletions if d.start_ms <= last and d.end_ms >= first]
+
+    def present(self, start: int, end: int) -> npt.NDArray[np.bool_]:
+        deletions = self._deletions(start, end)
+        if not deletions:
+            there = np.ones(self.chunk.series, np.bool_)
+            if self.rows.marks is not None:
+                there[self.rows.marked] = (self.rows.marks[:, start:end] != ABSENT_MARK).any(axis=1)
+            return there
+        cells = np.ones((self.chunk.series, end - start), np.bool_)
+        if self.rows.marks is not None:
+            cells[self.rows.marked] = self.rows.marks[:, start:end] != ABSENT_MARK
+        times = self.times[start:end]
+        for deletion in deletions:
+            cells[np.ix_(deletion.rows, (times >= deletion.start_ms) & (times <= deletion.end_ms))] = False
+        return np.asarray(cells.any(axis=1))
+
+    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
+        """Raises Damaged."""
+        _guarded(self.path, lambda: self.chunk.decode(target, out, start, end, self.rows))
+        times = self.times[start:end]
+        for deletion in self.deletions:
+            a, b = int(np.searchsorted(times, deletion.start_ms)), int(np.searchsorted(times, deletion.end_ms, "right"))
+            rows = target[deletion.rows & (target >= 0)]
+            if a < b and len(rows):
+                out[rows, a:b] = ABSENT
 
 
 @dataclass(slots=True)

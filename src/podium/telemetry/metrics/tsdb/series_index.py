@@ -11,7 +11,7 @@ Bounds: `series_max` series; MATCHES_KEPT_MAX decided matchers. Code tables are 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,13 +20,12 @@ import numpy.typing as npt
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.labels import METRIC_NAME, Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
 from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
+from podium.telemetry.metrics.tsdb.hash_ids import NOBODY, Hashes, HashIds
 
 MATCHES_KEPT_MAX = 512
 BATCH = 8192
 """Series registered at a time: bounds the memory of a registration."""
 _LITERALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-:/ @,|")
-
-Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(slots=True)
@@ -54,6 +53,21 @@ class Batch:
     codes: dict[str, Codes]
 
 
+class _LazyColumns(Mapping[str, LabelColumn]):
+    def __init__(self, ids: Ids, tables: dict[str, LabelTable]) -> None:
+        self._ids, self._tables = ids, tables
+
+    def __getitem__(self, name: str) -> LabelColumn:
+        table = self._tables[name]
+        return LabelColumn(table.column.gather(self._ids), table.values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+
 class SeriesIndex:
     def __init__(self, series_max: int) -> None:
         self.series_max = series_max
@@ -62,7 +76,7 @@ class SeriesIndex:
         self._labels_count = np.zeros(1024, np.int16)
         self._allocated = 0
         self._free: list[int] = []
-        self._by_hash: dict[int, int] = {}
+        self._by_hash = HashIds()
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
 
@@ -130,12 +144,13 @@ class SeriesIndex:
 
     def _register(self, batch: Batch, *, partly: bool = False) -> Ids:
         hashes = self._hashes(batch)
-        found = np.array([-1 if i is None else i for i in map(self._by_hash.get, hashes.tolist())], np.int32)
-        known = np.flatnonzero(found >= 0)
-        found[known[~self._same(batch, known, found[known])]] = -1
-        missing = np.flatnonzero(found < 0)
+        found = self._by_hash.find(hashes)
+        known = np.flatnonzero(found != NOBODY)
+        others = known[~self._same(batch, known, found[known])]  # whose hash another series has
+        found[others] = NOBODY
+        missing = np.flatnonzero(found == NOBODY)
         if len(missing):
-            self._add(batch, hashes, missing, found, partly=partly)
+            self._add(batch, hashes, missing, found, set(others.tolist()), partly=partly)
         return found
 
     def _hashes(self, batch: Batch) -> Hashes:
@@ -154,8 +169,8 @@ class SeriesIndex:
             count += theirs > 0
         return same & (self._labels_count[ids] == count)
 
-    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, *, partly: bool) -> None:
-        """Gives ids to the rows `missing`, into `found`: one id for rows that are the same series."""
+    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, others: set[int], *, partly: bool) -> None:
+        """Gives ids to the rows `missing`, into `found`: one id for rows that are the same series. The hash of `others` is taken."""
         first: dict[int, int] = {}
         fresh: list[int] = []
         repeated: list[tuple[int, int]] = []
@@ -164,19 +179,16 @@ class SeriesIndex:
             if other != row and all(c[row] == c[other] for c in batch.codes.values()):
                 repeated.append((row, other))
                 continue
-            if (other != row or key in self._by_hash or self._overflow) and (
-                known := self._overflow.get(self._labels(batch, row))
-            ) is not None:
+            if (other != row or row in others or self._overflow) and (known := self._overflow.get(self._labels(batch, row))) is not None:
                 found[row] = known
                 continue
             fresh.append(row)
         if partly:
             fresh = fresh[: max(0, self.series_max - self.count)]
         ids = self._allocate(len(fresh))
-        for row, i in zip(fresh, ids.tolist(), strict=True):
-            if self._by_hash.setdefault(int(hashes[row]), i) != i:
-                self._overflow[self._labels(batch, row)] = i
         rows = np.array(fresh, np.intp)
+        for at in np.flatnonzero(self._by_hash.add(hashes[rows], ids)).tolist():
+            self._overflow[self._labels(batch, fresh[at])] = int(ids[at])
         found[rows] = ids
         counts = np.zeros(len(rows), np.int16)
         for name, codes in batch.codes.items():
@@ -271,6 +283,11 @@ class SeriesIndex:
                     columns[name] = LabelColumn(codes, table.values)
         return LabelColumns(len(ids), columns)
 
+    def lazy_labels(self, ids: Ids) -> LabelColumns:
+        """The same for one pass over very many, at once: a column is made when it is asked for, and not kept."""
+        pages = np.unique(ids >> PAGE_BITS)
+        return LabelColumns(len(ids), _LazyColumns(ids, {n: t for n, t in self.tables.items() if t.column.touches(pages)}))
+
     # Forgetting
 
     def forget(self, ids: Ids) -> None:
@@ -279,9 +296,7 @@ class SeriesIndex:
             return
         labels = self.labels(ids)
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
-        for key, i in zip(hashes.tolist(), ids.tolist(), strict=True):
-            if self._by_hash.get(key) == i:
-                del self._by_hash[key]
+        self._by_hash.remove(hashes, ids)
         if self._overflow:
             gone = set(ids.tolist())
             self._overflow = {k: i for k, i in self._overflow.items() if i not in gone}
@@ -316,11 +331,8 @@ class SeriesIndex:
         ids = self.live()
         labels = self.labels(ids)
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
-        self._by_hash = {}
-        self._overflow = {}
-        for at, (key, i) in enumerate(zip(hashes.tolist(), ids.tolist(), strict=True)):
-            if self._by_hash.setdefault(key, i) != i:
-                self._overflow[labels.row(at)] = i
+        self._by_hash = HashIds()
+        self._overflow = {labels.row(at): int(ids[at]) for at in np.flatnonzero(self._by_hash.add(hashes, ids)).tolist()}
 
 
 def _cost(matcher: Matcher) -> tuple[int, int]:

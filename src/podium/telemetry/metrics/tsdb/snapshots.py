@@ -64,7 +64,7 @@ async def _window(store: "Tsdb", one: "Window", directory: Path) -> None:
     ids = lifecycle.ids_of(one)
     if not len(ids):
         return
-    labels = store.labels_of(ids)
+    labels = store.frozen_labels(ids)
     uid = store.world.token(12)
     chunks, histograms = list(one.chunks), list(one.histograms.all())
     end_ms = one.start_ms + store.options.window_ms
