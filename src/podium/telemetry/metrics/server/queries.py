@@ -110,10 +110,13 @@ def _options(parameters: Parameters) -> dict[str, Any]:
     if parameters.text("timeout"):
         options["timeout_s"] = parameters.duration_ms("timeout") / 1000
     if parameters.text("lookback_delta"):
-        lookback_ms = parameters.duration_ms("lookback_delta")
-        if lookback_ms <= 0:
-            raise bad_parameter("lookback_delta", "lookback delta must be positive")
-        options["lookback_ms"] = lookback_ms
+        try:
+            lookback_ms = parameters.duration_ms("lookback_delta")
+        except ApiError as error:
+            reason = str(error).partition(": ")[2]
+            raise ApiError("bad_data", f"error parsing lookback delta duration: {reason}") from error
+        if lookback_ms > 0:  # otherwise the server's
+            options["lookback_ms"] = lookback_ms
     if parameters.text("stats") == "all":
         options["per_step"] = True
     return options
@@ -141,6 +144,10 @@ def _answer(result: Result, limit: int, parameters: Parameters, statistics: Stat
     if limit:
         result, cut = _limited(result, limit)
         warnings += ["results truncated due to limit"] if cut else []
+    if (stats := parameters.text("stats")) not in ("", "true", "all"):
+        warnings.append(
+            f'value "{stats}" for parameter "stats" is deprecated and will be rejected in the next major release, use "true" or "all"'
+        )
     body = "{" + result_json(result)
     if parameters.text("stats"):
         body += ',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all")).decode()

@@ -123,14 +123,18 @@ async def targets_metadata(sources: Sources, parameters: Parameters) -> Response
     limit = _number(parameters, "limit")
     matchers = parameters.selectors("match_target")
     wanted = parameters.text("metric")
-    found = []
+    found: list[dict[str, object]] = []
     for target, families in sources.targets.metadata() if sources.targets else ():
+        if 0 <= limit <= len(found):
+            break
         values = dict(target)
         if matchers and not all(m.matches(values.get(m.name, "")) for m in matchers[0]):
             continue
         for family, about in sorted(families.items()):
             if wanted and family != wanted:
                 continue
-            entry = {"target": values, "type": about.type, "help": about.help, "unit": about.unit}
-            found.append(entry if wanted else {**entry, "metric": family})
-    return success(found[:limit] if limit >= 0 else found)
+            entry: dict[str, object] = {"target": values, "type": about.type, "help": about.help, "unit": about.unit}
+            if not wanted:
+                entry["metric"] = family
+            found.append(entry)
+    return success(found)

@@ -39,6 +39,7 @@ from podium.telemetry.metrics.scrape.engine import RequesterMaker, ScrapeEngine
 from podium.telemetry.metrics.server import remote_endpoints, store_metrics
 from podium.telemetry.metrics.server.alertmanager_targets import AlertmanagerTargets, relabel_of
 from podium.telemetry.metrics.server.application import Application
+from podium.telemetry.metrics.server.notifications import Notifications
 from podium.telemetry.metrics.server.self_metrics import Reloads, SelfMetrics
 from podium.telemetry.metrics.server.sources import Control, Sources, Switches
 from podium.telemetry.metrics.server.target_views import TargetViews
@@ -85,8 +86,10 @@ class MetricsServer:
         self.engine = Engine(store, world, options.engine, _active_queries(options))
         self.notifier = Notifier(external_url=options.external_url)
         self.tee = Tee(store)
+        self.notifications = Notifications(world.clock)
         self._supervisor = Supervisor("metrics")
         known = {**core_makers(world), **(makers or {})}
+        self._kinds = tuple(sorted({"static", *(key.removesuffix("_sd_configs") for key in known)}))
         self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed, sources=sources)
         self._discovery = DiscoveryRunner(known, self._supervisor, self.scrapes.update)
         self.rules = RuleSchedule(
@@ -177,7 +180,7 @@ class MetricsServer:
             storage=self.store, engine=self.engine, world=self.world, targets=TargetViews(self.scrapes, self.store), rules=RuleViews(self.rules),
             alertmanagers=self.notifier, administration=self.store, control=control, switches=self.options.switches,
             external_labels=labels_of(self.configuration.global_config.external_labels), version=self.options.version,
-            cors_origin=self.options.cors_origin,
+            cors_origin=self.options.cors_origin, notifications=self.notifications, discovery=self._kinds,
         )  # fmt: skip
 
     def application(self, control: Control | None = None) -> Application:

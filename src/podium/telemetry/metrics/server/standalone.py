@@ -22,6 +22,7 @@ from podium.telemetry.metrics.promql.token_stream import Features
 from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.errors import RuleFileError
 from podium.telemetry.metrics.rules.rule import Group
+from podium.telemetry.metrics.server.notifications import CONFIGURATION_FAILED, ENDING
 from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
@@ -85,11 +86,14 @@ class Standalone:
             self.server.apply(configuration, groups)
         except ConfigurationError:
             self.server.reloads.successful = False
+            self.server.notifications.add(CONFIGURATION_FAILED)
             raise
+        self.server.notifications.remove(CONFIGURATION_FAILED)
         if self._http is not None:
-            self._http.handler = self.server.application(self)
+            self._http.handler = self.server.application(self).serve
 
     def stop(self) -> None:
+        self.server.notifications.add(ENDING)
         self.stopping.set()
 
     def configuration(self) -> str:
@@ -121,7 +125,7 @@ class Standalone:
 
     async def serve(self) -> None:
         """Until `stop`. Raises OSError when the port is taken, ConfigurationError when the file is wrong."""
-        self._http = http = HttpServer(self.server.application(self), body_bytes_max=WRITE_BODY_BYTES_MAX)
+        self._http = http = HttpServer(self.server.application(self).serve, body_bytes_max=WRITE_BODY_BYTES_MAX)
         self.server.start()
         try:
             await self.reload()

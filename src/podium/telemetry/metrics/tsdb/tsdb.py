@@ -409,6 +409,12 @@ class Tsdb:
 
         return status.status(self, limit)
 
+    def block_metadata(self) -> list[dict[str, Any]]:
+        """As `blocks` of /api/v1/status/tsdb/blocks."""
+        from podium.telemetry.metrics.tsdb import status
+
+        return status.blocks(self)
+
     # Windows and replay: for the parts of this package
 
     def window(self, start_ms: int) -> Window:
