@@ -80,8 +80,10 @@ class WriteReceiver:
         if batch.metadata:
             self._storage.set_metadata((("job", "remote-write"),), self._known(batch))
         await self._storage.synced()
-        histograms = _count_kept(samples, rejected, histograms=True)
-        written = _written(version, _count_kept(samples, rejected, histograms=False), histograms, len(batch.exemplars) - spurned.count)
+        written: Headers = ()
+        if version == "2":
+            kept = [_count_kept(samples, rejected, histograms=native) for native in (False, True)]
+            written = _written(version, *kept, len(batch.exemplars) - spurned.count)
         return _text(400, _listed(reasons), written) if reasons else Response(204, b"", written)
 
     def _known(self, batch: WriteBatch) -> dict[str, Metadata]:
