@@ -82,8 +82,8 @@ class WriteReceiver:
         await self._storage.synced()
         written: Headers = ()
         if version == "2":
-            kept = [_count_kept(samples, rejected, histograms=native) for native in (False, True)]
-            written = _written(version, *kept, len(batch.exemplars) - spurned.count)
+            floats, histograms = (_count_kept(samples, rejected, histograms=native) for native in (False, True))
+            written = _written(version, floats, histograms, len(batch.exemplars) - spurned.count)
         return _text(400, _listed(reasons), written) if reasons else Response(204, b"", written)
 
     def _known(self, batch: WriteBatch) -> dict[str, Metadata]:
