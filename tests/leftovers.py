@@ -36,7 +36,10 @@ def _named() -> list[tuple[str, str]]:
         ("file /run/", Path("/run")),
         *(("control group", Path(tree)) for tree in process_cgroup.trees()),
     )
-    found = [(what, name) for what, place in places if place.is_dir() for name in sorted(os.listdir(place))]
+    found = []
+    for what, place in places:
+        with contextlib.suppress(OSError):  # not there, or not this user's to look into
+            found += [(what, name) for name in sorted(os.listdir(place))]
     found += [("nftables table", table) for table in tables]
     return [(what, name) for what, name in dict.fromkeys(found) if _NAME.match(name)]
 

@@ -51,6 +51,10 @@ def track(request: Request, new: Object, old: Object | None, now: str) -> None:
     manager = manager_of(request, api_version, "Update")
     node = schema_of(request.resource, api_version)
     elsewhere = request.resource.subresource("status") is not None and request.subresource != "status"
+    if old is None and not before:
+        if owned := applying.created(_tracked(new, elsewhere), node):
+            new["metadata"]["managedFields"] = [_entry(manager, _shared(owned), now)]
+        return
     changed, removed = applying.changes(_tracked(old, elsewhere) if old is not None else {}, _tracked(new, elsewhere), node)
     if changed or removed:
         write(new, _capped(applying.update(changed, removed, manager, read(before))), before, now)
@@ -116,18 +120,22 @@ def write(new: Object, managers: Mapping[Manager, FieldSet], before: list[Object
         if old is not None and old.get("fieldsV1") == wire:
             entries.append(old)
             continue
-        entry: Object = {
-            "manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version, "time": now,
-            "fieldsType": "FieldsV1", "fieldsV1": wire,
-        }  # fmt: skip
-        if manager.subresource:
-            entry["subresource"] = manager.subresource
-        entries.append(entry)
+        entries.append(_entry(manager, wire, now))
     if entries:
         entries.sort(key=lambda e: (e["operation"], e.get("time", ""), e["manager"], e.get("subresource", "")))
         new["metadata"]["managedFields"] = entries
     else:
         new["metadata"].pop("managedFields", None)
+
+
+def _entry(manager: Manager, fields: Object, now: str) -> Object:
+    entry: Object = {
+        "manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version, "time": now,
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
+    }  # fmt: skip
+    if manager.subresource:
+        entry["subresource"] = manager.subresource
+    return entry
 
 
 _known: dict[bytes, Object] = {}

@@ -98,7 +98,21 @@ class ApiServer:
     _documents: documents.Documents | None = field(default=None)
 
     async def execute(self, request: Request) -> Result:
-        """Authorizes and runs one request that is not a watch or a connect, for a client in this process. Raises StatusError."""
+        """Authorizes, runs and counts one request that is not a watch or a connect, for a client in this process. Raises StatusError."""
+        labels = labels_of(request)
+        running, code = self.measurements.started(labels), 500
+        try:
+            result = await self._execute(request)
+            code = 200 if isinstance(result, ListResult) else result.status
+            return result
+        except StatusError as error:
+            code = error.code
+            raise
+        finally:
+            running.value -= 1
+            self.measurements.finished(labels, code, None)
+
+    async def _execute(self, request: Request) -> Result:
         if self.audit is None:
             self.core.authorizer.authorize(request)
             return await self._run(request)

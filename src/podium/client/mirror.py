@@ -116,14 +116,14 @@ class Mirror:
         if name in self._indexes:
             assert self._indexes[name].keys is keys, f"index {name} exists with another function"
             return
-        index = self._indexes[name] = _Index(keys)
+        index = self._indexes[name] = _Index(keys, holds=not self._packed)
         for key, value in self._objects.items():
             index.replace(key, None, value)
 
     def by_index(self, name: str, key: str) -> list[Object]:
         """The objects with that index key, in order of their arrival (stable; sort for another)."""
-        objects = self._objects
-        return [objects[of] for of in self._indexes[name].entries.get(key, _NONE)]
+        found = self._indexes[name].entries.get(key, _NONE)
+        return [self._objects[of] for of in found] if self._packed else list(found.values())
 
     def subscribe(self, handler: Handler) -> Callable[[], None]:
         """Calls `handler` with "added" for each object held, then with each change. Returns its cancellation."""
@@ -272,27 +272,29 @@ def _call(handler: Handler, change: Change) -> None:
         log.error("a subscriber failed", object=key_of(change.object), error=error)
 
 
-_NONE: dict[str, None] = {}
+_NONE: dict[str, Object] = {}
+_ELSEWHERE: Object = {}
 
 
 class _Index:
-    """`entries[index key]` has the keys of the objects; empty entries are removed."""
+    """`entries[index key][object key]` is the object, where the index `holds` them; empty entries are removed."""
 
-    __slots__ = ("entries", "keys")
+    __slots__ = ("entries", "holds", "keys")
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, *, holds: bool) -> None:
         self.keys = keys
-        self.entries: dict[str, dict[str, None]] = {}
+        self.holds = holds
+        self.entries: dict[str, dict[str, Object]] = {}
 
     def replace(self, key: str, old: Object | None, new: Object | None) -> None:
         before = tuple(self.keys(old)) if old is not None else ()
         after = tuple(self.keys(new)) if new is not None else ()
         for entry in before:
             if entry not in after:
-                keys = self.entries[entry]
-                del keys[key]
-                if not keys:
+                objects = self.entries[entry]
+                del objects[key]
+                if not objects:
                     del self.entries[entry]
         if new is not None:
             for entry in after:
-                self.entries.setdefault(entry, {})[key] = None
+                self.entries.setdefault(entry, {})[key] = new if self.holds else _ELSEWHERE

@@ -192,13 +192,14 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._state != OPEN or below is None or not data:
             return
         try:
-            sent = self._tls.write(data)  # no more than a record
-            below.write(self._outgoing.read())
-            if sent < len(data):
-                rest = memoryview(data)[sent:]
-                while rest:
-                    rest = rest[self._tls.write(rest[:RECORD_BYTES]) :]
-                    below.write(self._outgoing.read())
+            if len(data) <= RECORD_BYTES:
+                self._tls.write(data)
+                below.write(self._outgoing.read())
+                return
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._tls.write(rest[:RECORD_BYTES]) :]
+                below.write(self._outgoing.read())
         except ssl.SSLError as error:
             self._fail(error)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
-from podium.telemetry.metrics.discovery.groups import TargetGroup
+from podium.telemetry.metrics.discovery.groups import Group
 from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.outbound.client import OutboundClient
@@ -50,7 +50,7 @@ class ScrapeEngine:
         self._supervisor = Supervisor("scrape")
         self._pools: dict[str, ScrapePool] = {}
         self._requesters: dict[str, Requester] = {}
-        self._groups: dict[str, Mapping[str, TargetGroup]] = {}
+        self._groups: dict[str, Mapping[str, Group]] = {}
 
     def apply(self, jobs: Sequence[ScrapeConfig]) -> None:
         """Jobs that are the same go on; changed ones start anew without a break in their series; those that are gone end."""
@@ -78,7 +78,7 @@ class ScrapeEngine:
     def _close(self, name: str) -> None:
         self._supervisor.start(f"close/{name}", self._requesters.pop(name).aclose())
 
-    def update(self, job: str, groups: Mapping[str, TargetGroup]) -> None:
+    def update(self, job: str, groups: Mapping[str, Group]) -> None:
         """All groups of the job, by source. A job that is not there is ignored: it was removed meanwhile."""
         pool = self._pools.get(job)
         if pool is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
-from podium.telemetry.metrics.discovery.groups import TargetGroup
+from podium.telemetry.metrics.discovery.groups import Group
 from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.outbound.interface import Requester
 from podium.telemetry.metrics.scrape.counts import ScrapeCounts
@@ -29,7 +29,7 @@ ERRORS_LOGGED_MAX = 10
 log = logger("metrics.scrape")
 
 
-_Made = tuple[TargetGroup, list[Target | Dropped | BadTarget]]
+_Made = tuple[Group, list[Target | Dropped | BadTarget]]
 """A group and what was made of it."""
 
 
@@ -66,7 +66,7 @@ class ScrapePool:
     def active(self) -> list[TargetLoop]:
         return [running.loop for running in self._running.values()]
 
-    def sync(self, groups: Iterable[TargetGroup]) -> None:
+    def sync(self, groups: Iterable[Group]) -> None:
         """Makes the loops those of these groups: all of the job's, not only what changed."""
         found = self._targets(groups)
         self._counts.synced(self.config.job_name)
@@ -84,7 +84,7 @@ class ScrapePool:
         for running in self._running.values():
             running.loop.forced_error = over
 
-    def _targets(self, groups: Iterable[TargetGroup]) -> Mapping[bytes, Target]:
+    def _targets(self, groups: Iterable[Group]) -> Mapping[bytes, Target]:
         found: dict[bytes, Target] = {}
         dropped: dict[Dropped, None] = {}
         wrong: list[BadTarget] = []

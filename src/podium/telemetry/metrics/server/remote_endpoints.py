@@ -9,7 +9,7 @@ from pathlib import Path
 
 from podium.telemetry.metrics.configuration.remote import WRITE_2_0, RemoteReadConfig, RemoteWriteConfig
 from podium.telemetry.metrics.labels import Labels, labels_of
-from podium.telemetry.metrics.outbound.client import OutboundClient
+from podium.telemetry.metrics.outbound.client import OutboundClient, OutboundMaker
 from podium.telemetry.metrics.outbound.interface import OutboundError, Requester
 from podium.telemetry.metrics.relabel import Relabeling
 from podium.telemetry.metrics.remote.errors import SendFailed
@@ -32,8 +32,11 @@ def name_of(config: RemoteWriteConfig | RemoteReadConfig) -> str:
     return config.name or hashlib.md5(str.__str__(config.url).encode(), usedforsecurity=False).hexdigest()[:6]
 
 
-def writer(config: RemoteWriteConfig, storage: Queryable, world: World, external_labels: Labels, directory: Path | None) -> RemoteWriter:
-    requester = OutboundClient(config.http, world, user_agent="Podium")
+def writer(
+    config: RemoteWriteConfig, storage: Queryable, world: World, external_labels: Labels, directory: Path | None,
+    outbound: OutboundMaker | None = None,
+) -> RemoteWriter:  # fmt: skip
+    requester = outbound(config.http) if outbound else OutboundClient(config.http, world, user_agent="Podium")
     queue, relabeling = config.queue_config, Relabeling(config.write_relabel_configs)
     shards = max(queue.min_shards, min(queue.max_shards, 4))
     options = QueueOptions(
@@ -93,8 +96,10 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
     return min(RETRY_S_MAX, float(text)) if text.isascii() and text.isdigit() else 0.0
 
 
-def reader(config: RemoteReadConfig, world: World, external_labels: Labels, whole_from_ms: Callable[[], int]) -> ReadClient:
-    requester = OutboundClient(config.http, world, user_agent="Podium")
+def reader(
+    config: RemoteReadConfig, world: World, external_labels: Labels, whole_from_ms: Callable[[], int], outbound: OutboundMaker | None = None
+) -> ReadClient:
+    requester = outbound(config.http) if outbound else OutboundClient(config.http, world, user_agent="Podium")
     url, timeout_s = str.__str__(config.url), config.remote_timeout / 1000
     headers = {
         **config.headers, "content-type": "application/x-protobuf", "content-encoding": "snappy", "accept-encoding": "snappy",

@@ -7,7 +7,7 @@ Source: Prometheus' HTTP API, "Expression query result formats", "Native histogr
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,9 @@ from podium.telemetry.metrics.samples import Times, Values
 _OPEN_LEFT, _OPEN_RIGHT, _CLOSED_BOTH = 0, 1, 3
 _PLAIN_MIN, _PLAIN_MAX = 1e-5, 1e15
 """Magnitudes within which orjson and Go write the same digits, but for the `.0` of whole numbers."""
+
+POINTS_AT_ONCE = 1 << 15
+"""That are texts at a time: a text takes eight times the space of a number."""
 
 
 def number_text(value: float) -> str:
@@ -45,11 +48,16 @@ def number_texts(values: Values) -> list[str]:
     if not len(values):
         return []
     magnitudes = np.abs(values)
-    plain = (magnitudes < _PLAIN_MAX) & ((magnitudes >= _PLAIN_MIN) | (magnitudes == 0))
-    if not plain.all():
-        return [number_text(v) for v in values.tolist()]
-    texts = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode() + ","
-    return texts.replace(".0,", ",")[:-1].split(",")
+    odd = np.flatnonzero(~((magnitudes < _PLAIN_MAX) & ((magnitudes >= _PLAIN_MIN) | (magnitudes == 0))))
+    plain = np.ascontiguousarray(values)
+    if len(odd):
+        plain = values.copy()
+        plain[odd] = 0.0
+    joined = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode() + ","
+    texts = joined.replace(".0,", ",")[:-1].split(",")
+    for at in odd.tolist():
+        texts[at] = number_text(float(values[at]))
+    return texts
 
 
 def time_text(time_ms: int) -> str:
@@ -94,23 +102,48 @@ def vector_json(points: Sequence[Point]) -> str:
 
 
 def matrix_json(series: Sequence[Series]) -> str:
-    known: dict[int, str] = {}
-    return f"[{','.join(_series_json(s, known) for s in series)}]"
+    """Numbers of many series become texts together, and go into what a series of its times looks like, made once."""
+    templates = _Templates()
+    parts: list[str] = []
+    for some in _batches(series):
+        points = [s.values for s in some if len(s.values)]
+        texts = number_texts(np.concatenate(points)) if points else []
+        at = 0
+        for one in some:
+            fields = [f'"metric":{_metric(one.labels)}']
+            if size := len(one.values):
+                fields.append(f'"values":[{templates.of(one.times) % tuple(texts[at : at + size])}]')
+                at += size
+            if one.histograms:
+                fields.append(f'"histograms":[{_histograms(one.histogram_times.tolist(), one.histograms)}]')
+            parts.append("{" + ",".join(fields) + "}")
+    return f"[{','.join(parts)}]"
 
 
-def _series_json(series: Series, known: dict[int, str]) -> str:
-    """`known` keeps the texts of times: all series of a range query share them."""
-    parts = [f'"metric":{_metric(series.labels)}']
-    if len(series.times):
-        parts.append(f'"values":[{_points(series.times, series.values, known)}]')
-    if series.histograms:
-        parts.append(f'"histograms":[{_histograms(series.histogram_times.tolist(), series.histograms)}]')
-    return "{" + ",".join(parts) + "}"
+def _batches(series: Sequence[Series]) -> Iterator[Sequence[Series]]:
+    """About POINTS_AT_ONCE points each."""
+    start = points = 0
+    for at, one in enumerate(series):
+        points += len(one.values)
+        if points >= POINTS_AT_ONCE:
+            yield series[start : at + 1]
+            start, points = at + 1, 0
+    yield series[start:]
 
 
-def _points(times: Times, values: Values, known: dict[int, str]) -> str:
-    heads = [known.get(t) or known.setdefault(t, f'[{time_text(t)},"') for t in times.tolist()]
-    return ",".join([head + text + '"]' for head, text in zip(heads, number_texts(values), strict=True)])
+class _Templates:
+    """Points at given times, with %s for the values. Most series of a range query share one array of times."""
+
+    def __init__(self) -> None:
+        self._last: Times | None = None
+        self._text = ""
+        self._points: dict[int, str] = {}
+
+    def of(self, times: Times) -> str:
+        if times is not self._last:
+            points = [self._points.get(t) or self._points.setdefault(t, f'[{time_text(t)},"%s"]') for t in times.tolist()]
+            self._last, self._text = times, ",".join(points)
+        return self._text
 
 
 def result_json(result: Result) -> str:

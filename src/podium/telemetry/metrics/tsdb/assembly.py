@@ -24,6 +24,7 @@ import numpy.typing as npt
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Unread, Values, is_absent, is_stale
 from podium.telemetry.metrics.tsdb.columns import Ids
+from podium.telemetry.metrics.tsdb.recent import ROWS_MAX, Recent
 from podium.world.parallel import Mapper, one_by_one
 
 CLASS_CELLS_MAX = 1 << 21
@@ -55,14 +56,12 @@ class RowSets:
         return found
 
 
-Target = npt.NDArray[np.int32]
-"""For each row of a source where it goes; -1: it is not wanted."""
 Mask = npt.NDArray[np.bool_]
 
 
 class Reader(Protocol):
-    def read(self, target: Target, out: Values, start: int, end: int) -> None:
-        """Columns [start, end) of each row r with target[r] >= 0 into out[target[r]]. From any thread."""
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: Recent | None) -> None:
+        """Columns [start, end) of each row wanted[i] into out[to[i]]; `wanted` ascending. From any thread, when `recent` is None."""
         ...
 
 
@@ -72,12 +71,12 @@ class Opened(Reader, Protocol):
     @property
     def times(self) -> Times: ...
 
-    def known(self, wanted: Mask, start: int, end: int) -> tuple[bool, bool]:
+    def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
         """Whether these rows are (dense, monotonic) in columns [start, end). False: perhaps not."""
         ...
 
-    def present(self, start: int, end: int) -> Mask:
-        """Which rows have a sample (or a stale marker) in columns [start, end)."""
+    def present(self, wanted: Ids, start: int, end: int) -> Mask:
+        """Which of these rows have a sample (or a stale marker) in columns [start, end)."""
         ...
 
 
@@ -93,7 +92,9 @@ class Source(Protocol):
         """Whether what was opened stays as it is. Otherwise it is valid until the next append."""
         ...
 
-    def opened(self) -> Opened: ...
+    def opened(self, recent: Recent | None, *, few: bool) -> Opened:
+        """`few`: rows that are wanted of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,20 @@ class _Part:
 
 
 def assemble(
-    ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int, each: Mapper = one_by_one
+    ids: Ids,
+    allocated: int,
+    sources: Sequence[Source],
+    start_ms: int,
+    end_ms: int,
+    cells_max: int,
+    each: Mapper = one_by_one,
+    recent: Recent | None = None,
 ) -> tuple[Ids, list[Columns]]:
     """(series of `ids` that have a float sample in [start_ms, end_ms], their samples). Rows refer to the first of the two.
 
     `ids` ascending. `each` maps over classes: they are independent. Raises LimitExceeded when more than `cells_max` values would be decoded.
     """
-    kept, found = scan(ids, allocated, sources, start_ms, end_ms, cells_max, lasting=False)
+    kept, found = scan(ids, allocated, sources, start_ms, end_ms, cells_max, lasting=False, recent=recent)
     each = each if sum(one.cells for one in found) >= PARALLEL_CELLS_MIN else one_by_one
     return kept, each(read, found)
 
@@ -122,66 +130,88 @@ def read(unread: Unread) -> Columns:
 
 
 def scan(
-    ids: Ids, allocated: int, sources: Sequence[Source], start_ms: int, end_ms: int, cells_max: int, *, lasting: bool
+    ids: Ids,
+    allocated: int,
+    sources: Sequence[Source],
+    start_ms: int,
+    end_ms: int,
+    cells_max: int,
+    *,
+    lasting: bool,
+    recent: Recent | None = None,
 ) -> tuple[Ids, list[Unread]]:
     """As `assemble`; what is given can be read until the next append, or (`lasting`) at any time."""
     position = np.full(allocated, -1, np.int32)
     position[ids] = np.arange(len(ids), dtype=np.int32)
-    placed: dict[RowSet, tuple[Target, list[_Part]]] = {}
+    placed: dict[RowSet, _Place] = {}
     cells = 0
     for source in sources:
         if source.last_ms < start_ms or source.first_ms > end_ms:
             continue
-        entry = placed.get(source.row_set)
-        if entry is None:
-            entry = placed[source.row_set] = (position[source.row_set.ids], [])
-        if not (wanted := int(np.count_nonzero(entry[0] >= 0))):
+        place = placed.get(source.row_set)
+        if place is None:
+            place = placed[source.row_set] = _Place.of(position[source.row_set.ids])
+        if not len(place.wanted):
             continue
-        part = _within(source, start_ms, end_ms)
+        part = _within(source, start_ms, end_ms, recent, few=len(place.wanted) <= ROWS_MAX)
         if part is not None:
-            entry[1].append(part)
-            cells += len(part.times) * wanted
+            place.parts.append(part)
+            cells += len(part.times) * len(place.wanted)
             if cells > cells_max:
                 raise LimitExceeded(
                     "select_cells_max", f"the selection holds more than {cells_max} samples: choose fewer series or a shorter range"
                 )
-    used = [(rows, parts) for rows, parts in placed.values() if parts]
+    used = [place for place in placed.values() if place.parts]
+    if cells >= PARALLEL_CELLS_MIN:
+        recent = None
     classes = [c for group, mine in _classes(len(ids), used) if (c := _class(group, mine, lasting=lasting)) is not None]
     kept = np.sort(np.concatenate([c.members for c in classes])) if classes else np.zeros(0, np.int32)
     renumbered = np.full(len(ids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-    return ids[kept], [Unread(rows := renumbered[c.members], len(rows) * c.width, partial(_read, c, rows)) for c in classes]
+    return ids[kept], [Unread(rows := renumbered[c.members], len(rows) * c.width, partial(_read, c, rows, recent)) for c in classes]
 
 
-def _within(source: Source, start_ms: int, end_ms: int) -> _Part | None:
-    opened = source.opened()
+def _within(source: Source, start_ms: int, end_ms: int, recent: Recent | None = None, *, few: bool = False) -> _Part | None:
+    opened = source.opened(recent, few=few)
     start, end = int(np.searchsorted(opened.times, start_ms)), int(np.searchsorted(opened.times, end_ms, "right"))
     return _Part(opened, source.lasting, opened.times[start:end], start, end) if start < end else None
 
 
-_Used = list[tuple[Target, list[_Part]]]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What of a row set is wanted."""
+
+    wanted: Ids  # rows of the set, ascending
+    rows: Ids  # of the selection: the same series
+    parts: list[_Part]
+
+    @classmethod
+    def of(cls, position: Ids) -> "_Place":
+        """`position`: where each row of the set is in the selection; -1: nowhere."""
+        wanted = np.flatnonzero(position >= 0)
+        return cls(wanted.astype(np.int32), position[wanted], [])
 
 
-def _classes(count: int, used: _Used) -> list[tuple[Ids, _Used]]:
+def _classes(count: int, used: list[_Place]) -> list[tuple[Ids, list[_Place]]]:
     """(rows ascending, what they are all in), at most CLASS_CELLS_MAX cells each."""
     if not used:
         return []
     signature = np.zeros(count, np.uint64)
-    for number, (rows, _) in enumerate(used, 1):
-        signature[rows[rows >= 0]] += _mixed(number)
+    for number, place in enumerate(used, 1):
+        signature[place.rows] += _mixed(number)
     there = np.flatnonzero(signature)
     distinct, label = np.unique(signature[there], return_inverse=True)
     order = np.argsort(label, kind="stable")
     groups = np.split(there[order], np.flatnonzero(np.diff(label[order])) + 1)
     of_row = np.zeros(count, np.intp)
     of_row[there] = label
-    inside: list[_Used] = [[] for _ in distinct]
-    for entry in used:
-        for number in np.unique(of_row[entry[0][entry[0] >= 0]]).tolist():
-            inside[number].append(entry)
-    classes: list[tuple[Ids, _Used]] = []
+    inside: list[list[_Place]] = [[] for _ in distinct]
+    for place in used:
+        for number in np.unique(of_row[place.rows]).tolist():
+            inside[number].append(place)
+    classes: list[tuple[Ids, list[_Place]]] = []
     for group, mine in zip(groups, inside, strict=True):
-        width = sum(len(part.times) for _, parts in mine for part in parts)
+        width = sum(len(part.times) for place in mine for part in place.parts)
         step = max(64, CLASS_CELLS_MAX // width)
         classes.extend((group[at : at + step].astype(np.int32), mine) for at in range(0, len(group), step))
     return sorted(classes, key=lambda c: int(c[0][0]))
@@ -200,7 +230,8 @@ class _Piece:
     """What a class has in one source: columns [start, end) of it, at these times."""
 
     reader: Reader
-    target: Target  # all members are in it
+    wanted: Ids  # its rows, a row for each member
+    to: Ids  # the member
     times: Times
     start: int
     end: int
@@ -227,60 +258,65 @@ class _Copied:
 
     values: Values
 
-    def read(self, target: Target, out: Values, start: int, end: int) -> None:
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
         out[:] = self.values
 
 
-def _class(members: Ids, used: _Used, *, lasting: bool) -> _Class | None:
+def _class(members: Ids, used: list[_Place], *, lasting: bool) -> _Class | None:
     """None: no row has a sample."""
-    inverse = _inverse(members, used)
-    parts = [(part, inverse[rows]) for rows, ps in used for part in ps]
-    flags = [part.opened.known(target >= 0, part.start, part.end) for part, target in parts]
+    parts = _placed(members, used)
+    flags = [part.opened.known(wanted, part.start, part.end) for part, wanted, _ in parts]
     dense = all(f[0] for f in flags)
     if not dense:
         there = np.zeros(len(members), np.bool_)
-        for part, target in parts:
-            there[target[(target >= 0) & part.opened.present(part.start, part.end)]] = True
+        for part, wanted, to in parts:
+            there[to[part.opened.present(wanted, part.start, part.end)]] = True
         if not there.any():
             return None
         if not there.all():
             members = members[there]
-            inverse = _inverse(members, used)
-            parts = [(part, inverse[rows]) for rows, ps in used for part in ps]
-    pieces = [_Piece(part.opened, target, part.times, part.start, part.end) for part, target in parts]
-    if lasting:
-        pieces = [piece if part.lasting else _copied(piece, len(members)) for piece, (part, _) in zip(pieces, parts, strict=True)]
+            parts = _placed(members, used)
+    pieces = [
+        _Piece(part.opened, wanted, to, part.times, part.start, part.end) if part.lasting or not lasting else _copied(part, wanted, to)
+        for part, wanted, to in parts
+    ]
     by_time = sorted(range(len(pieces)), key=lambda n: int(pieces[n].times[0]))
     precedence: list[int] = np.argsort(by_time).tolist()
     return _Class(members, [pieces[n] for n in by_time], precedence, dense, dense and all(f[1] for f in flags))
 
 
-def _inverse(members: Ids, used: _Used) -> Target:
-    """From row of the selection to place among the members; the last entry stands for -1."""
-    inverse = np.full(int(max(int(rows.max()) for rows, _ in used)) + 2, -1, np.int32)
+def _placed(members: Ids, used: list[_Place]) -> list[tuple[_Part, Ids, Ids]]:
+    """(part, its rows that are members, which members they are)."""
+    inverse = np.full(int(max(int(place.rows.max()) for place in used)) + 1, -1, np.int32)
     inverse[members] = np.arange(len(members), dtype=np.int32)
-    inverse[-1] = -1
-    return inverse
+    found: list[tuple[_Part, Ids, Ids]] = []
+    for place in used:
+        wanted, to = place.wanted, inverse[place.rows]
+        inside = to >= 0
+        if not inside.all():
+            wanted, to = wanted[inside], to[inside]
+        found.extend((part, wanted, to) for part in place.parts)
+    return found
 
 
-def _copied(piece: _Piece, count: int) -> _Piece:
-    values = np.empty((count, len(piece.times)))
-    piece.reader.read(piece.target, values, piece.start, piece.end)
-    return _Piece(_Copied(values), np.arange(count, dtype=np.int32), piece.times, piece.start, piece.end)
+def _copied(part: _Part, wanted: Ids, to: Ids) -> _Piece:
+    values = np.empty((len(to), len(part.times)))
+    part.opened.read(wanted, to, values, part.start, part.end, None)
+    return _Piece(_Copied(values), wanted, to, part.times, part.start, part.end)
 
 
-def _read(found: _Class, rows: Ids) -> Columns:
+def _read(found: _Class, rows: Ids, recent: Recent | None) -> Columns:
     if all(a.times[-1] < b.times[0] for a, b in pairwise(found.pieces)):
-        return _side_by_side(found, rows)
-    return _merged(found, rows)
+        return _side_by_side(found, rows, recent)
+    return _merged(found, rows, recent)
 
 
-def _side_by_side(found: _Class, rows: Ids) -> Columns:
+def _side_by_side(found: _Class, rows: Ids, recent: Recent | None) -> Columns:
     values = np.empty((len(rows), found.width))
     monotonic = found.monotonic
     at = 0
     for piece in found.pieces:
-        piece.reader.read(piece.target, values[:, at : at + len(piece.times)], piece.start, piece.end)
+        piece.reader.read(piece.wanted, piece.to, values[:, at : at + len(piece.times)], piece.start, piece.end, recent)
         if at and monotonic:
             monotonic = bool((values[:, at] >= values[:, at - 1]).all())
         at += len(piece.times)
@@ -289,13 +325,13 @@ def _side_by_side(found: _Class, rows: Ids) -> Columns:
     return Columns(rows, times, values, found.dense, monotonic)
 
 
-def _merged(found: _Class, rows: Ids) -> Columns:
+def _merged(found: _Class, rows: Ids, recent: Recent | None) -> Columns:
     times = np.unique(np.concatenate([piece.times for piece in found.pieces]))
     values = np.full((len(rows), len(times)), ABSENT)
     for n in reversed(found.precedence):
         piece = found.pieces[n]
         own = np.empty((len(rows), len(piece.times)))
-        piece.reader.read(piece.target, own, piece.start, piece.end)
+        piece.reader.read(piece.wanted, piece.to, own, piece.start, piece.end, recent)
         at = np.searchsorted(times, piece.times)
         there = ~is_absent(own)
         values[:, at] = np.where(there, own, values[:, at])
@@ -305,10 +341,9 @@ def _merged(found: _Class, rows: Ids) -> Columns:
 
 def joined(row_set: RowSet, first: int, last: int, sources: Sequence[Source], start_ms: int, end_ms: int) -> list[tuple[Ids, Columns]]:
     """Rows [first, last) of sources that all have this row set, with their samples in the range: (their ids, samples), one or none."""
-    rows = np.full(len(row_set.ids), -1, np.int32)
-    rows[first:last] = np.arange(last - first, dtype=np.int32)
     parts = [part for source in sources if (part := _within(source, start_ms, end_ms)) is not None]
-    found = _class(np.arange(last - first, dtype=np.int32), [(rows, parts)], lasting=False) if parts else None
+    rows = np.arange(last - first, dtype=np.int32)
+    found = _class(rows, [_Place(rows + first, rows, parts)], lasting=False) if parts else None
     if found is None:
         return []
-    return [(row_set.ids[first:last][found.members], _read(found, np.arange(len(found.members), dtype=np.int32)))]
+    return [(row_set.ids[first:last][found.members], _read(found, np.arange(len(found.members), dtype=np.int32), None))]

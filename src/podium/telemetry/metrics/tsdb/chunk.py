@@ -219,7 +219,9 @@ def _decimals(values: Values, digits: int) -> tuple[npt.NDArray[np.bool_], npt.N
 
 def _pieces(values: Values, excess: npt.NDArray[np.uint32], classes: Flags8) -> list[bytes]:
     pieces = []
-    for kind, rows in _piece_rows(classes, values.shape[1]):
+    arranged = Arranged.of(classes, values.shape[1])
+    for number, kind in enumerate(arranged.kinds):
+        rows = arranged.rows(number)
         if kind == RAW:
             pieces.append(standalone.simple_compress(values[rows].ravel(), _FLOATS))
         else:
@@ -234,20 +236,40 @@ def _running(excess: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], Ch
     return np.cumsum(steps.reshape(-1), dtype=np.uint32), _RUNNING
 
 
-def _piece_rows(classes: Flags8, columns: int) -> list[tuple[int, Indices]]:
-    """(class, rows) of each piece, in the order of the pieces: what encoder and decoder agree on."""
-    per_piece = max(1, PIECE_NUMBERS // columns)
-    pieces: list[tuple[int, Indices]] = []
-    if len(classes) == classes.tobytes().count(int(classes[0])):  # all of one class
-        groups = [np.arange(len(classes))]
-    else:
-        order = np.argsort(classes, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
-    for rows in groups:
-        kind = int(classes[rows[0]])
-        if kind != CONSTANT:
-            pieces.extend((kind, rows[at : at + per_piece]) for at in range(0, len(rows), per_piece))
-    return pieces
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Which rows are in which piece: what encoder and decoder agree on. Rows are ordered by (class, row), constant ones first, in no piece."""
+
+    order: npt.NDArray[np.int32] | None  # (S,); None: rows are in order already
+    starts: npt.NDArray[np.int64]  # (P + 1,) places in the order at which pieces begin, and the end
+    kinds: list[int]  # P classes
+
+    @classmethod
+    def of(cls, classes: Flags8, columns: int) -> "Arranged":
+        order = None if bool((classes[1:] >= classes[:-1]).all()) else np.argsort(classes, kind="stable").astype(np.int32)
+        counts = np.bincount(classes, minlength=RAW + 1)
+        per_piece = max(1, PIECE_NUMBERS // columns)
+        starts: list[int] = []
+        kinds: list[int] = []
+        at = int(counts[CONSTANT])
+        for kind in (np.flatnonzero(counts[1:]) + 1).tolist():
+            here = list(range(at, at + int(counts[kind]), per_piece))
+            starts += here
+            kinds += [kind] * len(here)
+            at += int(counts[kind])
+        return cls(order, np.array([*starts, at], np.int64), kinds)
+
+    def rows(self, piece: int) -> Indices:
+        a, b = self.starts[piece : piece + 2].tolist()
+        return np.arange(a, b) if self.order is None else self.order[a:b]
+
+    def places(self, rows: Indices) -> Indices:
+        """Of these rows in the order."""
+        if self.order is None:
+            return rows
+        places = np.empty(len(self.order), np.int32)
+        places[self.order] = np.arange(len(self.order), dtype=np.int32)
+        return places[rows]
 
 
 def _squeeze(array: Flags8) -> bytes:
@@ -264,6 +286,13 @@ class Rows:
     firsts: Values
     bases: npt.NDArray[np.int64]  # of whole rows, others 0
     marks: Flags8 | None  # of rows that are not dense: 0, ABSENT_MARK, STALE_MARK
+    arranged: Arranged
+
+    @property
+    def bytes(self) -> int:
+        """In memory."""
+        arrays = (self.classes, self.digits, self.flags, self.firsts, self.bases, self.marks, self.arranged.order)
+        return sum(array.nbytes for array in arrays if array is not None)
 
     @property
     def marked(self) -> Indices:
@@ -325,35 +354,48 @@ class Chunk:
         if whole.any():
             bases[whole] = _numbers(self._section(3))
         marks = _bytes(self._section(4)).reshape(-1, self.columns) if self._section(4) else None
-        return Rows(classes, digits, flags, _numbers(self._section(2)), bases, marks)
+        arranged = Arranged.of(classes, self.columns)
+        if len(arranged.kinds) != len(self._pieces_at):
+            raise ValueError(f"{len(self._pieces_at)} pieces where there should be {len(arranged.kinds)}")
+        return Rows(classes, digits, flags, _numbers(self._section(2)), bases, marks, arranged)
 
-    def decode(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int, rows: Rows | None = None) -> None:
-        """Writes columns [start, end) of each row r with target[r] >= 0 into out[target[r]]; `out` is (any, end - start).
+    def decode(self, wanted: Indices, to: Indices, out: Values, start: int, end: int, known: Rows | None = None) -> None:
+        """Writes columns [start, end) of each row wanted[i] (ascending) into out[to[i]]; `out` is (any, end - start).
 
         Raises whatever its libraries raise on bytes that are not a chunk: the caller knows the file to blame.
         """
-        known = rows or self.rows()
-        constant = np.flatnonzero((known.classes == CONSTANT) & (target >= 0))
-        out[target[constant]] = known.firsts[constant, None]
-        for (kind, members), (a, b) in zip(_piece_rows(known.classes, self.columns), self._pieces_at, strict=True):
-            to = target[members]
-            wanted = to >= 0
-            if not wanted.any():
-                continue
-            numbers = _numbers(self._fetch(a, b)).reshape(len(members), -1)
-            if not wanted.all():
-                numbers, members, to = numbers[wanted], members[wanted], to[wanted]
-            if _consecutive(to):
-                _restore(kind, numbers, members, known, start, out[to[0] : to[-1] + 1])
-            else:
-                values = np.empty((len(to), end - start))
-                _restore(kind, numbers, members, known, start, values)
-                out[to] = values
+        known = known or self.rows()
+        arranged = known.arranged
+        places = arranged.places(wanted)
+        if arranged.order is not None:
+            order = np.argsort(places)
+            wanted, to, places = wanted[order], to[order], places[order]
+        bounds = np.searchsorted(places, arranged.starts)
+        constant = wanted[: bounds[0]]
+        out[to[: bounds[0]]] = known.firsts[constant, None]
+        for piece in np.flatnonzero(bounds[1:] > bounds[:-1]).tolist():
+            here = slice(*bounds[piece : piece + 2].tolist())
+            self._decode_piece(piece, places[here], (wanted[here], to[here]), out, start, end, known)
         if known.marks is not None:
-            _mark(known, target, out, start, end)
+            _mark(known, wanted, to, out, start, end)
+
+    def _decode_piece(
+        self, piece: int, places: Indices, mine: tuple[Indices, Indices], out: Values, start: int, end: int, known: Rows
+    ) -> None:
+        first, last = known.arranged.starts[piece : piece + 2].tolist()
+        numbers = _numbers(self._fetch(*self._pieces_at[piece])).reshape(last - first, -1)
+        if len(places) < last - first:
+            numbers = numbers[places - first]
+        wanted, to = mine
+        if _consecutive(to):
+            _restore(known.arranged.kinds[piece], numbers, wanted, known, start, out[to[0] : to[-1] + 1])
+            return
+        values = np.empty((len(to), end - start))
+        _restore(known.arranged.kinds[piece], numbers, wanted, known, start, values)
+        out[to] = values
 
 
-def _consecutive(rows: npt.NDArray[np.int32]) -> bool:
+def _consecutive(rows: Indices) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1) and (len(rows) < 3 or bool((rows[1:] - rows[:-1] == 1).all()))
 
 
@@ -367,18 +409,20 @@ def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows,
     restoration.scale(rows.digits[members], values)
 
 
-def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
-    marked = rows.marked
-    wanted = target[marked] >= 0
-    if not wanted.any():
-        return
+def _mark(rows: Rows, wanted: Indices, to: Indices, out: Values, start: int, end: int) -> None:
+    """Puts back the gaps and stale markers of `wanted` (any order)."""
     assert rows.marks is not None
-    marks = rows.marks[wanted, start:end]
-    to = target[marked[wanted]]
-    part = out[to]
+    number = np.full(len(rows.flags), -1, np.int32)
+    number[rows.marked] = np.arange(len(rows.marks), dtype=np.int32)
+    mine = number[wanted]
+    there = mine >= 0
+    if not there.any():
+        return
+    marks = rows.marks[mine[there], start:end]
+    part = out[to[there]]
     part[marks == ABSENT_MARK] = ABSENT
     part[marks == STALE_MARK] = STALE
-    out[to] = part
+    out[to[there]] = part
 
 
 def _spans(at: int, lengths: tuple[int, ...]) -> list[tuple[int, int]]:

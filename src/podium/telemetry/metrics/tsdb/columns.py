@@ -13,6 +13,8 @@ from podium.telemetry.metrics.labels import Codes
 PAGE_BITS = 9
 PAGE = 1 << PAGE_BITS
 _MASK = PAGE - 1
+FEW_PAGES = 8
+"""Looked at one by one: cheaper than operations on arrays."""
 
 Ids = npt.NDArray[np.int32]
 """Series ids: places in the index."""
@@ -33,7 +35,10 @@ class PagedCodes:
         return self._pool[self._place[pages], ids & _MASK]
 
     def touches(self, pages: npt.NDArray[np.int32]) -> bool:
-        """Whether any of these pages (ascending) may carry the label."""
+        """Whether any of these pages (ascending) may carry the label. Every label is asked in every query, mostly about a few pages."""
+        if len(pages) <= FEW_PAGES:
+            place, count = self._place, len(self._place)
+            return any(page < count and place[page] for page in pages.tolist())
         within = pages[: np.searchsorted(pages, len(self._place))]
         return bool(self._place[within].any())
 

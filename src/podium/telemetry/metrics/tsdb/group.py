@@ -115,25 +115,26 @@ class OpenColumns:
         self.last_ms = int(group.times[group.count - 1])
         self.times: Times = group.times[: group.count].copy()
 
-    def opened(self) -> "OpenColumns":
+    def opened(self, recent: object, *, few: bool) -> "OpenColumns":
         return self
 
-    def known(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[bool, bool]:
+    def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
         dense = not bool(self._group.gaps[wanted].any())
         return dense, dense and not bool(self._group.falls[wanted].any())
 
-    def present(self, start: int, end: int) -> npt.NDArray[np.bool_]:
-        values = np.empty((self._group.rows, end - start))
-        self._group.matrix.read(values, start, end)
+    def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
+        values = np.empty((len(wanted), end - start))
+        self._group.matrix.read(values, start, end, self._some(wanted))
         return np.asarray(~is_absent(values).all(axis=1))
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
-        rows = np.flatnonzero(target >= 0)
-        matrix, places = self._group.matrix, target[rows]
-        some = None if len(rows) == self._group.rows else rows
-        if len(rows) == len(out) and bool((places == np.arange(len(out))).all()):
-            matrix.read(out, start, end, some)
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
+        some = self._some(wanted)
+        if len(to) and int(to[-1]) - int(to[0]) == len(to) - 1 and bool((to[1:] > to[:-1]).all()):
+            self._group.matrix.read(out[int(to[0]) : int(to[-1]) + 1], start, end, some)
         else:
-            own = np.empty((len(rows), end - start))
-            matrix.read(own, start, end, some)
-            out[places] = own
+            own = np.empty((len(wanted), end - start))
+            self._group.matrix.read(own, start, end, some)
+            out[to] = own
+
+    def _some(self, wanted: Ids) -> npt.NDArray[np.intp] | None:
+        return None if len(wanted) == self._group.rows else wanted.astype(np.intp)

@@ -41,20 +41,19 @@ class Matrix:
     def lasting(self) -> bool:
         return True
 
-    def opened(self) -> "Matrix":
+    def opened(self, recent: object, *, few: bool) -> "Matrix":
         return self
 
-    def known(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[bool, bool]:
+    def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
         part = self.values[wanted, start:end]
         dense = not bool(np.isnan(part).any())
         return dense, dense and bool((part[:, 1:] >= part[:, :-1]).all())
 
-    def present(self, start: int, end: int) -> npt.NDArray[np.bool_]:
-        return np.asarray(~is_absent(np.ascontiguousarray(self.values[:, start:end])).all(axis=1))
+    def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
+        return np.asarray(~is_absent(np.ascontiguousarray(self.values[wanted, start:end])).all(axis=1))
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
-        rows = np.flatnonzero(target >= 0)
-        out[target[rows]] = self.values[rows, start:end]
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
+        out[to] = self.values[wanted, start:end]
 
 
 class LooseSamples:

@@ -18,7 +18,7 @@ from podium.telemetry.metrics.samples import ABSENT, Values
 
 PATCH_SHARE = 4
 """A changed cell takes 12 bytes of a patch, and 8 of a dense column."""
-DENSE_MIN = 2
+DENSE_MIN = 1
 """Dense columns that there is room for at first."""
 
 Rows = npt.NDArray[np.int32]

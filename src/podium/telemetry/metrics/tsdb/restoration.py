@@ -26,6 +26,7 @@ def running(numbers: npt.NDArray[np.uint32], bases: npt.NDArray[np.int64], first
         sums, offsets = numbers[:, start:end].view(np.int32), firsts - numbers[:, 0]
     else:
         sums, offsets = (numbers[:, start:end] - numbers[:, :1]).view(np.int32), firsts
+        most = max(int(sums.max()), -int(sums.min()))
     reach = float(np.abs(bases).max()) * end + float(np.abs(offsets).max())
     if most + reach < _INT32:
         line = np.multiply(bases.astype(np.int32)[:, None], np.arange(start, end, dtype=np.int32))

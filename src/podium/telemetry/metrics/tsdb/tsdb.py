@@ -43,6 +43,7 @@ from podium.telemetry.metrics.tsdb.journal import Journal
 from podium.telemetry.metrics.tsdb.lock import DirectoryLock
 from podium.telemetry.metrics.tsdb.loose import matrices
 from podium.telemetry.metrics.tsdb.options import Options
+from podium.telemetry.metrics.tsdb.recent import Recent
 from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 from podium.telemetry.metrics.tsdb.wal import WriteAheadLog
 from podium.telemetry.metrics.tsdb.window import Window
@@ -66,6 +67,7 @@ class Tsdb:
         self.each: Mapper = one_by_one
         self.index = SeriesIndex(options.series_max)
         self.sets = RowSets()
+        self.recent = Recent()
         self.head = Head(self.index, self.sets, options, self.window, self._value_at)
         self.windows: dict[int, Window] = {}
         self.cutting: list[Window] = []
@@ -257,7 +259,7 @@ class Tsdb:
     def _scan(self, ids: Ids, start_ms: int, end_ms: int) -> Scan:
         sources = list(self._sources(ids, start_ms, end_ms))
         limit = self.options.select_cells_max
-        kept, unread = assembly.scan(ids, self.index.allocated, sources, start_ms, end_ms, limit, lasting=True)
+        kept, unread = assembly.scan(ids, self.index.allocated, sources, start_ms, end_ms, limit, lasting=True, recent=self.recent)
         several = self.each if sum(one.cells for one in unread) >= assembly.PARALLEL_CELLS_MIN else one_by_one
         native = self._histograms(ids, start_ms, end_ms)
         if not native:
@@ -279,7 +281,7 @@ class Tsdb:
     def _assemble(self, ids: Ids, start_ms: int, end_ms: int) -> tuple[Ids, list[Columns]]:
         sources = list(self._sources(ids, start_ms, end_ms))
         limit = self.options.select_cells_max
-        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, limit, self.each)
+        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, limit, self.each, self.recent)
 
     def _sources(self, ids: Ids, start_ms: int, end_ms: int) -> Iterator[Source]:
         wanted = np.zeros(self.index.allocated, np.bool_)
