@@ -36,7 +36,9 @@ _log = logger("metrics.rules")
 class Queries(Protocol):
     """The engine, as far as rules need it."""
 
-    async def instant(self, query: str | Expression, time_ms: int) -> Result: ...
+    async def instant(self, query: str | Expression, time_ms: int, *, local: bool = False) -> Result:
+        """`local`: without asking other servers, and so without waiting for them."""
+        ...
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:
@@ -197,7 +199,7 @@ def _recorded(rule: RecordingRule, points: Sequence[Point], limit: int, at_ms: i
 
 def _templates(server: Server, at_ms: int) -> AlertTemplates:
     def query(text: str) -> list[tuple[Labels, float]]:
-        points = _points(at_once(server.queries.instant(text, at_ms)))
+        points = _points(at_once(server.queries.instant(text, at_ms, local=True)))
         return [(p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
 
     return AlertTemplates(Surroundings(query, at_ms / 1000, server.external_url), dict(server.external_labels))
