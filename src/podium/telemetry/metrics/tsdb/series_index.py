@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.errors import LimitExceeded
-from podium.telemetry.metrics.labels import METRIC_NAME, Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
+from podium.telemetry.metrics.labels import Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
 from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
 from podium.telemetry.metrics.tsdb.hash_ids import NOBODY, Hashes, HashIds
 
@@ -220,7 +220,7 @@ class SeriesIndex:
 
     def matching(self, matchers: Sequence[Matcher]) -> Ids:
         """The series that match all, ascending. None: all series."""
-        needing = sorted((m for m in matchers if not m.matches("")), key=_cost)
+        needing = sorted((m for m in matchers if not m.matches("")), key=self._cost)
         ids = self._with(needing[0]) if needing else self.live()
         for matcher in [*needing[1:], *(m for m in matchers if m.matches(""))]:
             if not len(ids):
@@ -233,6 +233,11 @@ class SeriesIndex:
             else:
                 ids = ids[self._accepted(table, matcher)[table.column.gather(ids)]]
         return ids
+
+    def _cost(self, matcher: Matcher) -> tuple[bool, int]:
+        """The order in which to narrow down: equality first, of labels with many values before those with few."""
+        table = self.tables.get(matcher.name)
+        return matcher.type is not MatchType.EQUAL, 0 if table is None else -len(table.values)
 
     def _with(self, matcher: Matcher) -> Ids:
         """Those of all series that a matcher chooses which needs its label."""
@@ -330,11 +335,6 @@ class SeriesIndex:
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash = HashIds()
         self._overflow = {labels.row(at): int(ids[at]) for at in np.flatnonzero(self._by_hash.add(hashes, ids)).tolist()}
-
-
-def _cost(matcher: Matcher) -> tuple[int, int]:
-    """The order in which to narrow down: a metric's name first, then equality, then the rest."""
-    return (matcher.type is not MatchType.EQUAL, matcher.name != METRIC_NAME)
 
 
 def _mixed(codes: Codes, number: int) -> Hashes:
