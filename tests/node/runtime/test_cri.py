@@ -322,7 +322,7 @@ async def test_three_pods_at_once_are_running_soon(runtime: CriRuntime, tmp_path
 
     begun = time.monotonic()
     await asyncio.gather(*(one(f"p{index}") for index in range(3)))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     addresses = [sandbox.ip for sandbox in await runtime.list_sandboxes()]
     assert len(set(addresses)) == 3
 

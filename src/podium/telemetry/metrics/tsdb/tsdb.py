@@ -292,7 +292,7 @@ class Tsdb:
             yield from one.chunks
             if one.loose.count:
                 yield from matrices(self.sets, *one.loose.between(wanted, start_ms, end_ms))
-        yield from self.head.sources(start_ms, end_ms)
+        yield from self.head.sources(ids, start_ms, end_ms)
 
     def _windows(self) -> list[Window]:
         return [*self.cutting, *(self.windows[start] for start in sorted(self.windows))]
