@@ -83,6 +83,8 @@ def _starting_point(given: Any, old: Object | None) -> list[Object]:
     """The entries that a write starts from: those that it brings (kubectl moves ownership so), none to reset them, else the stored ones."""
     if given in ([], [{}]) or (old is None and not given):
         return []
+    if old is not None and given == (stored := old["metadata"].get("managedFields")):
+        return stored or []  # the same objects from write to write: what was read of them is known
     if isinstance(given, list) and read(given):
         return given
     return old["metadata"].get("managedFields", []) if old is not None else []
@@ -104,7 +106,7 @@ def read(entries: list[Object]) -> dict[Manager, FieldSet]:
     for entry in entries:
         try:
             manager = Manager(entry["manager"], entry["operation"], entry["apiVersion"], entry.get("subresource", ""))
-            managers[manager] = field_sets.from_wire(entry["fieldsV1"])
+            managers[manager] = _set_of(entry["fieldsV1"])
         except (KeyError, TypeError, AttributeError):
             continue
     return managers
@@ -116,6 +118,9 @@ def write(new: Object, managers: Mapping[Manager, FieldSet], before: list[Object
     entries = []
     for manager, fields in managers.items():
         old = known.get((manager.name, manager.operation, manager.api_version, manager.subresource))
+        if old is not None and (seen := _read.get(id(old.get("fieldsV1")))) is not None and seen[1] is fields:
+            entries.append(old)
+            continue
         wire = _shared(field_sets.to_wire(fields))
         if old is not None and old.get("fieldsV1") == wire:
             entries.append(old)
@@ -150,6 +155,20 @@ def _shared(wire: Object) -> Object:
             _known.clear()
         found = _known[key] = wire
     return found
+
+
+_read: dict[int, tuple[Object, FieldSet]] = {}
+"""By identity, with the value itself, so that it stays what the identity stands for."""
+
+
+def _set_of(wire: Object) -> FieldSet:
+    """The set of a stored FieldsV1; the same one for the same object, while it is remembered. Raises TypeError or AttributeError."""
+    found = _read.get(id(wire))
+    if found is None:
+        if len(_read) >= SHARED_SETS_MAX:
+            _read.clear()
+        found = _read[id(wire)] = (wire, field_sets.from_wire(wire))
+    return found[1]
 
 
 def _capped(managers: dict[Manager, FieldSet]) -> dict[Manager, FieldSet]:

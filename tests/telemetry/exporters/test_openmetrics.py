@@ -39,7 +39,7 @@ def _node(format: Format) -> bytes:
 
 
 def _kube_state(format: Format) -> bytes:
-    parts: list[bytes] = []
+    parts: list[bytes | bytearray] = []
     values = objects()
     for shown in SHOWN:
         store = Store(shown, {"*": ("*",)}, {"*": ("*",)})

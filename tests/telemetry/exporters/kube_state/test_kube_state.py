@@ -40,7 +40,7 @@ def objects() -> list[tuple[str, Object]]:
 
 
 def exposed(values: list[tuple[str, Object]], **allowed: Any) -> str:
-    parts: list[bytes] = []
+    parts: list[bytes | bytearray] = []
     for shown in SHOWN:
         store = Store(shown, allowed.get("labels", ALL), allowed.get("annotations", ALL))
         for plural, value in values:
@@ -196,7 +196,7 @@ def test_a_scrape_of_5000_pods_costs_what_its_bytes_cost() -> None:
     costs = []
     for _ in range(3):
         began = time.process_time()
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         store.write(parts, Format.TEXT)
         size = len(b"".join(parts))
         costs.append(time.process_time() - began)

@@ -26,7 +26,7 @@ class Cluster:
         self.stores[plural].changed(Change("deleted", None, value))
 
     def text(self) -> bytes:
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         for store in self.stores.values():
             store.write(parts, Format.TEXT)
         return b"".join(parts)

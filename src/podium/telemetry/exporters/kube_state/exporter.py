@@ -66,7 +66,7 @@ class KubeState:
         return answer(self.exposition(format), format, headers)
 
     def exposition(self, format: Format = Format.TEXT) -> bytes:
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         for store in self._stores:
             store.write(parts, format)
         if format is not Format.TEXT:

@@ -111,18 +111,19 @@ class Store:
             there |= one.families
         return ((number, name) for number, name in enumerate(self.families) if there >> number & 1)
 
-    def write(self, parts: list[bytes], format: Format) -> None:
+    def write(self, parts: list[bytes | bytearray], format: Format) -> None:
         """Adds the page's lines of this resource: family by family, the objects in order."""
-        by_family: list[list[bytes]] = [[] for _ in self.families]
+        by_family = [bytearray() for _ in self.families]  # a few large blocks rather than hundreds of thousands of lines
         for one in self.objects.values():
-            texts = iter(one.text().split(b"\n\n"))
+            texts = iter(one.text().removesuffix(b"\n").split(b"\n\n"))
             for number, lines in enumerate(by_family):
                 if one.families >> number & 1:
-                    lines.append(next(texts))
+                    lines += next(texts)
+                    lines += b"\n"
         for head, lines in zip(self._heads[format], by_family, strict=True):
             if lines:
                 parts.append(head)
-                parts.append(b"\n".join([line.removesuffix(b"\n") for line in lines]) + b"\n")
+                parts.append(lines)
 
     def text_bytes(self) -> int:
         """Of the page's lines of this resource, in the text format."""

@@ -11,9 +11,10 @@ Example: sources A (series 1 2 3; 0..9), B (series 1 2 3; 10..19), C (series 2; 
 Row sets are shared objects (`RowSets`), so "the same series" is "the same array".
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -40,6 +41,11 @@ class RowSet:
     """Series ids of the rows of a matrix. Compared by identity; not slotted for its weak references."""
 
     ids: Ids
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """(lowest, highest id); (0, -1) without any."""
+        return (int(self.ids.min()), int(self.ids.max())) if len(self.ids) else (0, -1)
 
 
 class RowSets:
@@ -143,10 +149,14 @@ def scan(
     """As `assemble`; what is given can be read until the next append, or (`lasting`) at any time."""
     position = np.full(allocated, -1, np.int32)
     position[ids] = np.arange(len(ids), dtype=np.int32)
+    bounds = ids.tolist() if len(ids) <= ROWS_MAX else None  # few series are in few row sets
     placed: dict[RowSet, _Place] = {}
     cells = 0
     for source in sources:
         if source.last_ms < start_ms or source.first_ms > end_ms:
+            continue
+        lowest, highest = source.row_set.span
+        if bounds is not None and bisect_left(bounds, lowest) == bisect_right(bounds, highest):
             continue
         place = placed.get(source.row_set)
         if place is None:

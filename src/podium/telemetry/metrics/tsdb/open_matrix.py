@@ -81,8 +81,7 @@ class OpenMatrix:
         if start < settled:
             chosen = self._chosen(self._base[start:settled])
             out[:, : settled - start] = (chosen if rows is None else chosen[:, rows]).T
-            for column in sorted(c for c in self._patches if start <= c < settled):
-                self._patch(out[:, column - start], self._patches[column], rows)
+            self._patch(out, start, settled, rows)
         if end > settled:
             out[:, -1] = self._newest if rows is None else self._newest[rows]
 
@@ -95,14 +94,20 @@ class OpenMatrix:
             return np.broadcast_to(self._dense[first], (len(base), self.rows))
         return self._dense[base]
 
-    def _patch(self, out: Values, patch: Patch, rows: npt.NDArray[np.intp] | None) -> None:
-        changed, values = patch
+    def _patch(self, out: Values, start: int, end: int, rows: npt.NDArray[np.intp] | None) -> None:
+        """Cells of columns [start, end) that differ from their base: those of all patches together, as there may be hundreds of small ones."""
+        patched = [column for column in self._patches if start <= column < end]
+        if not patched:
+            return
+        changed = np.concatenate([self._patches[column][0] for column in patched])
+        values = np.concatenate([self._patches[column][1] for column in patched])
+        columns = np.repeat(np.array(patched) - start, [len(self._patches[column][0]) for column in patched])
         if rows is None:
-            out[changed] = values
+            out[changed, columns] = values
         elif len(rows):
             at = np.minimum(np.searchsorted(rows, changed), len(rows) - 1)
             mine = rows[at] == changed
-            out[at[mine]] = values[mine]
+            out[at[mine], columns[mine]] = values[mine]
 
     def _settle(self) -> None:
         """The newest column becomes one of those before."""
