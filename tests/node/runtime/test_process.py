@@ -12,6 +12,7 @@ from podium.network.fabric import Fabric, teardown
 from podium.node.runtime.interface import ContainerState, ContainerStatus, Mount, Resources, RuntimeFailure, SecurityContext
 from podium.node.runtime.pod_network import PodAddress
 from podium.node.runtime.process import ProcessRuntime
+from podium.node.runtime.process_root import ENTRIES_MAX
 from podium.world.real import RealWorld
 from tests.e2e.leftovers import commands
 from tests.node.runtime.conftest import container, left_behind, pod, process_runtime
@@ -107,7 +108,8 @@ async def test_files_of_the_host_are_never_written(runtime: ProcessRuntime, tmp_
     texts = [(tmp_path / "file").read_text(), beside.read_text()]
     beside.unlink()
     assert texts == ["host\n", "host\n"]
-    assert [line.split(" ", 3)[3] for line in log(tmp_path) if " stdout " in line] == ["host", "host"]
+    if os.geteuid() == 0 or len(os.listdir("/tmp")) < ENTRIES_MAX:  # else /tmp may start out empty, when there are mounts below it
+        assert [line.split(" ", 3)[3] for line in log(tmp_path) if " stdout " in line] == ["host", "host"]
     assert absent(str(tmp_path / "new"))
 
 

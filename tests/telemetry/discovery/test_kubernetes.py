@@ -2,6 +2,10 @@
 
 import asyncio
 import base64
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -206,6 +210,22 @@ class FakeInstances:
             "Tags": [{"Key": "app.name", "Value": "web"}],
         }  # fmt: skip
         return [{"OwnerId": "o", "Instances": [instance, {"InstanceId": "i-2"}]}], {"eu-a": "eu1-az1"}
+
+
+def test_a_key_in_a_file_goes_with_the_process(tmp_path: Path) -> None:
+    data = base64.b64encode(b"x").decode()
+    user = {"client-certificate-data": data, "client-key-data": data}
+    cluster = {"server": "https://h:6443", "certificate-authority-data": data}
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    clusters, users = [{"name": "c", "cluster": cluster}], [{"name": "u", "user": user}]
+    config = {"current-context": "c", "contexts": [context], "clusters": clusters, "users": users}
+    (tmp_path / "config").write_text(json.dumps(config))
+    code = (
+        "import sys, pathlib; from podium.telemetry.discovery import kubernetes_clients as k; k.read_kubeconfig(pathlib.Path(sys.argv[1]))"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "config"], env=environment, check=True, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["config"]
 
 
 async def test_ec2_instances_are_targets() -> None:

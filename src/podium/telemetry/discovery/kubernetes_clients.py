@@ -6,8 +6,10 @@ service account of the pod that it runs in. Credentials in files are read when t
 Source: client-go's rest.InClusterConfig and clientcmd; Prometheus' discovery/kubernetes.
 """
 
+import atexit
 import base64
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,7 +128,7 @@ def _named(value: Any, section: str) -> dict[str, Any]:
 
 
 class _Files:
-    """Data of a kubeconfig as files, in a directory that is readable by us alone."""
+    """Data of a kubeconfig as files, in a directory that is readable by us alone and goes with the process (it holds a private key)."""
 
     def __init__(self, kubeconfig: Path) -> None:
         self._beside = kubeconfig.parent
@@ -136,6 +138,7 @@ class _Files:
         if data := entry.get(f"{name}-data"):
             if self._directory is None:
                 self._directory = Path(tempfile.mkdtemp(prefix="podium-kubeconfig-"))
+                atexit.register(shutil.rmtree, self._directory, ignore_errors=True)
             file = self._directory / name
             file.touch(mode=0o600)
             file.write_bytes(base64.b64decode(data))
