@@ -14,6 +14,7 @@ from podium.cli.arguments import run
 from podium.cli.cluster import Cluster
 from podium.network import fabric
 from podium.node.runtime import process_cgroup
+from podium.node.runtime.command_session import python_command
 from tests import leftovers
 from tests.cli.clusters import make_cluster
 
@@ -59,7 +60,7 @@ def remove_directory(cluster: Cluster) -> None:
         (["python3", "-m", "podium", "run", "supervisor", "--data-dir", "/d"], "/d"),
         (["/usr/bin/containerd", "--config", "/d/containerd/config.toml", "--log-level", "warn"], "/d"),
         (["/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", "x", "-address", "/d/run/containerd.sock"], "/d"),
-        (["python3", "-m", "podium.node.runtime.process_shim", "/d/processes/containers/x", "/d/c"], "/d"),
+        (python_command("podium.node.runtime.process_shim", "/d/processes/containers/x", "25"), "/d"),
         (["/usr/bin/containerd"], ""),
         (["/usr/bin/containerd", "--config", "/etc/containerd/config.toml"], ""),
         (["/usr/bin/containerd-shim-runc-v2", "-id", "x", "-address", "/run/containerd/containerd.sock"], ""),

@@ -252,6 +252,33 @@ receivers: [{name: team, slack_configs: [{api_url: "https://hooks.slack.test/x",
     testing.run(scenario, nodes=1, metrics=testing.MetricsOptions(alertmanager=configuration))
 
 
+def test_users_own_prometheus_finds_their_own_alertmanager_by_its_service() -> None:
+    """And what it enforces on rules is what reaches their receiver, which a team has given in v1alpha1."""
+
+    async def scenario(cluster: testing.Cluster) -> None:
+        base = "{route: {receiver: base}, receivers: [{name: base}]}"
+        everything = {"ruleSelector": {}, "ruleNamespaceSelector": {}, "enforcedNamespaceLabel": "namespace"}
+        manager = {"name": "alertmanager-operated", "port": "web"}
+        rule = {"alert": "Always", "expr": "vector(1)", "labels": {"namespace": "elsewhere"}}
+        team = {
+            "route": {"receiver": "team", "groupWait": "1s"}, "receivers": [{"name": "team", "webhookConfigs": [{"url": "http://team.test/"}]}],
+        }  # fmt: skip
+        cluster.network.serve("team.test:80", lambda request: Response(200))
+        await cluster.create(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "alertmanager-own"}, "stringData": {"alertmanager.yaml": base}},
+            monitoring_object("Alertmanager", "own", {"alertmanagerConfigSelector": {}}),
+            monitoring_object("AlertmanagerConfig", "team", team, "monitoring.coreos.com/v1alpha1"),
+            monitoring_object("Prometheus", "own", {**everything, "alerting": {"alertmanagers": [manager]}, "evaluationInterval": "5s"}),
+            monitoring_object("PrometheusRule", "always", {"groups": [{"name": "g", "rules": [rule]}]}),
+        )
+        await cluster.pass_time(120)
+        found = [n for n in cluster.metrics.notifications("Always") if n.to.startswith("http://team.test")]
+        assert found, "the Service led there"
+        assert found[0].alerts()[0]["labels"] == {"alertname": "Always", "namespace": "default", "prometheus": "default/own"}
+
+    testing.run(scenario, nodes=1, metrics=True)
+
+
 def test_a_cluster_that_ends_leaves_nothing_running() -> None:
     async def main(world: Any) -> list[str]:
         before = {task.get_name() for task in asyncio.all_tasks()}

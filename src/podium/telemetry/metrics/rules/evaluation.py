@@ -23,11 +23,11 @@ from podium.telemetry.metrics.rules.alerts import Alert, AlertStates
 from podium.telemetry.metrics.rules.errors import RuleFailed
 from podium.telemetry.metrics.rules.rule import AlertingRule, Group, RecordingRule
 from podium.telemetry.metrics.rules.template_functions import Surroundings
+from podium.telemetry.metrics.rules.timing import RuleTiming
 from podium.telemetry.metrics.samples import STALE, Sample
 from podium.telemetry.metrics.storage import Storage
 from podium.world.interface import World
 
-RESEND_DELAY_MS = 60_000
 UNKNOWN, GOOD, BAD = "unknown", "ok", "err"
 
 _log = logger("metrics.rules")
@@ -36,7 +36,9 @@ _log = logger("metrics.rules")
 class Queries(Protocol):
     """The engine, as far as rules need it."""
 
-    async def instant(self, query: str | Expression, time_ms: int) -> Result: ...
+    async def instant(self, query: str | Expression, time_ms: int, *, local: bool = False) -> Result:
+        """`local`: without asking other servers, and so without waiting for them."""
+        ...
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:
@@ -67,9 +69,7 @@ class Server:
     external_url: str = ""
     interval_ms: int = 60_000
     query_offset_ms: int = 0
-    resend_delay_ms: int = RESEND_DELAY_MS
-    outage_tolerance_ms: int = 60 * 60 * 1000
-    for_grace_period_ms: int = 10 * 60 * 1000
+    timing: RuleTiming = field(default=RuleTiming())
     between: Callable[[], Awaitable[None]] | None = None  # between two rules: lets others run
 
 
@@ -153,7 +153,7 @@ async def evaluate(state: GroupState, server: Server, now_ms: int) -> None:
             rule.health, rule.error = GOOD, ""
             state.samples += len(samples)
             if rule.alerts is not None:
-                due = rule.alerts.to_send(now_ms, server.resend_delay_ms, state.interval_ms(server))
+                due = rule.alerts.to_send(now_ms, server.timing.resend_delay_ms, state.interval_ms(server))
                 server.notify(rule.alerts.rule, due)
             _write(rule, samples, server.storage, at_ms, state)
         rule.duration_s = clock.monotonic() - started
@@ -199,7 +199,7 @@ def _recorded(rule: RecordingRule, points: Sequence[Point], limit: int, at_ms: i
 
 def _templates(server: Server, at_ms: int) -> AlertTemplates:
     def query(text: str) -> list[tuple[Labels, float]]:
-        points = _points(at_once(server.queries.instant(text, at_ms)))
+        points = _points(at_once(server.queries.instant(text, at_ms, local=True)))
         return [(p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
 
     return AlertTemplates(Surroundings(query, at_ms / 1000, server.external_url), dict(server.external_labels))

@@ -96,9 +96,10 @@ class SeriesIndex:
 
     # Registration
 
-    def register(self, series: Sequence[Labels]) -> Ids:
-        """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch."""
-        parts = [self._register(self._intern(series[at : at + BATCH])) for at in range(0, len(series), BATCH)]
+    def register(self, series: Sequence[Labels], *, partly: bool = False) -> Ids:
+        """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch; `partly`: adds
+        as many as there is room for, and gives -1 for the others."""
+        parts = [self._register(self._intern(series[at : at + BATCH]), partly=partly) for at in range(0, len(series), BATCH)]
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
     def register_columns(self, labels: LabelColumns) -> Ids:
@@ -141,7 +142,7 @@ class SeriesIndex:
             codes[name] = dense
         return Batch(len(series), codes)
 
-    def _register(self, batch: Batch) -> Ids:
+    def _register(self, batch: Batch, *, partly: bool = False) -> Ids:
         hashes = self._hashes(batch)
         found = self._by_hash.find(hashes)
         known = np.flatnonzero(found != NOBODY)
@@ -149,7 +150,7 @@ class SeriesIndex:
         found[others] = NOBODY
         missing = np.flatnonzero(found == NOBODY)
         if len(missing):
-            self._add(batch, hashes, missing, found, set(others.tolist()))
+            self._add(batch, hashes, missing, found, set(others.tolist()), partly=partly)
         return found
 
     def _hashes(self, batch: Batch) -> Hashes:
@@ -168,7 +169,7 @@ class SeriesIndex:
             count += theirs > 0
         return same & (self._labels_count[ids] == count)
 
-    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, others: set[int]) -> None:
+    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, others: set[int], *, partly: bool) -> None:
         """Gives ids to the rows `missing`, into `found`: one id for rows that are the same series. The hash of `others` is taken."""
         first: dict[int, int] = {}
         fresh: list[int] = []
@@ -182,6 +183,8 @@ class SeriesIndex:
                 found[row] = known
                 continue
             fresh.append(row)
+        if partly:
+            fresh = fresh[: max(0, self.series_max - self.count)]
         ids = self._allocate(len(fresh))
         rows = np.array(fresh, np.intp)
         for at in np.flatnonzero(self._by_hash.add(hashes[rows], ids)).tolist():
