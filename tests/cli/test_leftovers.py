@@ -95,6 +95,16 @@ def test_a_process_is_left_once_its_directory_is_gone_and_goes_when_it_is_told(t
     assert leftovers.of(tmp_path) == []
 
 
+def test_what_a_session_started_is_known_without_its_directory_on_the_command_line(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SLEEPER], env={leftovers.SESSION: str(tmp_path)})
+    try:
+        until(lambda: [line for line in leftovers.of(tmp_path) if line.startswith(f"process {process.pid}: ")])
+    finally:
+        process.kill()
+        process.wait()
+    assert leftovers.of(tmp_path) == []
+
+
 def test_a_name_that_nothing_bears_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["leftovers", "--remove", "no-such"], {}) == 1
     assert capsys.readouterr().err == "podium: nothing is left of no-such: `podium leftovers` lists what is\n"
