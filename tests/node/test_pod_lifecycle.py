@@ -234,6 +234,21 @@ def test_readiness_follows_its_probe() -> None:
     play(main)
 
 
+def test_a_ready_pod_that_was_said_not_to_be_says_so_again() -> None:
+    async def main(scene: Scene) -> None:
+        scene.create(pod())
+        await asyncio.sleep(5)
+        assert conditions(scene.status())["Ready"] == "True"
+        value = scene.get()
+        taken = [{**c, "status": "False"} if c["type"] == "Ready" else c for c in value["status"]["conditions"]]
+        scene.client.put({**value, "status": {**value["status"], "conditions": taken}})
+        assert conditions(scene.status())["Ready"] == "False"
+        await asyncio.sleep(1)
+        assert conditions(scene.status())["Ready"] == "True"
+
+    play(main)
+
+
 def test_a_readiness_gate_waits_for_its_condition() -> None:
     async def main(scene: Scene) -> None:
         scene.create(pod(readinessGates=[{"conditionType": "example.com/green"}]))

@@ -106,7 +106,7 @@ class PodWorkers:
             self.poke(uid)
             return
         before = worker.pod["metadata"]
-        spec_before = worker.pod["spec"]
+        spec_before, was_ready = worker.pod["spec"], _is_ready(worker.pod)
         if not worker.take(pod):
             return
         for name in changed_containers(spec_before, pod["spec"]):
@@ -118,7 +118,7 @@ class PodWorkers:
             worker.interrupt()
         if newly_deleted or grace_changed or spec_before != pod["spec"] or is_terminal(pod) != worker.over:
             self.poke(uid)
-        elif _needs_writing(pod):
+        elif _needs_writing(pod) or (was_ready and not _is_ready(pod)):
             self._publish(self, uid)
 
     def gone(self, pod: Object) -> None:
@@ -421,6 +421,11 @@ def changed_containers(before: Object, after: Object) -> list[str]:
     known = {c["name"]: [c.get(f) for f in fields] for kind in kinds for c in before.get(kind) or ()}
     now = [c for kind in kinds for c in after.get(kind) or ()]
     return [c["name"] for c in now if known.get(c["name"]) != [c.get(f) for f in fields]]
+
+
+def _is_ready(pod: Object) -> bool:
+    """As the API has it: the node's life cycle takes the condition from pods of a node that was silent, and we give it back."""
+    return any(c["type"] == "Ready" and c.get("status") == "True" for c in pod.get("status", {}).get("conditions") or ())
 
 
 def _needs_writing(pod: Object) -> bool:
