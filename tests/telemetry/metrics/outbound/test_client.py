@@ -132,17 +132,42 @@ async def test_compressed_bodies_are_unpacked_within_the_limit(site: Site) -> No
     site.answers["/ok"] = says(gzip.compress(b"a" * 1000) + gzip.compress(b"b"), 200, gzipped)
     site.answers["/bomb"] = says(gzip.compress(b"\0" * 50_000_000), 200, gzipped)
     site.answers["/cut"] = says(gzip.compress(b"abc" * 1000)[:-20], 200, gzipped)
+    site.answers["/head"] = says(gzip.compress(b"abc")[:10], 200, gzipped)
     site.answers["/wrong"] = says(b"not gzip at all", 200, gzipped)
     site.answers["/zip"] = says(b"x", 200, (b"content-encoding", b"br"))
     assert (await ask("{}", site.url("/ok"))).body == b"a" * 1000 + b"b"
     for path, error, message in [
         ("/bomb", ResponseTooLarge, "body size limit exceeded"),
         ("/cut", OutboundError, "gzip: unexpected EOF"),
+        ("/head", OutboundError, "gzip: unexpected EOF"),
         ("/wrong", OutboundError, "gzip: invalid data"),
         ("/zip", OutboundError, "unsupported Content-Encoding 'br'"),
     ]:
         with pytest.raises(error, match=message):
             await ask("{}", site.url(path), response_bytes_max=1_000_000)
+
+
+async def test_others_have_their_turn_while_a_bomb_is_unpacked(site: Site) -> None:
+    site.answers["/bomb"] = says(gzip.compress(b"\0" * 100_000_000), 200, (b"content-encoding", b"gzip"))
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    before = turns
+    assert len((await ask("{}", site.url("/bomb"))).body) == 100_000_000
+    task.cancel()
+    assert turns - before > 100_000_000 // (8 * 1024 * 1024)
+
+
+async def test_a_redirect_to_no_address_is_told(site: Site) -> None:
+    site.answers["/"] = says(b"", 302, (b"location", b"http://["))
+    with pytest.raises(OutboundError, match="failed to parse Location header"):
+        await ask("{}", site.url("/"))
 
 
 async def test_an_endless_body_is_cut_at_the_limit() -> None:

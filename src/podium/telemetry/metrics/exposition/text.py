@@ -15,7 +15,12 @@ from podium.telemetry.metrics.exposition.layout import TextLayout, read_layout
 from podium.telemetry.metrics.exposition.numbers import parse_number, parse_numbers
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
 from podium.telemetry.metrics.exposition.steps import Steps, at_once
+from podium.telemetry.metrics.samples import Values
 
+LINES_MAX = 5_000_000
+"""Exclusive. A line takes some hundred bytes of memory, however short it is."""
+NUMBERS_STEP = 100_000
+"""Numbers read at a time: some 20 ms."""
 TIME_MS_MAX = 2**62
 """Times further from 1970 are refused: arithmetic on them would overflow."""
 TIME_DIGITS_MAX = 18
@@ -31,26 +36,43 @@ def parse_text(body: bytes, form: TextFormat, previous: TextLayout | None = None
 
 def read_text(body: bytes, form: TextFormat, previous: TextLayout | None = None) -> Steps[Page]:
     """`parse_text` in steps."""
+    if body.count(b"\n") >= LINES_MAX:
+        raise PageError(f"the page has {LINES_MAX} lines or more")
     lines = body.split(b"\n")
     lines_bytes = len(body) - len(lines) + 1
     if not lines[-1]:
         lines.pop()
     if previous is not None and previous.form is form and (tails := previous.strip(lines, lines_bytes)) is not None:
-        return _page(previous, tails)
+        return (yield from _page(previous, tails))
     _check_encoding(body)
     layout, tails = yield from read_layout(lines, form, previous)
-    return _page(layout, tails)
+    return (yield from _page(layout, tails))
 
 
-def _page(layout: TextLayout, tails: list[bytes]) -> Page:
+def _numbers(tails: list[bytes]) -> Steps[Values | None]:
+    """`parse_numbers` in steps."""
+    parts: list[Values] = []
+    for start in range(0, len(tails) or 1, NUMBERS_STEP):
+        if start:
+            yield
+        part = parse_numbers(tails[start : start + NUMBERS_STEP])
+        if part is None:
+            return None
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _page(layout: TextLayout, tails: list[bytes]) -> Steps[Page]:
     """Numbers alone on most pages; times and exemplars are taken off the tails first where there are some."""
-    values = parse_numbers(tails)
+    values = yield from _numbers(tails)
     if values is not None:
         return Page(layout, values)
     times: dict[int, int] = {}
     exemplars: list[PageExemplar] = []
     plain_times = layout.form is TextFormat.PROMETHEUS
     for row, text in enumerate(tails):
+        if not (row + 1) % NUMBERS_STEP:
+            yield
         value, space, time = text.partition(b" ")
         if space and plain_times and len(time) <= TIME_DIGITS_MAX and time.isdigit():  # by far the most frequent
             tails[row], times[row] = value, int(time)
@@ -64,7 +86,7 @@ def _page(layout: TextLayout, tails: list[bytes]) -> Page:
             except ValueError as error:
                 raise PageError(str(error), layout.line(row)) from error
             tails[row] = tail.value
-    values = parse_numbers(tails)
+    values = yield from _numbers(tails)
     if values is None:
         raise _bad_number(layout, tails)
     if not times:

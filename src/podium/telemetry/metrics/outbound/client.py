@@ -129,7 +129,10 @@ class OutboundClient:
             location = response.headers.get("location", "")
             if not self._config.follow_redirects or response.status not in _REDIRECTS or not location:
                 return response
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+            except ValueError as error:
+                raise OutboundError(f'failed to parse Location header "{location}": {error}') from error
             if response.status not in _KEEPS_METHOD and method not in ("GET", "HEAD"):
                 method, body = "GET", b""
         raise OutboundError(f"stopped after {REDIRECTS_MAX} redirects")
@@ -162,7 +165,8 @@ class OutboundClient:
         async with await self._open(client, method, target, body, headers) as stream:
             received = Body(stream.headers.get("content-encoding", "").lower() if method != "HEAD" else "", bytes_max)
             async for data in stream:
-                received.add(data)
+                for _ in received.add(data):
+                    await asyncio.sleep(0)
             return OutboundResponse(stream.status, stream.headers, received.whole())
 
     async def _open(self, client: HttpClient, method: str, target: str, body: bytes, headers: dict[str, str]) -> ResponseStream:

@@ -30,6 +30,9 @@ from podium.telemetry.metrics.scrape.labelling import Labelling
 from podium.telemetry.metrics.storage import Appendable, Layout, Rejected
 
 SEGMENTS_MAX = 8
+"""That came with changes of the layout; a page of many series has more."""
+SEGMENT_SERIES_MAX = 50_000
+"""Series that are registered in one step: some tenths of a second when all are new."""
 DEAD_SHARE_MAX = 0.25
 DEAD_MIN = 100
 """So many dead rows are no reason to register anew, however small the target."""
@@ -153,11 +156,11 @@ class SeriesWriter:
         gone = np.flatnonzero(live & ~present)
         new = [row for row, own in labels.items() if own is not None]
         dead = before - int(np.count_nonzero(present))
-        if len(state.segments) + bool(new) > SEGMENTS_MAX or dead > max(DEAD_MIN, before * DEAD_SHARE_MAX):
+        if len(state.segments) + bool(new) > SEGMENTS_MAX + before // SEGMENT_SERIES_MAX or dead > max(DEAD_MIN, before * DEAD_SHARE_MAX):
             return (yield from self._registered(layout)), len(new), gone
         segments = list(state.segments)
         if new:
-            segments.append(self._layout_of([labels[row] or () for row in new]))
+            segments += yield from self._layouts_of([labels[row] or () for row in new])
             found[new] = np.arange(before, before + len(new))
         return _with_rows(layout, found, before + len(new), segments), len(new), gone
 
@@ -200,6 +203,8 @@ class SeriesWriter:
         seen: set[Labels] = set()
         kept: list[Labels] = []
         for row, own in enumerate((yield from self._labelled(layout, range(layout.size)))):
+            if not (row + 1) % SEGMENT_SERIES_MAX:
+                yield
             if own is None:
                 continue
             if own in seen:
@@ -211,13 +216,18 @@ class SeriesWriter:
         limit = self._config.limits.sample_limit
         if limit and len(kept) > limit:
             raise LimitMet("sample limit exceeded", layout.size, layout.size - int(np.count_nonzero(numbers == DROPPED)))
-        return _with_rows(layout, numbers, len(kept), [self._layout_of(kept)])
+        return _with_rows(layout, numbers, len(kept), (yield from self._layouts_of(kept)))
 
-    def _layout_of(self, series: Sequence[Labels]) -> Layout:
-        try:
-            return self._storage.layout(series)
-        except LimitExceeded as error:
-            raise ScrapeFailed(str(error)) from error
+    def _layouts_of(self, series: Sequence[Labels]) -> Steps[list[Layout]]:
+        found = []
+        for start in range(0, len(series) or 1, SEGMENT_SERIES_MAX):
+            if start:
+                yield
+            try:
+                found.append(self._storage.layout(series[start : start + SEGMENT_SERIES_MAX]))
+            except LimitExceeded as error:
+                raise ScrapeFailed(str(error)) from error
+        return found
 
     def _take_over(self, state: _State, page: Page) -> None:
         self._state = state

@@ -74,6 +74,11 @@ class PagedCodes:
         return np.unique(self._pool[: self._used])
 
     @property
+    def untouched(self) -> bool:
+        """Whether no series ever had the label."""
+        return self._used == 1
+
+    @property
     def bytes(self) -> int:
         return self._pool.nbytes + self._place.nbytes
 

@@ -7,11 +7,13 @@ values that are new since are asked about. There are no posting lists: to scan a
 Series are found by a 64-bit hash of their codes, computed for a whole batch at once, and verified against the columns, so that a collision
 costs time (`_overflow`) and never mixes series up. Ids of series that are gone are given out again.
 
-Bounds: `series_max` series; MATCHES_KEPT_MAX decided matchers. Code tables are rebuilt when half of their values are unused (`forget`).
+Bounds: `series_max` series; LABEL_NAMES_MAX names of labels; MATCHES_KEPT_MAX decided matchers. Code tables are rebuilt when half of
+their values are unused (`forget`).
 """
 
+import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +25,11 @@ from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
 
 MATCHES_KEPT_MAX = 512
 BATCH = 8192
-"""Series registered at a time: bounds the memory of a registration."""
+"""Series registered at a time."""
+BATCH_CELLS_MAX = BATCH * 128
+"""Series of a batch times names of labels among them: bounds the memory of a registration."""
+LABEL_NAMES_MAX = 32_000
+"""Every name is a column, and each query looks at all of them."""
 _LITERALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-:/ @,|")
 
 Hashes = npt.NDArray[np.uint64]
@@ -65,6 +71,7 @@ class SeriesIndex:
         self._by_hash: dict[int, int] = {}
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
+        self._last_table = 0
 
     @property
     def allocated(self) -> int:
@@ -84,11 +91,20 @@ class SeriesIndex:
 
     def register(self, series: Sequence[Labels]) -> Ids:
         """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch."""
-        parts = [self._register(self._intern(series[at : at + BATCH])) for at in range(0, len(series), BATCH)]
+        parts, at = [], 0
+        while at < len(series):
+            with self._without_idle_tables():
+                batch = self._intern(series, at)
+                parts.append(self._register(batch))
+            at += batch.count
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
     def register_columns(self, labels: LabelColumns) -> Ids:
         """The same for labels that are columns already."""
+        with self._without_idle_tables():
+            return self._register_columns(labels)
+
+    def _register_columns(self, labels: LabelColumns) -> Ids:
         translations = {}
         for name, column in labels.columns.items():
             table = self._table(name)
@@ -103,15 +119,35 @@ class SeriesIndex:
             parts.append(self._register(Batch(min(BATCH, labels.count - at), codes)))
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
+    @contextlib.contextmanager
+    def _without_idle_tables(self) -> Iterator[None]:
+        """When a registration is refused, names that it brought and that no series has go again: they would count for ever."""
+        before = self._last_table
+        try:
+            yield
+        except LimitExceeded:
+            idle = [name for name, table in self.tables.items() if table.number > before and table.column.untouched]
+            for name in idle:
+                del self.tables[name]
+            raise
+
     def _table(self, name: str) -> LabelTable:
         table = self.tables.get(name)
         if table is None:
-            table = self.tables[name] = LabelTable(max((t.number for t in self.tables.values()), default=0) + 1)
+            if len(self.tables) >= LABEL_NAMES_MAX:
+                raise LimitExceeded("label_names_max", f"the store knows {LABEL_NAMES_MAX} names of labels, which is its limit")
+            self._last_table += 1
+            table = self.tables[name] = LabelTable(self._last_table)
         return table
 
-    def _intern(self, series: Sequence[Labels]) -> Batch:
+    def _intern(self, series: Sequence[Labels], start: int) -> Batch:
+        """Of the series from `start` on: as many as a batch may have."""
         gathered: dict[str, tuple[LabelTable, dict[str, int], list[int], list[int]]] = {}
-        for i, labels in enumerate(series):
+        count = 0
+        for i, labels in enumerate(series[start : start + BATCH]):
+            if i and (i + 1) * (len(gathered) + len(labels)) > BATCH_CELLS_MAX:
+                break
+            count += 1
             for name, value in labels:
                 entry = gathered.get(name)
                 if entry is None:
@@ -122,10 +158,10 @@ class SeriesIndex:
                 entry[3].append(entry[0].code(value) if code is None else code)
         codes = {}
         for name, (_, _, rows, found) in gathered.items():
-            dense = np.zeros(len(series), np.int32)
+            dense = np.zeros(count, np.int32)
             dense[rows] = found
             codes[name] = dense
-        return Batch(len(series), codes)
+        return Batch(count, codes)
 
     def _register(self, batch: Batch) -> Ids:
         hashes = self._hashes(batch)
