@@ -6,7 +6,7 @@ time. A layout is cheap to keep and to drop. Reading gives whole matrices (`Sele
 Own store: telemetry/metrics/tsdb. For scripts and tests: memory_samples.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,6 +72,11 @@ class Appendable(Protocol):
 
 class Queryable(Protocol):
     """Reads see a consistent state: all appends before the call, none after."""
+
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        """What a read with these matchers begins with, in steps: expressions are matched against values. To be gone through before a read
+        that others should not wait for; not needed otherwise. Raises LimitExceeded when they are too many."""
+        ...
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         """Series that match all, with their samples in [start_ms, end_ms], both inclusive. No matchers: all series. Raises StorageFailed."""

@@ -127,3 +127,26 @@ def test_a_batch_is_small_where_every_series_has_names_of_its_own() -> None:
     assert ids[:400].tolist() == ids[400:].tolist() == list(range(400))
     assert max(sizes) <= 8192 * 128
     assert len(sizes) > 2
+
+
+def test_expressions_are_decided_in_steps_and_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podium.telemetry.metrics.tsdb.series_index.DECIDE_STEP", 100)
+    monkeypatch.setattr("podium.telemetry.metrics.tsdb.series_index.MATCHES_BYTES_MAX", 5_000)
+    index = SeriesIndex(100_000)
+    index.register(series(1_000))
+    matchers = [Matcher(R, "i", ".*7"), Matcher(N, "job", "j1"), Matcher(R, "absent", ".+")]
+    assert len(list(index.deciding(matchers))) == 10
+    assert not list(index.deciding(matchers))  # kept
+    expected = [i for i, row in enumerate(series(1_000)) if dict(row)["i"].endswith("7")]
+    assert index.matching(matchers[:1]).tolist() == expected
+    for n in range(20):
+        index.matching([Matcher(R, "i", f".*{n}x")])
+    assert index._matches_bytes == sum(map(len, index._matches.values())) <= 5_000
+
+
+def test_a_selector_has_a_bounded_number_of_matchers() -> None:
+    index = SeriesIndex(1000)
+    many = [Matcher(N, "i", str(n)) for n in range(257)]
+    for ask in (index.matching, lambda m: list(index.deciding(m))):
+        with pytest.raises(LimitExceeded, match="257 matchers, at most 256"):
+            ask(many)

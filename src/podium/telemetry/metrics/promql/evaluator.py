@@ -102,7 +102,7 @@ class Evaluator:
         lookback = self.context.settings.lookback_ms
         if node.extension:
             return Instant(await self._smoothed(node, at), None)
-        selection = self._select(node, int(at.min()) - lookback + 1, int(at.max()))
+        selection = await self._select(node, int(at.min()) - lookback + 1, int(at.max()))
         self.context.reserve(selection.labels.count * len(at))
         found = instant_vector(selection, at, lookback, with_times=with_times)
         present = found.frame.present
@@ -110,7 +110,9 @@ class Evaluator:
         await self.context.pause()
         return found if with_times else replace(found, frame=found.frame.pruned())
 
-    def _select(self, node: VectorSelector, start_ms: int, end_ms: int) -> Selection:
+    async def _select(self, node: VectorSelector, start_ms: int, end_ms: int) -> Selection:
+        for _ in self.context.storage.deciding(node.matchers):
+            await self.context.pause()
         try:
             selection = self.context.storage.select(node.matchers, start_ms, end_ms)
         except LimitExceeded as error:
@@ -119,7 +121,7 @@ class Evaluator:
 
     async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
         lookback = self.context.settings.lookback_ms
-        selection = self._select(node, int(at.min()) - lookback + 1, int(at.max()) + lookback)
+        selection = await self._select(node, int(at.min()) - lookback + 1, int(at.max()) + lookback)
         self.context.reserve(selection.labels.count * len(at))
         return extended.smoothed_instant(range_vector(selection), at, lookback)
 
@@ -130,7 +132,7 @@ class Evaluator:
         at = read_times(node.selector, steps)
         assert isinstance(node.range_ms, int)
         before, behind = extended.reach(node.selector.extension, self.context.settings.lookback_ms)
-        selection = self._select(node.selector, int(at.min()) - node.range_ms - before + 1, int(at.max()) + behind)
+        selection = await self._select(node.selector, int(at.min()) - node.range_ms - before + 1, int(at.max()) + behind)
         vector = range_vector(selection)
         self.context.reserve(vector.samples)
         await self.context.pause()

@@ -59,7 +59,8 @@ def _info_series(
     name_matchers = list(named) or [Matcher(MatchType.EQUAL, METRIC_NAME, TARGET_INFO)]
     at = _read_times(node, steps)
     lookback = context.settings.lookback_ms
-    selection = context.storage.select([*name_matchers, *identity, *wanted], int(at.min()) - lookback + 1, int(at.max()))
+    matchers = [*name_matchers, *identity, *wanted]
+    selection = context.storage.select(matchers, int(at.min()) - lookback + 1, int(at.max()))
     context.reserve(selection.labels.count * steps.count)
     found = instant_vector(selection, at, lookback, with_times=True)
     if found.frame.histograms:

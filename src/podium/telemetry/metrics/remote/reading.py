@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
-from podium.telemetry.metrics.errors import StorageFailed
+from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
+from podium.telemetry.metrics.exposition.steps import between_others
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher, MatchType, labels_of
 from podium.telemetry.metrics.remote.errors import MessageRefused
@@ -40,12 +41,13 @@ class ReadServer:
             answer = message("ReadResponse")()
             for query in asked.queries:
                 matchers = self._matchers(query.matchers)
+                await between_others(self._storage.deciding(matchers))
                 selection = self._storage.select(matchers, query.start_timestamp_ms, query.end_timestamp_ms)
                 count = sum(c.values.size for c in selection.columns)
                 if count > SAMPLES_MAX:
                     raise MessageRefused(f"exceeded sample limit ({SAMPLES_MAX})")
                 self._fill(answer.results.add(), selection)
-        except (MessageRefused, ValueError) as error:
+        except (MessageRefused, LimitExceeded, ValueError) as error:
             return Response(400, f"{error}\n".encode(), ((b"content-type", b"text/plain; charset=utf-8"),))
         except StorageFailed as error:
             return Response(500, f"{error}\n".encode(), ((b"content-type", b"text/plain; charset=utf-8"),))
@@ -58,6 +60,8 @@ class ReadServer:
         for m in asked:
             if self._external_labels.get(m.name) == m.value and m.type == 0:  # type: ignore[attr-defined]  # a protobuf message
                 continue
+            if not 0 <= m.type < len(_TYPES):  # type: ignore[attr-defined]
+                raise MessageRefused(f"invalid matcher type {m.type}")  # type: ignore[attr-defined]
             found.append(Matcher(_TYPES[m.type], m.name, m.value))  # type: ignore[attr-defined]
         return found
 

@@ -15,7 +15,7 @@ Source: the remote write specifications; the defaults of upstream's queue_config
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -346,6 +346,9 @@ class Tee:
 
     async def synced(self) -> None:
         await self.storage.synced()
+
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        return self.storage.deciding(matchers)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         return self.storage.select(matchers, start_ms, end_ms)

@@ -7,7 +7,7 @@ Source: Prometheus' HTTP API, "Expression query result formats", "Native histogr
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,10 @@ from podium.telemetry.metrics.promql.results import Matrix, Point, Result, Scala
 from podium.telemetry.metrics.samples import Times, Values
 
 _OPEN_LEFT, _OPEN_RIGHT, _CLOSED_BOTH = 0, 1, 3
+STEP_SERIES, STEP_POINTS, STEP_HISTOGRAMS = 1_000, 20_000, 100
+"""Written in one piece."""
+TIMES_KNOWN_MAX = 50_000
+"""Series of a range query have at most 11,000 times, and share them; those of a selector with a range may have any."""
 _PLAIN_MIN, _PLAIN_MAX = 1e-5, 1e15
 """Magnitudes within which orjson and Go write the same digits, but for the `.0` of whole numbers."""
 
@@ -82,45 +86,65 @@ def _histograms(times: Sequence[int], histograms: Sequence[Histogram]) -> str:
     return ",".join(f"[{time_text(t)},{orjson.dumps(histogram_value(h)).decode()}]" for t, h in pairs)
 
 
-def vector_json(points: Sequence[Point]) -> str:
-    parts = []
-    for point in points:
-        time, metric = time_text(point.time_ms), _metric(point.labels)
-        if isinstance(point.value, Histogram):
-            parts.append(f'{{"metric":{metric},"histogram":[{time},{orjson.dumps(histogram_value(point.value)).decode()}]}}')
-        else:
-            parts.append(f'{{"metric":{metric},"value":[{time},"{number_text(point.value)}"]}}')
-    return f"[{','.join(parts)}]"
+def _vector(points: Sequence[Point]) -> Iterator[str]:
+    for start in range(0, len(points), STEP_SERIES):
+        yield ("," if start else "") + ",".join(map(_point, points[start : start + STEP_SERIES]))
 
 
-def matrix_json(series: Sequence[Series]) -> str:
+def _point(point: Point) -> str:
+    time, metric = time_text(point.time_ms), _metric(point.labels)
+    if isinstance(point.value, Histogram):
+        return f'{{"metric":{metric},"histogram":[{time},{orjson.dumps(histogram_value(point.value)).decode()}]}}'
+    return f'{{"metric":{metric},"value":[{time},"{number_text(point.value)}"]}}'
+
+
+def _matrix(series: Sequence[Series]) -> Iterator[str]:
     known: dict[int, str] = {}
-    return f"[{','.join(_series_json(s, known) for s in series)}]"
+    waiting, cost = "", 0
+    for number, one in enumerate(series):
+        waiting += "," if number else ""
+        for piece in _series(one, known):
+            waiting += piece
+            cost += STEP_POINTS // STEP_SERIES + len(one.times)
+            if cost >= STEP_POINTS:
+                yield waiting
+                waiting, cost = "", 0
+    yield waiting
 
 
-def _series_json(series: Series, known: dict[int, str]) -> str:
+def _series(series: Series, known: dict[int, str]) -> Iterator[str]:
     """`known` keeps the texts of times: all series of a range query share them."""
-    parts = [f'"metric":{_metric(series.labels)}']
-    if len(series.times):
-        parts.append(f'"values":[{_points(series.times, series.values, known)}]')
-    if series.histograms:
-        parts.append(f'"histograms":[{_histograms(series.histogram_times.tolist(), series.histograms)}]')
-    return "{" + ",".join(parts) + "}"
+    yield f'{{"metric":{_metric(series.labels)}'
+    for start in range(0, len(series.times), STEP_POINTS):
+        end = start + STEP_POINTS
+        yield ("," if start else ',"values":[') + _points(series.times[start:end], series.values[start:end], known)
+    yield "]" if len(series.times) else ""
+    times = series.histogram_times.tolist()
+    for start in range(0, len(series.histograms), STEP_HISTOGRAMS):
+        end = start + STEP_HISTOGRAMS
+        yield ("," if start else ',"histograms":[') + _histograms(times[start:end], series.histograms[start:end])
+    yield "]}" if series.histograms else "}"
 
 
 def _points(times: Times, values: Values, known: dict[int, str]) -> str:
+    if len(known) > TIMES_KNOWN_MAX:
+        known.clear()
     heads = [known.get(t) or known.setdefault(t, f'[{time_text(t)},"') for t in times.tolist()]
     return ",".join([head + text + '"]' for head, text in zip(heads, number_texts(values), strict=True)])
 
 
-def result_json(result: Result) -> str:
-    """`"resultType":...,"result":...` without the braces around."""
+def result_pieces(result: Result) -> Iterator[str]:
+    """`"resultType":...,"result":...` without the braces around, piece by piece: each is some milliseconds of work."""
     match result.value:
         case Scalar() as scalar:
-            return f'"resultType":"scalar","result":[{time_text(scalar.time_ms)},"{number_text(scalar.value)}"]'
+            yield f'"resultType":"scalar","result":[{time_text(scalar.time_ms)},"{number_text(scalar.value)}"]'
         case String() as string:
-            return f'"resultType":"string","result":[{time_text(string.time_ms)},{orjson.dumps(string.value).decode()}]'
+            yield f'"resultType":"string","result":[{time_text(string.time_ms)},{orjson.dumps(string.value).decode()}]'
         case Vector(points):
-            return f'"resultType":"vector","result":{vector_json(points)}'
+            yield '"resultType":"vector","result":['
+            yield from _vector(points)
+            yield "]"
         case Matrix(series):
-            return f'"resultType":"matrix","result":{matrix_json(series)}'
+            yield '"resultType":"matrix","result":['
+            yield from _matrix(series)
+            yield "]"

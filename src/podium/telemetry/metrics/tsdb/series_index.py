@@ -7,13 +7,13 @@ values that are new since are asked about. There are no posting lists: to scan a
 Series are found by a 64-bit hash of their codes, computed for a whole batch at once, and verified against the columns, so that a collision
 costs time (`_overflow`) and never mixes series up. Ids of series that are gone are given out again.
 
-Bounds: `series_max` series; LABEL_NAMES_MAX names of labels; MATCHES_KEPT_MAX decided matchers. Code tables are rebuilt when half of
-their values are unused (`forget`).
+Bounds: `series_max` series; LABEL_NAMES_MAX names of labels; MATCHERS_MAX matchers of a selector; MATCHES_KEPT_MAX and MATCHES_BYTES_MAX
+decided matchers. Code tables are rebuilt when half of their values are unused (`forget`).
 """
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,12 @@ from podium.telemetry.metrics.labels import METRIC_NAME, Codes, LabelColumn, Lab
 from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
 
 MATCHES_KEPT_MAX = 512
+MATCHES_BYTES_MAX = 64 * 1024 * 1024
+"""Of decided matchers: a byte for each value of their label."""
+MATCHERS_MAX = 256
+"""Of one selector."""
+DECIDE_STEP = 20_000
+"""Values matched at a time: some milliseconds."""
 BATCH = 8192
 """Series registered at a time."""
 BATCH_CELLS_MAX = BATCH * 128
@@ -31,6 +37,8 @@ BATCH_CELLS_MAX = BATCH * 128
 LABEL_NAMES_MAX = 32_000
 """Every name is a column, and each query looks at all of them."""
 _LITERALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-:/ @,|")
+
+_EXPRESSIONS = (MatchType.REGEXP, MatchType.NOT_REGEXP)
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -71,6 +79,7 @@ class SeriesIndex:
         self._by_hash: dict[int, int] = {}
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
+        self._matches_bytes = 0
         self._last_table = 0
 
     @property
@@ -242,8 +251,19 @@ class SeriesIndex:
 
     # Selection
 
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        """Decides the expressions among them for all values of their labels, in steps. Raises LimitExceeded."""
+        _bounded(matchers)
+        for matcher in matchers:
+            table = self.tables.get(matcher.name)
+            if table is None or matcher.type not in _EXPRESSIONS:
+                continue
+            while len(self._accepted(table, matcher, DECIDE_STEP)) < len(table.values):
+                yield
+
     def matching(self, matchers: Sequence[Matcher]) -> Ids:
-        """The series that match all, ascending. None: all series."""
+        """The series that match all, ascending. None: all series. Raises LimitExceeded."""
+        _bounded(matchers)
         needing = sorted((m for m in matchers if not m.matches("")), key=_cost)
         ids = self._with(needing[0]) if needing else self.live()
         for matcher in [*needing[1:], *(m for m in matchers if m.matches(""))]:
@@ -254,6 +274,8 @@ class SeriesIndex:
                 ids = ids if matcher.matches("") else ids[:0]
             elif matcher.type is MatchType.EQUAL:
                 ids = ids[table.column.gather(ids) == (table.codes.get(matcher.value, -1) if matcher.value else 0)]
+            elif matcher.type is MatchType.NOT_EQUAL:
+                ids = ids[table.column.gather(ids) != (table.codes.get(matcher.value, -1) if matcher.value else 0)]
             else:
                 ids = ids[self._accepted(table, matcher)[table.column.gather(ids)]]
         return ids
@@ -270,23 +292,23 @@ class SeriesIndex:
         chosen = np.flatnonzero(accepted)
         return table.column.where(int(chosen[0])) if len(chosen) == 1 else table.column.where(accepted)
 
-    def _accepted(self, table: LabelTable, matcher: Matcher) -> npt.NDArray[np.bool_]:
-        """For each code whether its value matches. Decides values that are new since the last time only."""
+    def _accepted(self, table: LabelTable, matcher: Matcher, values_max: int | None = None) -> npt.NDArray[np.bool_]:
+        """For each code whether its value matches. Decides values that are new since the last time only, up to `values_max` of them."""
         key = (matcher.name, matcher)
         decided = self._matches.get(key)
         start = 0 if decided is None else len(decided)
         if decided is None or start < len(table.values):
-            added = self._decide(table, matcher, start)
+            added = self._decide(matcher, table.values[start : None if values_max is None else start + values_max])
             decided = added if decided is None else np.concatenate([decided, added])
             self._matches[key] = decided
+            self._matches_bytes += len(added)
         self._matches.move_to_end(key)
-        if len(self._matches) > MATCHES_KEPT_MAX:
-            self._matches.popitem(last=False)
+        while len(self._matches) > MATCHES_KEPT_MAX or (self._matches_bytes > MATCHES_BYTES_MAX and len(self._matches) > 1):
+            self._matches_bytes -= len(self._matches.popitem(last=False)[1])
         return decided
 
-    def _decide(self, table: LabelTable, matcher: Matcher, start: int) -> npt.NDArray[np.bool_]:
-        values = table.values[start:]
-        if matcher.type in (MatchType.REGEXP, MatchType.NOT_REGEXP) and _LITERALS.issuperset(matcher.value):
+    def _decide(self, matcher: Matcher, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+        if matcher.type in _EXPRESSIONS and _LITERALS.issuperset(matcher.value):
             wanted = set(matcher.value.split("|"))
             hits = np.fromiter((v in wanted for v in values), np.bool_, len(values))
             return hits if matcher.type is MatchType.REGEXP else ~hits
@@ -343,6 +365,7 @@ class SeriesIndex:
             table.codes = {value: code for code, value in enumerate(table.values) if code}
         if shrunk:
             self._matches.clear()
+            self._matches_bytes = 0
             self._rehash()
 
     def _rehash(self) -> None:
@@ -354,6 +377,11 @@ class SeriesIndex:
         for at, (key, i) in enumerate(zip(hashes.tolist(), ids.tolist(), strict=True)):
             if self._by_hash.setdefault(key, i) != i:
                 self._overflow[labels.row(at)] = i
+
+
+def _bounded(matchers: Sequence[Matcher]) -> None:
+    if len(matchers) > MATCHERS_MAX:
+        raise LimitExceeded("matchers_max", f"a selector has {len(matchers)} matchers, at most {MATCHERS_MAX} are allowed")
 
 
 def _cost(matcher: Matcher) -> tuple[int, int]:
