@@ -244,7 +244,7 @@ def _route(reader: Reader, node: yaml.Node) -> RouteSettings:
     group_by = raw.get("group_by")
     return RouteSettings(
         receiver=raw.get("receiver", ""),
-        group_by=None if group_by is None else tuple(group_by),
+        group_by=tuple(group_by) if group_by else None,  # an empty list says nothing, as upstream
         group_wait_s=raw.get("group_wait"),
         group_interval_s=raw.get("group_interval"),
         repeat_interval_s=raw.get("repeat_interval"),
