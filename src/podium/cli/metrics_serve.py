@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from podium import __version__
+from podium.cli.listening import listen_address
 from podium.cli.refusal import Refusal
 
 
@@ -20,7 +21,7 @@ def serve(arguments: Namespace) -> int:
     from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 
     configure()
-    host, port = _address(arguments.listen)
+    host, port = listen_address(arguments.listen, "127.0.0.1:9090")
     data_dir = Path(arguments.data_dir).absolute()
     experimental = "promql-experimental-functions" in (arguments.enable_feature or "").split(",")
     try:
@@ -47,13 +48,6 @@ def serve(arguments: Namespace) -> int:
     except ValueError as error:
         raise Refusal(str(error)) from error
     return 0
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
-        raise Refusal(f"--listen {text}: give HOST:PORT, 127.0.0.1:9090 for instance")
-    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _flags(arguments: Namespace) -> dict[str, str]:

@@ -117,7 +117,7 @@ def load_file(path: Path) -> Configuration:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise ConfigurationError(str(getattr(error, "strerror", None) or error)) from error
     return load(text, path.resolve().parent)
 
 
