@@ -31,10 +31,12 @@ def declare_check(parser: argparse.ArgumentParser) -> None:
 def serve(arguments: argparse.Namespace) -> int:
     import asyncio
 
+    from podium.instrument.log import configure
     from podium.telemetry.metrics.alertmanager.errors import AlertmanagerError
     from podium.telemetry.metrics.alertmanager.server import ServerSettings
     from podium.telemetry.metrics.alertmanager.server import serve as run
 
+    configure()
     host, port = listen_address(arguments.listen, "127.0.0.1:9093")
     settings = ServerSettings(
         Path(arguments.config), Path(arguments.data_dir), host, port, tuple(p.rstrip("/") for p in arguments.peer),

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -162,6 +163,24 @@ async def test_others_have_their_turn_while_a_bomb_is_unpacked(site: Site) -> No
     assert len((await ask("{}", site.url("/bomb"))).body) == 100_000_000
     task.cancel()
     assert turns - before > 100_000_000 // (8 * 1024 * 1024)
+
+
+async def test_why_there_is_no_connection_is_told() -> None:
+    async def ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(ends, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for url, message in [
+        (f"https://127.0.0.1:{port}/", f"no connection to 127.0.0.1:{port}: the server ended the TLS handshake"),
+        ("http://127.0.0.1:0/", "no connection to 127.0.0.1:0: "),
+        ("http://[::1/", "invalid address: Invalid IPv6 URL"),
+        ("http://127.0.0.1:99999/", "invalid address: Port out of range"),
+    ]:
+        with pytest.raises(OutboundError, match=re.escape(message)):
+            await ask("{}", url)
+    server.close()
 
 
 async def test_a_redirect_to_no_address_is_told(site: Site) -> None:

@@ -77,7 +77,8 @@ def _address(url: str) -> _Address:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     user = BasicAuth(unquote(parts.username), password=Secret(unquote(parts.password or ""))) if parts.username is not None else None
     return _Address(
-        parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), target, basic(user) if user is not None else ""
+        parts.scheme, parts.hostname, {"https": 443, "http": 80}[parts.scheme] if port is None else port, target,
+        basic(user) if user is not None else "",
     )  # fmt: skip
 
 
