@@ -35,7 +35,7 @@ demo: system
 
 test: FOR_TESTS := 1
 test: system
-	@PATH="$$PATH:$(CURDIR)/.tools" $(BIN)/python -m pytest -q $(ARGS)
+	@PATH="$$PATH:$(CURDIR)/.tools" $(BIN)/python tools/run_tests.py $(ARGS)
 
 # A Go operator's own suite on `podium envtest`: downloads and builds controller-runtime at first. Skipped where there is no Go.
 test-go: $(VENV)/.ready

@@ -22,6 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metrics_panels import Panel, cpu_s
+from metrics_panels import measured as panels_of
+
 OURS, THEIRS = "podium", "prometheus"
 SCRAPE_PORT, HISTORY_PORT, EXPORTER_PORT = 19_090, 19_092, 19_100
 WAIT_S = 60.0
@@ -40,6 +43,7 @@ class Measured:
     history_resident_mb: float = 0.0
     scrape_queries: list[Any] = field(default_factory=list)
     history_queries: list[Any] = field(default_factory=list)
+    panels: list[Panel] = field(default_factory=list)
 
 
 def command(server: str, config: Path, data: Path, port: int) -> list[str]:
@@ -77,11 +81,6 @@ def get(url: str) -> bytes | None:
         return None
 
 
-def cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -117,6 +116,7 @@ def scrape(server: str, options: argparse.Namespace, folder: Path, found: Measur
         found.samples_per_s = taken / (time.monotonic() - began)
         found.resident_mb = resident_mb(pid)
         found.scrape_queries = ask(shared, folder, SCRAPE_PORT, pid, "scrape", start, int(time.time()), 5)
+        found.panels = panels_of(f"http://127.0.0.1:{SCRAPE_PORT}", pid, int(time.time()) - 1)
         found.resident_after_queries_mb = resident_mb(pid)
 
 
@@ -178,6 +178,11 @@ def table(found: dict[str, Measured], interval: int) -> None:
         same = "" if alike and mine["status"] == "success" else "  DIFFERENT NUMBER OF SERIES"
         ratio = yours["median_ms"] / mine["median_ms"]
         print(f"{'ms: ' + mine['q'][:52]:58}{mine['median_ms']:12.1f}{yours['median_ms']:12.1f}{ratio:8.2f}  {goal}{same}")
+    print(f"\n{'panels: fastest ms (ms of CPU), scrapes go on':86}{OURS:>18}{THEIRS:>18}{'x':>8}")
+    for one, other in zip(ours.panels, theirs.panels, strict=True):
+        name = f"{'' if one.kind == 'query_range' else 'now: '}{one.query}"
+        name = f"{name[:76]} ({one.series})" + ("" if one.series == other.series else " DIFFERENT NUMBER OF SERIES")
+        print(f"{name:86}{one.ms:9.1f} ({one.cpu_ms:6.1f}){other.ms:9.1f} ({other.cpu_ms:6.1f}){other.ms / one.ms:8.2f}")
 
 
 def main() -> None:

@@ -1,10 +1,16 @@
-"""A Deployment scaled to 5,000 pods on 1,000 simulated nodes: seconds from `kubectl scale` until all are Running, CPU, and what is resident."""
+"""A Deployment scaled to 5,000 pods on 1,000 simulated nodes: seconds from `kubectl scale` until all are Running, CPU, and what is resident.
+
+    python bench/scale_bench.py [--metrics] [--settle SECONDS]
+
+What is resident is said twice: when all are Running, and `--settle` seconds later (two minutes are four scrapes), with the CPU of that time.
+"""
 
 import argparse
 import json
 import time
+from typing import Any
 
-from clusters import cluster, report
+from clusters import Running, cluster, report
 
 MANIFEST = """
 apiVersion: apps/v1
@@ -25,6 +31,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--metrics", action="store_true", help="with the telemetry process, which keeps some 80 series a pod")
+    parser.add_argument("--settle", type=int, default=0, help="seconds after which memory is measured once more")
     arguments = parser.parse_args()
     metrics = "--metrics" if arguments.metrics else "--no-metrics"
     with cluster("--runtime", "simulated", "--simulated-nodes", str(arguments.nodes), metrics) as running:
@@ -37,12 +44,21 @@ def main() -> None:
             time.sleep(0.25)
         seconds, cpu = time.perf_counter() - began, running.cpu_s() - cpu_before
         resident = running.resident_mb()
+        settled = _settled(running, arguments.settle) if arguments.settle else {}
         report(
             "scale", metrics=arguments.metrics, nodes=arguments.nodes, pods=arguments.pods, seconds=round(seconds, 2),
             cpu_ms_per_pod=round(cpu * 1e3 / arguments.pods, 2),
             resident_mb=resident, resident_mb_total=sum(resident.values()),
-            resident_mb_total_peak=sum(running.resident_mb("VmHWM").values()),
+            resident_mb_total_peak=sum(running.resident_mb("VmHWM").values()), **settled,
         )  # fmt: skip
+
+
+def _settled(running: Running, seconds: int) -> dict[str, Any]:
+    before = running.cpu_s()
+    time.sleep(seconds)
+    resident = running.resident_mb()
+    cores = (running.cpu_s() - before) / seconds
+    return {"settled_mb": resident, "settled_mb_total": sum(resident.values()), "settled_cores": round(cores, 3)}
 
 
 def _ready(text: str) -> int:

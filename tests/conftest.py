@@ -1,9 +1,29 @@
-"""For all tests: signals as a terminal gives them.
+"""For all tests: signals as a terminal gives them, and a machine that is left as it was found.
 
 A shell starts its background jobs (`make test &`, some CI) with SIGINT ignored, and every process that a test starts would inherit that.
 """
 
 import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests import leftovers
+
+DEATH_PATIENCE_S = 5.0
+"""A killed process stays in its control group for a moment."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Set up first, so torn down last: after the clusters that tests share."""
+    yield
+    deadline = time.monotonic() + DEATH_PATIENCE_S
+    while (left := leftovers.of(tmp_path_factory.getbasetemp())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if left:
+        pytest.fail("these tests left on the machine:\n" + "\n".join(left), pytrace=False)

@@ -10,7 +10,9 @@ from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
 from podium.telemetry.monitoring.admission import HOST
 from podium.telemetry.monitoring.jobs import Place
-from podium.telemetry.monitoring.role import Monitoring, MonitoringConfig
+from podium.telemetry.monitoring.role import Monitoring
+from podium.telemetry.monitoring.surroundings import LiveSurroundings
+from podium.world.allocation import give_back_early
 from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
 
@@ -24,6 +26,7 @@ def run(cluster: Cluster) -> None:
 
     from podium.instrument.log import configure
 
+    give_back_early()
     configure()
 
     async def live() -> None:
@@ -44,9 +47,12 @@ def run(cluster: Cluster) -> None:
             dns=cluster.network == "kernel",
             simulated=bool(cluster.simulated_nodes),
         )
-        config = MonitoringConfig(cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority))
+        world = RealWorld()
+        around = LiveSurroundings(
+            world, cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority)
+        )
         supervisor = Supervisor("telemetry")
-        supervisor.start("monitoring", Monitoring(config, client, RealWorld(), supervisor).run())
+        supervisor.start("monitoring", Monitoring(around, client, world, supervisor).run())
         try:
             await supervisor.until(stopping)
         finally:

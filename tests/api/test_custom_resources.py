@@ -433,7 +433,7 @@ async def test_watches_show_the_version_that_was_asked_for(plane: ControlPlane, 
     await client.create(v1, crontab())
     await client.patch(v1, "a", {"spec": {"replicas": 2}}, "default")
     await client.delete(v1, "a", "default")
-    await asyncio.wait_for(task, 2)
+    await asyncio.wait_for(task, 20)
     assert seen == [f"{kind} example.com/v2" for kind in ("ADDED", "MODIFIED", "DELETED")]
 
 
@@ -447,7 +447,7 @@ async def test_watches_end_with_the_definition(plane: ControlPlane, client: InPr
     await asyncio.sleep(0.01)
     await client.create(crontabs, crontab())
     await client.delete(DEFINITIONS, "crontabs.example.com")
-    assert await asyncio.wait_for(task, 2) == ["ADDED", "DELETED"]
+    assert await asyncio.wait_for(task, 20) == ["ADDED", "DELETED"]
     with pytest.raises(NotFound, match="the server could not find the requested resource"):
         await client.list(crontabs)
 

@@ -21,11 +21,15 @@ def configmap(name, **data):
 
 
 def mirrored(scenario):
-    """Runs `scenario(client, mirror, changes)` with the mirror running; `changes` collects (type, name)."""
+    """Runs `scenario(client, mirror, changes)` with the mirror running, plain and packed; `changes` collects (type, name)."""
+    for packed in (False, True):
+        _mirrored(scenario, packed)
 
+
+def _mirrored(scenario, packed):
     async def main(world):
         client = FakeClient(world)
-        mirror = Mirror(client, CONFIGMAPS, world)
+        mirror = Mirror(client, CONFIGMAPS, world, packed=packed)
         changes = []
         supervisor = Supervisor("test")
         supervisor.start("mirror", mirror.run())

@@ -61,7 +61,7 @@ def test_rollout_and_its_endpoints_come_true(seed):
             c.client.compact()
         assert c.chaos.failures > 20
         c.chaos.rate = 0
-        await live(c, 700, addresses)  # past the longest wait for a creation that was done but not acknowledged
+        await live(c, 90, addresses)  # past the longest backoff
         pods = c.client.all(PODS)
         assert [p["spec"]["containers"][0]["image"] for p in pods] == ["web:3"] * 5
         status = c.get(DEPLOYMENTS, "web")["status"]

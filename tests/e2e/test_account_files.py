@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Kubectl, without_kubectl
 
+ABOUT_KUBECTL = False
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, without_kubectl, pytest.mark.runtime("process")]
 shows = pytest.mark.conformance
 DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Kubectl, without_kubectl
 
+ABOUT_KUBECTL = False
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.runtime("process"), pytest.mark.timeout(240), without_kubectl]
 shows = pytest.mark.conformance
 INDEX = "batch.kubernetes.io/job-completion-index"

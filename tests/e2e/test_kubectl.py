@@ -20,6 +20,13 @@ AT_ONCE = 4
 CONTAINERS = os.geteuid() == 0 and all(map(shutil.which, ("containerd", "runc", "ctr")))
 NAMES = sorted(str(path.relative_to(TRANSCRIPTS).with_suffix("")) for path in TRANSCRIPTS.glob("*/*.txt"))
 WITH_CONTAINERS = [pytest.mark.containers, pytest.mark.root, pytest.mark.skipif(not CONTAINERS, reason="needs root, containerd, runc, ctr")]
+AS_ROOT = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    """`name` is RUNTIME/AREA."""
+    return WITH_CONTAINERS if name.startswith("cri/") else AS_ROOT if name.endswith("/as_root") else []
+
 
 pytestmark = [
     pytest.mark.e2e,
@@ -48,7 +55,7 @@ def plays(
     futures = {}
     for parameters in wanted:
         name, version = parameters["name"], parameters["kubectl_version"]
-        if name.startswith("cri/") and not CONTAINERS:
+        if (name.startswith("cri/") and not CONTAINERS) or (name.endswith("/as_root") and os.geteuid() != 0):
             continue
         live = live_cluster(name.partition("/")[0])
         directory = tmp_path_factory.mktemp(f"{name.replace('/', '-')}-{version}") / "work"
@@ -56,7 +63,7 @@ def plays(
     return futures
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=WITH_CONTAINERS if name.startswith("cri/") else ()) for name in NAMES])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in NAMES])
 def test_transcript(name: str, kubectl_version: str, plays: dict[tuple[str, str], "Future[str]"]) -> None:
     if problem := plays[name, kubectl_version].result():
         pytest.fail(problem, pytrace=False)

@@ -150,22 +150,6 @@ def until(found: Callable[[], Any], patience_s: float) -> Any:
     return value
 
 
-def test_every_target_comes_up(live: LiveCluster, kubectl: Kubectl) -> None:
-    def all_up() -> Any:
-        targets = (ask(live, "/api/v1/targets") or {}).get("activeTargets") or []
-        down = {f"{t['scrapePool']} {t['health']} {t['lastError']}" for t in targets if t["health"] != "up"}
-        found[:] = sorted(down)
-        return len(targets) if targets and not down else None
-
-    found: list[str] = []
-    try:
-        count = until(all_up, START_S)
-    except AssertionError:
-        raise AssertionError("\n".join(found)) from None
-    assert count >= 8
-    print(f"{count} targets are up")
-
-
 def test_a_bad_rule_is_refused_when_it_is_written(live: LiveCluster, kubectl: Kubectl) -> None:
     bad = ALERTING.replace("shop_orders_total > 1", "shop_orders_total >")
     until(lambda: kubectl("get", "validatingwebhookconfigurations", "-o", "name") or None, START_S)
@@ -198,10 +182,42 @@ def test_an_alert_reaches_a_webhook_within_its_for_and_group_wait_and_two_second
         receiver.close()
 
 
+def test_every_target_comes_up(live: LiveCluster, kubectl: Kubectl) -> None:
+    """Last but for the kill: a target is first asked within its interval, which passes meanwhile."""
+
+    def all_up() -> Any:
+        targets = (ask(live, "/api/v1/targets") or {}).get("activeTargets") or []
+        down = {f"{t['scrapePool']} {t['health']} {t['lastError']}" for t in targets if t["health"] != "up"}
+        found[:] = sorted(down)
+        return len(targets) if targets and not down else None
+
+    found: list[str] = []
+    try:
+        count = until(all_up, START_S)
+    except AssertionError:
+        raise AssertionError("\n".join(found)) from None
+    assert count >= 8
+    print(f"{count} targets are up")
+
+
 def test_status_shows_where_metrics_are(live: LiveCluster, kubectl: Kubectl) -> None:
     command = [PODIUM, "status", "--data-dir", live.cluster.data_dir]
     said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     assert f"metrics    {live.cluster.metrics_url}" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "arrives", "shows"),
+    [
+        ("/", "/", "Metrics of this cluster"),
+        ("/graph?g0.expr=up", "/query?g0.expr=up", "<main>"),
+        ("/alertmanager", "/alertmanager/", "<title>"),
+    ],
+)
+def test_a_browser_finds_pages(live: LiveCluster, kubectl: Kubectl, path: str, arrives: str, shows: str) -> None:
+    with urllib.request.urlopen(f"{live.cluster.metrics_url}{path}", timeout=5) as answer:
+        assert answer.url == f"{live.cluster.metrics_url}{arrives}"
+        assert shows in answer.read().decode()
 
 
 def test_killed_it_comes_back_with_its_samples(live: LiveCluster, kubectl: Kubectl) -> None:

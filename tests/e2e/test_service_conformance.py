@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Kubectl, without_kubectl
 
+ABOUT_KUBECTL = False
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.slow,

@@ -17,7 +17,9 @@ end of an output do not count.
 A transcript stops when PROBLEMS_MAX commands did not print what they should.
 """
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -94,11 +96,19 @@ def pattern(expected: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def run(command: str, environment: Mapping[str, str], directory: Path) -> Outcome:
-    done = subprocess.run(
+    """A command that does not end is ended, with all that it started; as timeout(1) has it, its exit code is 124."""
+    process = subprocess.Popen(
         ["bash", "-c", command], env=dict(environment), cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, timeout=COMMAND_SECONDS_MAX, check=False,
+        stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
-    return Outcome(done.stdout.decode("utf-8", "replace"), done.returncode)
+    code = 0
+    try:
+        output, _ = process.communicate(timeout=COMMAND_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        code = 124
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+    return Outcome(output.decode("utf-8", "replace"), code or process.returncode)
 
 
 def as_expected(step: Step, outcome: Outcome) -> bool:

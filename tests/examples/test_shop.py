@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.addresses import OWN
+
 SHOP = Path(__file__).parents[2] / "examples/shop"
-ADDRESSES = {"frontend": "127.62.0.2", "auth": "127.62.0.3", "payment": "127.62.0.4", "notification": "127.62.0.5"}
+ADDRESSES = {"frontend": f"{OWN}.2", "auth": f"{OWN}.3", "payment": f"{OWN}.4", "notification": f"{OWN}.5"}
 PORT = 18080
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 

@@ -67,6 +67,10 @@ class FakeClient:
         """The next `times` calls of the verb (`create`, `watch`...; `create pods` for one resource) raise the error."""
         self._refusals.setdefault(verb, []).extend([error] * times)
 
+    def refusals_end(self) -> None:
+        """What was still to be refused is not."""
+        self._refusals.clear()
+
     def disconnect(self) -> None:
         """Ends every watch."""
         for watcher in self._watchers:
@@ -192,10 +196,9 @@ class FakeClient:
         if int(revision or 0) > self.revision:
             raise status.Timeout("Too large resource version")
         prefix = resource.key(namespace, "") if namespace else resource.prefix
-        watcher = _Watcher(prefix, _matcher(labels, fields))
+        watcher = _Watcher(prefix, _matcher(labels, fields), int(revision or 0))
         for at, key, type, value, previous in self._history:
-            if at > int(revision or 0):
-                watcher.offer(key, type, value, previous)
+            watcher.offer(at, key, type, value, previous)
         self._watchers.append(watcher)
         watcher.queue.put_nowait(WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": str(self.revision)}}))
         try:
@@ -295,25 +298,28 @@ class FakeClient:
         self._history.append((self.revision, key, type, value, previous))
         lag_s = self.lags_s.get(key.split("/")[2], self._lag_s)
         if lag_s:
-            asyncio.get_running_loop().call_later(lag_s, self._deliver, key, type, value, previous)
+            asyncio.get_running_loop().call_later(lag_s, self._deliver, key, type, value, previous, self.revision)
         else:
-            self._deliver(key, type, value, previous)
+            self._deliver(key, type, value, previous, self.revision)
 
-    def _deliver(self, key: str, type: str, value: Object, previous: Object | None) -> None:
+    def _deliver(self, key: str, type: str, value: Object, previous: Object | None, at: int) -> None:
         for watcher in self._watchers:
-            watcher.offer(key, type, value, previous)
+            watcher.offer(at, key, type, value, previous)
 
 
 class _Watcher:
-    def __init__(self, prefix: str, matches: Any) -> None:
+    def __init__(self, prefix: str, matches: Any, after: int) -> None:
         self._prefix = prefix
         self._matches = matches
+        self._after = after
         self.queue: asyncio.Queue[WatchEvent | None] = asyncio.Queue()
 
-    def offer(self, key: str, type: str, value: Object, previous: Object | None) -> None:
-        """As upstream: an object that begins or ceases to match the selectors is added or deleted."""
-        if not key.startswith(self._prefix):
+    def offer(self, at: int, key: str, type: str, value: Object, previous: Object | None) -> None:
+        """As upstream: an object that begins or ceases to match the selectors is added or deleted. What was offered before is passed over: a
+        late event may already have been part of the history."""
+        if at <= self._after or not key.startswith(self._prefix):
             return
+        self._after = at
         was = previous is not None and self._matches(previous)
         now = type != "DELETED" and self._matches(value)
         if now:

@@ -9,8 +9,9 @@ from podium.network.loopback_proxy import Listener, LoopbackProxy, plan_listener
 from podium.network.services import Endpoint, Forward
 from podium.world.supervisor import Supervisor
 from podium.world.virtual import VirtualWorld
+from tests.addresses import OWN
 
-SERVICE = "127.97.0.20"
+SERVICE = f"{OWN}.20"
 FORWARD = Forward("default", "web", "", "TCP", 18080, (SERVICE,), ())
 
 
@@ -66,9 +67,9 @@ async def test_no_endpoint_closes_and_a_removed_service_refuses(proxy: LoopbackP
 
 async def test_fixed_forwardings_stay(proxy: LoopbackProxy) -> None:
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    await proxy.forward("127.0.0.77", 18081, Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]))
+    await proxy.forward(f"{OWN}.77", 18081, Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]))
     await proxy.apply([])
-    assert await exchange(b"api", "127.0.0.77", 18081) == b"api"
+    assert await exchange(b"api", f"{OWN}.77", 18081) == b"api"
     server.close()
 
 

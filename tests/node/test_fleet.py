@@ -186,3 +186,37 @@ def test_a_pod_that_is_deleted_while_its_status_is_being_written_goes() -> None:
         await supervisor.stop()
 
     virtual.run(main)
+
+
+def test_a_node_that_is_cut_off_is_silent_and_tells_everything_when_it_is_back() -> None:
+    async def main(world: World) -> None:
+        client = FakeClient(world)
+        fleet, supervisor = await start(world, client, 2)
+        lasting = {"podium.dev/simulated-run-duration": "60s"}
+        client.put(pod("short", node="simulated-0", restartPolicy="Never", annotations=lasting))
+        client.put(pod("deleted", node="simulated-0"))
+        client.put(pod("other", node="simulated-1"))
+        await asyncio.sleep(10)
+        assert running(client) == 3
+        fleet.cut_off(["simulated-0"])
+        await asyncio.sleep(1)
+        client.log.clear()
+        await client.delete(PODS, "deleted", "default")
+        client.put(pod("late", node="simulated-0"))
+        await asyncio.sleep(330)
+        assert not [
+            entry for entry in client.log if entry[0] != "delete" and entry[1].endswith(("/short", "/deleted", "/late", "/simulated-0"))
+        ]
+        assert [key for _, key, _ in client.log if key.endswith("/simulated-1")]
+        assert {workers.node for workers in fleet.metrics._nodes()} == {"simulated-1"}
+        fleet.reconnect(["simulated-0"])
+        await asyncio.sleep(25)
+        phases = {p["metadata"]["name"]: p["status"]["phase"] for p in client.all(PODS)}
+        assert phases == {"short": "Succeeded", "other": "Running", "late": "Running"}
+        assert [key for _, key, _ in client.log if key.endswith("/simulated-0")]
+        with pytest.raises(KeyError):
+            fleet.cut_off(["simulated-1", "nobody"])
+        assert len(fleet.metrics._nodes()) == 2
+        await supervisor.stop()
+
+    virtual.run(main)

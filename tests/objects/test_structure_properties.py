@@ -1,13 +1,14 @@
 """The two readings of conform agree, whatever comes in."""
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from podium.objects import schema
+from podium.objects import apply, field_sets, schema
 from podium.objects.decoding import decode
 from podium.objects.schema import Schema
 from podium.objects.status import StatusError
@@ -126,3 +127,23 @@ def test_findings_are_bounded_but_every_unknown_field_is_dropped(fields: int) ->
     assert len(conform(value, "v1", "ConfigMap").unknown) == min(fields, FINDINGS_MAX)
     assert value == {"metadata": {}}
     assert len(findings.causes) == min(fields, FINDINGS_MAX)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(_objects(), st.dictionaries(st.sampled_from(["metadata", "spec", "status", "data", "kind", "x"]), _ANYTHING, max_size=4))
+def test_what_a_creation_owns_is_what_changes_from_nothing(generated: tuple[tuple[str, str], Object], other: Object) -> None:
+    kind, value = generated
+    node = schema.load(*kind)
+    for new in (value, other, value | other):
+        changed, removed = apply.changes({}, new, node)
+        assert (apply.created(new, node), removed) == (field_sets.to_wire(changed), {})
+        assert list(apply.created(new, node)) == list(field_sets.to_wire(changed))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(_ANYTHING, st.sampled_from([None, 1]), st.booleans(), st.sampled_from([None, (", ", ": "), (" ,", "\t:\n")]))
+def test_duplicates_are_told_however_the_text_is_spaced(value: Any, indent: int | None, escape: bool, separators: Any) -> None:
+    text = json.dumps({"x": value, "y z": [value]}, indent=indent, ensure_ascii=escape, separators=separators)
+    assert decode(text.encode(errors="replace"), "application/json").duplicates == []
+    twice = text[:-1] + ', "x" : 1}'
+    assert decode(twice.encode(errors="replace"), "application/json").duplicates == ['duplicate field "x"']

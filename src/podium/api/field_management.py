@@ -51,6 +51,10 @@ def track(request: Request, new: Object, old: Object | None, now: str) -> None:
     manager = manager_of(request, api_version, "Update")
     node = schema_of(request.resource, api_version)
     elsewhere = request.resource.subresource("status") is not None and request.subresource != "status"
+    if old is None and not before:
+        if owned := applying.created(_tracked(new, elsewhere), node):
+            new["metadata"]["managedFields"] = [_entry(manager, _shared(owned), now)]
+        return
     changed, removed = applying.changes(_tracked(old, elsewhere) if old is not None else {}, _tracked(new, elsewhere), node)
     if changed or removed:
         write(new, _capped(applying.update(changed, removed, manager, read(before))), before, now)
@@ -79,6 +83,8 @@ def _starting_point(given: Any, old: Object | None) -> list[Object]:
     """The entries that a write starts from: those that it brings (kubectl moves ownership so), none to reset them, else the stored ones."""
     if given in ([], [{}]) or (old is None and not given):
         return []
+    if old is not None and given == (stored := old["metadata"].get("managedFields")):
+        return stored or []  # the same objects from write to write: what was read of them is known
     if isinstance(given, list) and read(given):
         return given
     return old["metadata"].get("managedFields", []) if old is not None else []
@@ -100,7 +106,7 @@ def read(entries: list[Object]) -> dict[Manager, FieldSet]:
     for entry in entries:
         try:
             manager = Manager(entry["manager"], entry["operation"], entry["apiVersion"], entry.get("subresource", ""))
-            managers[manager] = field_sets.from_wire(entry["fieldsV1"])
+            managers[manager] = _set_of(entry["fieldsV1"])
         except (KeyError, TypeError, AttributeError):
             continue
     return managers
@@ -112,22 +118,29 @@ def write(new: Object, managers: Mapping[Manager, FieldSet], before: list[Object
     entries = []
     for manager, fields in managers.items():
         old = known.get((manager.name, manager.operation, manager.api_version, manager.subresource))
+        if old is not None and (seen := _read.get(id(old.get("fieldsV1")))) is not None and seen[1] is fields:
+            entries.append(old)
+            continue
         wire = _shared(field_sets.to_wire(fields))
         if old is not None and old.get("fieldsV1") == wire:
             entries.append(old)
             continue
-        entry: Object = {
-            "manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version, "time": now,
-            "fieldsType": "FieldsV1", "fieldsV1": wire,
-        }  # fmt: skip
-        if manager.subresource:
-            entry["subresource"] = manager.subresource
-        entries.append(entry)
+        entries.append(_entry(manager, wire, now))
     if entries:
         entries.sort(key=lambda e: (e["operation"], e.get("time", ""), e["manager"], e.get("subresource", "")))
         new["metadata"]["managedFields"] = entries
     else:
         new["metadata"].pop("managedFields", None)
+
+
+def _entry(manager: Manager, fields: Object, now: str) -> Object:
+    entry: Object = {
+        "manager": manager.name, "operation": manager.operation, "apiVersion": manager.api_version, "time": now,
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
+    }  # fmt: skip
+    if manager.subresource:
+        entry["subresource"] = manager.subresource
+    return entry
 
 
 _known: dict[bytes, Object] = {}
@@ -142,6 +155,20 @@ def _shared(wire: Object) -> Object:
             _known.clear()
         found = _known[key] = wire
     return found
+
+
+_read: dict[int, tuple[Object, FieldSet]] = {}
+"""By identity, with the value itself, so that it stays what the identity stands for."""
+
+
+def _set_of(wire: Object) -> FieldSet:
+    """The set of a stored FieldsV1; the same one for the same object, while it is remembered. Raises TypeError or AttributeError."""
+    found = _read.get(id(wire))
+    if found is None:
+        if len(_read) >= SHARED_SETS_MAX:
+            _read.clear()
+        found = _read[id(wire)] = (wire, field_sets.from_wire(wire))
+    return found[1]
 
 
 def _capped(managers: dict[Manager, FieldSet]) -> dict[Manager, FieldSet]:

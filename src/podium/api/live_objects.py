@@ -43,6 +43,10 @@ class LiveObjects(Generic[T]):
                 self._set(*place, record.value)
         self._touched = None
 
+    @property
+    def empty(self) -> bool:
+        return not self._by_namespace
+
     def within(self, namespace: str) -> Mapping[str, T]:
         """By name, in the order of the names. Not to be iterated across an await."""
         items = self._by_namespace.get(namespace)

@@ -42,7 +42,7 @@ class Measurements:
         self._events = registry.counter(
             "apiserver_watch_events_total", "Number of events sent in watch clients.", ("group", "version", "resource")
         )
-        self._known: dict[tuple[str, ...], tuple[Distribution, dict[int, Value]]] = {}
+        self._known: dict[tuple[str, ...], tuple[Distribution | None, dict[int, Value]]] = {}
         registry.on_collect(lambda: self._collect(core, hubs))
 
     def started(self, labels: tuple[str, ...]) -> Value:
@@ -54,12 +54,13 @@ class Measurements:
         gauge.value += 1
         return gauge
 
-    def finished(self, labels: tuple[str, ...], code: int, seconds: float) -> None:
-        known = self._known.get(labels)
-        if known is None:
-            known = self._known[labels] = (self._durations.labels(*labels), {})
-        duration, counts = known
-        if labels[0] not in _LONG_RUNNING:
+    def finished(self, labels: tuple[str, ...], code: int, seconds: float | None) -> None:
+        """`seconds` None: counted, not timed; so it is with clients in this process, whose histograms would outnumber all else."""
+        duration, counts = self._known.get(labels) or self._known.setdefault(labels, (None, {}))
+        if seconds is not None and duration is None:
+            duration = self._durations.labels(*labels)
+            self._known[labels] = (duration, counts)
+        if duration is not None and seconds is not None and labels[0] not in _LONG_RUNNING:
             duration.observe(seconds)
         count = counts.get(code)
         if count is None:

@@ -7,7 +7,8 @@ Source: k8s.io/apiserver storage/etcd3 (continue tokens, remainingItemCount), AP
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 
 import orjson
 
@@ -19,7 +20,7 @@ from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, Expired, Timeout
 from podium.store.errors import Compacted, FutureRevision
 from podium.store.interface import Page
-from podium.store.record import Record
+from podium.store.record import Record, values_of
 
 Matcher = Callable[[Record], bool]
 
@@ -46,6 +47,9 @@ async def list_(core: Core, request: Request) -> ListResult:
         if matches is None:
             page = await core.store.range(prefix, after=after, limit=limit, revision=revision)
             return _result(page, await core.seen(request.resource, page.records), limit)
+        if not limit:
+            page = await core.store.range(prefix, after=after, revision=revision)
+            return ListResult(_selected(request, await core.seen(request.resource, page.records)), page.revision)
         return await _filtered(core, request.resource, prefix, after, limit, revision, matches)
     except Compacted as error:
         if not token:
@@ -56,9 +60,6 @@ async def list_(core: Core, request: Request) -> ListResult:
 
 
 async def _filtered(core: Core, resource: Resource, prefix: str, after: str, limit: int, revision: int, matches: Matcher) -> ListResult:
-    if not limit:
-        page = await core.store.range(prefix, after=after, revision=revision)
-        return ListResult([r for r in await core.seen(resource, page.records) if matches(r)], page.revision)
     found: list[Record] = []
     while True:
         page = await core.store.range(prefix, after=after, limit=limit, revision=revision)
@@ -94,15 +95,17 @@ def _single_name(request: Request) -> str:
     return selectors.parse_fields(request.resource, fields).required("metadata.name") or ""
 
 
-def matcher(request: Request) -> Matcher | None:
-    """The test for the request's selectors; None when everything matches. Raises BadRequest."""
+def _selectors(request: Request) -> tuple[selectors.LabelSelector | None, selectors.FieldSelector | None]:
+    """None where everything matches. Raises BadRequest."""
     label_text, field_text = request.options.get("labelSelector", ""), request.options.get("fieldSelector", "")
     labels = selectors.parse_labels(label_text) if label_text else None
     fields = selectors.parse_fields(request.resource, field_text) if field_text else None
-    if labels is not None and labels.empty:
-        labels = None
-    if fields is not None and fields.empty:
-        fields = None
+    return labels if labels is not None and not labels.empty else None, fields if fields is not None and not fields.empty else None
+
+
+def matcher(request: Request) -> Matcher | None:
+    """The test for the request's selectors; None when everything matches. Raises BadRequest."""
+    labels, fields = _selectors(request)
     if labels is not None and fields is not None:
         by_label, by_field = labels.matches, fields.matches
         return lambda record: by_label(record.value["metadata"].get("labels")) and by_field(record.value)
@@ -113,6 +116,25 @@ def matcher(request: Request) -> Matcher | None:
         by_field = fields.matches
         return lambda record: by_field(record.value)
     return None
+
+
+def _selected(request: Request, records: Sequence[Record]) -> list[Record]:
+    """Those that the request's selectors match: `matcher`, with a loop of its own for each of the forms that large lists have."""
+    labels, fields = _selectors(request)
+    found = values_of(records)
+    if labels is not None and fields is not None:
+        by_label, by_field = labels.matches, fields.matches
+        return [r for r, v in zip(records, found, strict=True) if by_label(v["metadata"].get("labels")) and by_field(v)]
+    if labels is not None:
+        own = [v["metadata"].get("labels") or _NO_LABELS for v in found]
+        if labels.pair is None:
+            return list(compress(records, map(labels.matches, own)))
+        key, wanted = labels.pair
+        return [r for r, pairs in zip(records, own, strict=True) if pairs.get(key) == wanted]
+    return list(compress(records, map(fields.matches, found))) if fields is not None else list(records)
+
+
+_NO_LABELS: Mapping[str, str] = {}
 
 
 def parse_revision(text: str) -> int:

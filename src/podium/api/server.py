@@ -10,7 +10,6 @@ serves the in-process transport, which skips the bytes and keeps everything else
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import orjson
 
@@ -33,6 +32,7 @@ from podium.api.node_proxy import NodeProxy
 from podium.api.rendering import list_response, object_response, value_response
 from podium.api.request import ANONYMOUS, ListResult, ObjectResult, Request, Result, User
 from podium.api.reviews import REVIEWS
+from podium.api.sharing import shared
 from podium.api.stream_watch import serve_watch
 from podium.api.watching import Hubs
 from podium.instrument.log import logger
@@ -69,6 +69,20 @@ _CONNECT = ("log", "exec", "attach", "portforward", "proxy")
 
 
 @dataclass(slots=True)
+class _Running:
+    """What is kept of a watch's request while it runs: thousands do."""
+
+    server: "ApiServer"
+    gauge: Value
+    labels: tuple[str, ...]
+    began_s: float
+    audit: AuditEvent | None
+
+    def finished(self) -> None:
+        self.server.finished(self.gauge, self.labels, 200, None, self.began_s, self.audit)
+
+
+@dataclass(slots=True)
 class ApiServer:
     """`ready` turns true once everything that /readyz promises is up."""
 
@@ -84,7 +98,21 @@ class ApiServer:
     _documents: documents.Documents | None = field(default=None)
 
     async def execute(self, request: Request) -> Result:
-        """Authorizes and runs one request that is not a watch or a connect, for a client in this process. Raises StatusError."""
+        """Authorizes, runs and counts one request that is not a watch or a connect, for a client in this process. Raises StatusError."""
+        labels = labels_of(request)
+        running, code = self.measurements.started(labels), 500
+        try:
+            result = await self._execute(request)
+            code = 200 if isinstance(result, ListResult) else result.status
+            return result
+        except StatusError as error:
+            code = error.code
+            raise
+        finally:
+            running.value -= 1
+            self.measurements.finished(labels, code, None)
+
+    async def _execute(self, request: Request) -> Result:
         if self.audit is None:
             self.core.authorizer.authorize(request)
             return await self._run(request)
@@ -269,11 +297,11 @@ class ApiServer:
             raise
         finally:
             if connection.detached:  # a watch has begun: it counts until it ends
-                connection.at_end(partial(self._finished, running, labels, 200, None, began_s, request.audit))
+                connection.at_end(_Running(self, running, shared(labels), began_s, request.audit).finished)
             else:
-                self._finished(running, labels, code, failure, began_s, request.audit)
+                self.finished(running, labels, code, failure, began_s, request.audit)
 
-    def _finished(
+    def finished(
         self, running: Value, labels: tuple[str, ...], code: int, failure: StatusError | None, began_s: float, audit: AuditEvent | None
     ) -> None:
         running.value -= 1

@@ -12,6 +12,7 @@ from podium.api.custom.converted_watch import ConvertedWatcher
 from podium.api.negotiation import Form
 from podium.api.rendering import change_renderer, form_key, partial
 from podium.api.request import Request
+from podium.api.sharing import shared
 from podium.api.watching import BUFFERED_BYTES_MAX, Batch, Hub, Hubs, Plan, View, Watcher, plan
 from podium.objects.status import Expired, StatusError
 from podium.store.record import Record
@@ -22,69 +23,81 @@ INITIAL_BATCH = 500
 
 
 class StreamWatcher:
-    """Writes each batch as one chunk, rendered once for all watchers with the same form. It lives without a task: its hub, a timer for its
-    timeout and its connection call it, so that ten thousand of them are little more than their sockets."""
+    """Writes each batch as one chunk, rendered once for all watchers with the same form. It lives without a task: its hub, the hub's deadlines
+    and its connection call it, so that ten thousand of them are little more than their sockets. What has ended holds no connection."""
 
-    __slots__ = ("_hub", "_key", "_later", "_partial", "_render", "_stream", "_timer", "_view", "bookmarks", "ended")
+    __slots__ = ("_hub", "_key", "_later", "_partial", "_render", "_stream", "_view", "bookmarks", "deadline_s", "ended", "waiting")
 
     def __init__(self, stream: Stream, request: Request, form: Form, now: Callable[[], datetime], bookmarks: bool) -> None:
         self.bookmarks = bookmarks and form.as_kind != "Table"
         self.ended = False
-        self._stream = stream
+        self._stream: Stream | None = stream
         self._partial = bool(form.as_kind)
-        self._key: tuple[Any, ...] = form_key(request, form)
+        self._key: tuple[Any, ...] = shared(form_key(request, form))
         self._render = change_renderer(request, form, now)
         self._later = ((*self._key, "later"), change_renderer(request, form, now, columns=False)) if form.as_kind == "Table" else None
         self._hub: Hub | None = None
         self._view: View | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self.deadline_s = 0.0
+        self.waiting = False
+
+    def __lt__(self, other: "StreamWatcher") -> bool:
+        return self.deadline_s < other.deadline_s
 
     def send(self, batch: Batch) -> bool:
-        if not self._stream.push(batch.rendered(self._key, self._render), BUFFERED_BYTES_MAX):
+        if self._stream is None or not self._stream.push(batch.rendered(self._key, self._render), BUFFERED_BYTES_MAX):
             return False
         if self._later is not None:  # a table's columns are told once
             (self._key, self._render), self._later = self._later, None
         return True
 
     def bookmark(self, value: dict[str, Any], encoded: bytes) -> bool:
+        if self._stream is None:
+            return False
         if self._partial:
             encoded = orjson.dumps(partial(value))
         return self._stream.push(frame(b'{"type":"BOOKMARK","object":%b}\n' % encoded), BUFFERED_BYTES_MAX)
 
     def go_on(self, hub: Hub, view: View, timeout_s: float) -> None:
         """It has joined: from here on until its timeout, the client's end or the hub's."""
+        assert self._stream is not None
         self._hub, self._view = hub, view
-        self._timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out)
+        self.deadline_s = asyncio.get_running_loop().time() + timeout_s
+        hub.deadlines.add(self)
         self._stream.detach(self._leave)
 
     def end(self) -> None:
         """The hub's word: one that lags is cut off without another word, otherwise the hub closes."""
-        if self.ended:
+        if (stream := self._forget()) is None:
             return
-        self._forget()
-        if self._stream.buffered_bytes > BUFFERED_BYTES_MAX:
-            self._stream.abort()
+        if stream.buffered_bytes > BUFFERED_BYTES_MAX:
+            stream.abort()
         else:
-            self._stream.end()
+            stream.end()
 
-    def _time_out(self) -> None:
-        hub = self._hub
-        self._leave()
-        if self.bookmarks and hub is not None:
-            self.bookmark(*hub.bookmark())
-        self._stream.end()
+    def time_out(self) -> None:
+        """Its deadline's word."""
+        hub, view = self._hub, self._view
+        if hub is not None and view is not None:
+            hub.leave(view, self)
+            if self.bookmarks:
+                self.bookmark(*hub.bookmark())
+        if (stream := self._forget()) is not None:
+            stream.end()
 
     def _leave(self) -> None:
         if self._hub is not None and self._view is not None:
             self._hub.leave(self._view, self)
         self._forget()
 
-    def _forget(self) -> None:
+    def _forget(self) -> Stream | None:
+        """Its stream, the first time."""
         self.ended = True
+        stream, self._stream = self._stream, None
+        if self._hub is not None:
+            self._hub.deadlines.remove(self)
         self._hub = self._view = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        return stream
 
 
 async def serve_watch(core: Core, hubs: Hubs, request: Request, form: Form, connection: Connection) -> Response | None:

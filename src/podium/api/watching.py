@@ -18,8 +18,10 @@ from typing import Any, Protocol
 
 from podium.api import list_options
 from podium.api.core import Core
+from podium.api.deadlines import Deadlines
 from podium.api.reading import Matcher, matcher, parse_revision, scope_prefix
 from podium.api.request import Request
+from podium.api.sharing import shared
 from podium.objects.custom.kind import CustomKind
 from podium.objects.resources import Resource
 from podium.objects.status import BadRequest, Expired
@@ -113,11 +115,12 @@ def _seen(event: Event, matches: Matcher | None) -> Change | None:
 
 
 class Hub:
-    """The watchers of one resource."""
+    """The watchers of one resource. `deadlines` is shared by all hubs."""
 
-    def __init__(self, core: Core, resource: Resource) -> None:
+    def __init__(self, core: Core, resource: Resource, deadlines: Deadlines) -> None:
         self._core = core
         self.resource = resource
+        self.deadlines = deadlines
         kind = resource.custom
         at_once = kind is not None and not kind.converts_by_webhook
         self._see: See | None = (lambda record: core.views.seen_now(kind, record)) if kind is not None and at_once else None
@@ -222,13 +225,14 @@ class Hubs:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._deadlines = Deadlines()
         self._hubs: dict[tuple[str, CustomKind | None], Hub] = {}
 
     def of(self, resource: Resource) -> Hub:
         key = (resource.prefix, resource.custom)
         hub = self._hubs.get(key)
         if hub is None:
-            hub = self._hubs[key] = Hub(self._core, resource)
+            hub = self._hubs[key] = Hub(self._core, resource, self._deadlines)
         return hub
 
     def drop(self, resource: Resource) -> None:
@@ -246,6 +250,7 @@ class Hubs:
         for hub in self._hubs.values():
             hub.close()
         self._hubs.clear()
+        self._deadlines.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +278,7 @@ async def plan(core: Core, request: Request) -> Plan:
     list_options.check(request)
     matches = matcher(request)
     _check_fields(request)
-    view = View(scope_prefix(request), request.options.get("labelSelector", ""), request.options.get("fieldSelector", ""))
+    view = shared(View(scope_prefix(request), request.options.get("labelSelector", ""), request.options.get("fieldSelector", "")))
     text, send_initial = request.options.get("resourceVersion", ""), request.flag("sendInitialEvents")
     bookmarks = request.flag("allowWatchBookmarks")
     timeout_s = request.number("timeoutSeconds") or TIMEOUT_S_MIN * (1 + core.world.random("watch-timeout").random())

@@ -35,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
     _add_up(commands)
     down = commands.add_parser("down", help="end a cluster; its data stays")
     _add_data_dir(down)
+    left = commands.add_parser("leftovers", help="what clusters left on this machine whose data directory is gone")
+    left.add_argument("mark", nargs="*", metavar="NAME", help="only what is listed under these names")
+    left.add_argument("--remove", action="store_true", help="take it away")
     status = commands.add_parser("status", help="processes, nodes and addresses of a cluster")
     _add_data_dir(status)
     status.add_argument("-o", "--output", choices=("text", "json"), default="text")
@@ -152,6 +155,10 @@ def _command(arguments: argparse.Namespace) -> int:
             from podium.cli.down import down
 
             return down(arguments)
+        case "leftovers":
+            from podium.cli.leftovers import leftovers
+
+            return leftovers(arguments)
         case "status":
             from podium.cli.status import status
 

@@ -117,7 +117,7 @@ async def _kube_state(arguments: argparse.Namespace, host: str, port: int, stopp
         client = HttpsClient(where, user_agent="podium/kube-state-metrics", trim=True)
         world, owner = RealWorld(), Supervisor("kube-state")
         state = KubeState(
-            Mirrors(client, world, owner),
+            Mirrors(client, world, owner, packed=True),
             resources=[name.strip() for name in arguments.resources.split(",") if name.strip()],
             labels=parse_allow_list(arguments.metric_labels_allowlist),
             annotations=parse_allow_list(arguments.metric_annotations_allowlist),

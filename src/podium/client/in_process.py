@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
+from podium.api.measurements import labels_of
 from podium.api.request import ObjectResult, Request, User
 from podium.api.server import ApiServer
 from podium.api.watching import QUEUED_EVENTS_MAX, Batch, plan
 from podium.client.interface import DEFAULT_DELETE, DeleteOptions, ListPage, Object, PatchType, WatchEvent
 from podium.objects import values
 from podium.objects.resources import Resource, builtin
-from podium.objects.status import NotFound, ServiceUnavailable
+from podium.objects.status import NotFound, ServiceUnavailable, StatusError
 
 _STRICT = {"fieldValidation": "Strict"}
 """Our own components make no mistakes in silence."""
@@ -72,14 +73,21 @@ class InProcessClient:
         todo = await plan(self._server.core, request)
         hub = self._server.hubs.of(request.resource)
         watcher = QueueWatcher(todo.timeout_s)
+        measurements, counted, code = self._server.measurements, labels_of(request), 200
+        running = measurements.started(counted)
         watcher.queue.extend(WatchEvent("ADDED", record.value) for record in todo.initial)
         try:
             hub.join(todo.view, todo.matches, todo.revision, watcher)
             while (event := await watcher.next()) is not None:
                 yield event if event.type == "BOOKMARK" else await self._seen(request.resource, event)
+        except StatusError as error:
+            code = error.code
+            raise
         finally:
             hub.leave(todo.view, watcher)
             watcher.end()
+            running.value -= 1
+            measurements.finished(counted, code, None)
 
     async def aclose(self) -> None:
         return None

@@ -8,19 +8,21 @@ Invariants:
 * Subscribers see, for each key, added (modified)* deleted, without duplicates; replaying the changes gives exactly the mirror's content.
 * Subscribers are called synchronously, after the mirror and its indexes hold the change.
 * Objects are shared with the server and other readers: read-only, `objects.values.copy` before a change.
-* Memory is that of the objects themselves; nothing is buffered between the watch and the mirror.
+* Memory is that of the objects themselves, or of their packed form (`packed`: packed_objects.py), with which each reading makes a value of its own;
+  nothing is buffered between the watch and the mirror.
 
 Source: client-go tools/cache (reflector, store, shared informer).
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from podium.client.backoff import Backoff
 from podium.client.interface import Client, ListPage, Object, WatchEvent
+from podium.client.packed_objects import PackedObjects
 from podium.instrument.log import logger
 from podium.objects.resources import Resource
 from podium.objects.status import Expired, ServiceUnavailable, StatusError, Timeout, TooManyRequests
@@ -29,7 +31,7 @@ from podium.world.interface import World
 
 log = logger("client.mirror")
 
-LIST_PAGE_ITEMS = 10_000
+LIST_PAGE_ITEMS, LIST_PAGE_ITEMS_PACKED = 10_000, 500
 """Items asked for in one list request: what a list may hold in memory beside the mirror."""
 
 WATCH_S_MIN = 300
@@ -68,21 +70,26 @@ class Mirror:
     """One resource, optionally of one namespace or narrowed by selectors (strings as on the wire). Own `run()` by a supervisor."""
 
     def __init__(
-        self, client: Client, resource: Resource, world: World, *, namespace: str | None = None, labels: str = "", fields: str = ""
-    ) -> None:
+        self, client: Client, resource: Resource, world: World, *, namespace: str | None = None, labels: str = "", fields: str = "",
+        packed: bool = False,
+    ) -> None:  # fmt: skip
         self.resource = resource
         self._client = client
         self._world = world
         self._namespace = namespace
         self._labels = labels
         self._fields = fields
-        self._objects: dict[str, Object] = {}
+        self._packed = packed
+        self._objects = self._nothing()
         self._keys_sorted: list[str] | None = []
         self._indexes: dict[str, _Index] = {}
         self._handlers: list[Handler] = []
         self._revision = ""
         self._synced = asyncio.Event()
         self._backoff = Backoff(world.random(f"mirror/{resource.plural}.{resource.group}"), first_s=0.1, max_s=10.0)
+
+    def _nothing(self) -> MutableMapping[str, Object]:
+        return PackedObjects() if self._packed else {}
 
     # Reading
 
@@ -109,13 +116,14 @@ class Mirror:
         if name in self._indexes:
             assert self._indexes[name].keys is keys, f"index {name} exists with another function"
             return
-        index = self._indexes[name] = _Index(keys)
+        index = self._indexes[name] = _Index(keys, holds=not self._packed)
         for key, value in self._objects.items():
             index.replace(key, None, value)
 
     def by_index(self, name: str, key: str) -> list[Object]:
         """The objects with that index key, in order of their arrival (stable; sort for another)."""
-        return list(self._indexes[name].entries.get(key, _NONE).values())
+        found = self._indexes[name].entries.get(key, _NONE)
+        return [self._objects[of] for of in found] if self._packed else list(found.values())
 
     def subscribe(self, handler: Handler) -> Callable[[], None]:
         """Calls `handler` with "added" for each object held, then with each change. Returns its cancellation."""
@@ -123,6 +131,11 @@ class Mirror:
         for value in self.all():
             _call(handler, Change("added", value, None))
         return lambda: self._handlers.remove(handler)
+
+    def has_seen(self, revision: int) -> bool:
+        """Whether the mirror, and the change that subscribers are being told of, are at that revision of the store or beyond. False while it
+        has to list again."""
+        return self._revision.isdecimal() and int(self._revision) >= revision
 
     @property
     def is_synced(self) -> bool:
@@ -159,17 +172,19 @@ class Mirror:
 
     async def _list(self) -> None:
         page = await self._page("")
-        items, revision = page.items, page.revision
+        revision, found = page.revision, self._nothing()
+        found.update((key_of(value), value) for value in page.items)
         while page.continue_token:
             page = await self._page(page.continue_token)
-            items = items + page.items
-        self._replace(items)
+            found.update((key_of(value), value) for value in page.items)
+        self._replace(found)
         self._revision = revision
         self._synced.set()
 
     async def _page(self, continue_token: str) -> ListPage:
+        limit = LIST_PAGE_ITEMS_PACKED if self._packed else LIST_PAGE_ITEMS
         return await self._client.list(
-            self.resource, self._namespace, labels=self._labels, fields=self._fields, limit=LIST_PAGE_ITEMS, continue_token=continue_token
+            self.resource, self._namespace, labels=self._labels, fields=self._fields, limit=limit, continue_token=continue_token
         )
 
     async def _watch(self) -> None:
@@ -200,21 +215,19 @@ class Mirror:
         if event.type == "BOOKMARK":
             self._revision = revision
             return
+        if event.type not in ("ADDED", "MODIFIED", "DELETED"):
+            raise ValueError(f"unknown watch event {event.type!r}")
         key = key_of(value)
         old = self._objects.get(key)
+        self._revision = revision
         if event.type == "DELETED":
             if old is not None:
                 self._remove(key, old, last=value)
-        elif event.type in ("ADDED", "MODIFIED"):
-            if old is None or old["metadata"]["resourceVersion"] != revision:
-                self._set(key, old, value)
-        else:
-            raise ValueError(f"unknown watch event {event.type!r}")
-        self._revision = revision
+        elif old is None or old["metadata"]["resourceVersion"] != revision:
+            self._set(key, old, value)
 
-    def _replace(self, items: list[Object]) -> None:
+    def _replace(self, found: Mapping[str, Object]) -> None:
         """Makes the mirror equal to a list, saying only what differs: what is gone first, then the rest in the list's order."""
-        found = {key_of(value): value for value in items}
         gone = sorted(key for key in self._objects if key not in found)
         for key in gone:
             old = self._objects[key]
@@ -260,15 +273,17 @@ def _call(handler: Handler, change: Change) -> None:
 
 
 _NONE: dict[str, Object] = {}
+_ELSEWHERE: Object = {}
 
 
 class _Index:
-    """`entries[index key][object key]` is the object; empty entries are removed."""
+    """`entries[index key][object key]` is the object, where the index `holds` them; empty entries are removed."""
 
-    __slots__ = ("entries", "keys")
+    __slots__ = ("entries", "holds", "keys")
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, *, holds: bool) -> None:
         self.keys = keys
+        self.holds = holds
         self.entries: dict[str, dict[str, Object]] = {}
 
     def replace(self, key: str, old: Object | None, new: Object | None) -> None:
@@ -282,4 +297,4 @@ class _Index:
                     del self.entries[entry]
         if new is not None:
             for entry in after:
-                self.entries.setdefault(entry, {})[key] = new
+                self.entries.setdefault(entry, {})[key] = new if self.holds else _ELSEWHERE

@@ -10,9 +10,10 @@ from podium.world.supervisor import Supervisor
 
 
 class Mirrors:
-    """`supervisor` owns the mirrors' tasks; they end with it."""
+    """`supervisor` owns the mirrors' tasks; they end with it. `packed`: as a `Mirror` takes it."""
 
-    def __init__(self, client: Client, world: World, supervisor: Supervisor) -> None:
+    def __init__(self, client: Client, world: World, supervisor: Supervisor, *, packed: bool = False) -> None:
+        self._packed = packed
         self._client = client
         self._world = world
         self._supervisor = supervisor
@@ -24,7 +25,7 @@ class Mirrors:
         key = (resource, namespace, labels, fields)
         mirror = self._mirrors.get(key)
         if mirror is None:
-            mirror = Mirror(self._client, resource, self._world, namespace=namespace, labels=labels, fields=fields)
+            mirror = Mirror(self._client, resource, self._world, namespace=namespace, labels=labels, fields=fields, packed=self._packed)
             self._mirrors[key] = mirror
             self._tasks[key] = self._supervisor.start(f"mirror/{resource.plural}", mirror.run())
         return mirror

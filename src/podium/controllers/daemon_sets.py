@@ -1,7 +1,7 @@
 """DaemonSets: one pod of a template on every node that it fits.
 
 What is next is decided in daemon_set_plan.py, which templates there have been is kept by revisions.py. Pods are named by the server, so
-while a creation or deletion is on its way through the mirror (expectations) nothing more is planned for that DaemonSet.
+while the mirror does not show what was created and deleted (expectations) nothing more is planned for that DaemonSet.
 
 Source: k8s.io/kubernetes pkg/controller/daemon.
 """
@@ -16,7 +16,7 @@ from podium.client.parallel import in_parallel
 from podium.client.work_queue import WorkQueue
 from podium.controllers import revisions
 from podium.controllers.daemon_set_plan import Plan, plan_daemon_set, pod_of
-from podium.controllers.expectations import Expectations
+from podium.controllers.expectations import RECHECK_S, Expectations
 from podium.controllers.ownership import apply_claims, plan_claims
 from podium.controllers.pod_conditions import is_active
 from podium.controllers.timestamps import now_s
@@ -29,6 +29,7 @@ from podium.world.interface import World
 WORKERS = 2
 AT_ONCE_MAX = 50
 TURN_S = 0.02
+RETRY_MAX_S = 60.0  # nobody says when there is room in a quota again
 
 
 class DaemonSetController:
@@ -41,8 +42,8 @@ class DaemonSetController:
         self._revisions = mirrors.of(resource("controllerrevisions", "apps"))
         for mirror in (self._pods, self._revisions):
             mirror.add_index(BY_CONTROLLER, by_controller)
-        self._queue = WorkQueue(world)
-        self._expectations = Expectations(world.clock)
+        self._queue = WorkQueue(world, retry_max_s=RETRY_MAX_S)
+        self._expectations = Expectations(self._pods, world.clock)
 
     async def run(self) -> None:
         for mirror in (self._sets, self._pods, self._nodes, self._revisions):
@@ -66,10 +67,6 @@ class DaemonSetController:
             reference = controller_of(value) if value is not None else None
             if reference is not None and reference["kind"] == "DaemonSet":
                 key = f"{namespace_of(pod)}/{reference['name']}"
-                if change.type == "added":
-                    self._expectations.creation_seen(key)
-                if change.type == "deleted" or is_deleting(pod):
-                    self._expectations.deletion_seen(key, pod["metadata"]["uid"])
                 self._queue.add_after(key, TURN_S)
         if change.type != "deleted" and controller_of(pod) is None and self._sets.all():
             for daemon_set in self._sets.all():
@@ -107,6 +104,8 @@ class DaemonSetController:
         if plan.check_after_s is not None:
             self._queue.add_after(key, max(0.05, plan.check_after_s))
         await self._apply(key, daemon_set, plan, digest)
+        if not self._expectations.met(key):
+            self._queue.add_after(key, RECHECK_S)
 
     async def _claimed(self, daemon_set: Object) -> list[Object]:
         controlled = self._pods.by_index(BY_CONTROLLER, daemon_set["metadata"]["uid"])
@@ -119,10 +118,6 @@ class DaemonSetController:
     async def _apply(self, key: str, daemon_set: Object, plan: Plan, digest: str) -> None:
         for kind, reason, message in plan.events:
             self._events.event(daemon_set, kind, reason, message)  # type: ignore[arg-type]
-        if plan.create:
-            self._expectations.expect_creations(key, len(plan.create))
-        if plan.delete:
-            self._expectations.expect_deletions(key, (pod["metadata"]["uid"] for pod in plan.delete))
         results: list[object] = []
         for start in range(0, len(plan.delete), AT_ONCE_MAX):
             results += await in_parallel(self._delete(key, daemon_set, pod) for pod in plan.delete[start : start + AT_ONCE_MAX])
@@ -136,22 +131,19 @@ class DaemonSetController:
         try:
             pod = await self._client.create(self._pod, pod_of(daemon_set, node, digest))
         except Exception as error:
-            self._expectations.creation_seen(key)
             if not namespace_is_terminating(error):
                 self._events.event(daemon_set, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
+        self._expectations.created(key, pod)
         self._events.event(daemon_set, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
 
     async def _delete(self, key: str, daemon_set: Object, pod: Object) -> None:
-        uid = pod["metadata"]["uid"]
         try:
-            await self._client.delete(self._pod, name_of(pod), namespace_of(pod), DeleteOptions(uid=uid))
+            await self._client.delete(self._pod, name_of(pod), namespace_of(pod), DeleteOptions(uid=pod["metadata"]["uid"]))
         except NotFound:
-            self._expectations.deletion_seen(key, uid)
+            self._expectations.deleted(key, [pod])
             return
-        except Exception:
-            self._expectations.deletion_seen(key, uid)
-            raise
+        self._expectations.deleted(key, [pod])
         self._events.event(daemon_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name_of(pod)}")
 
 

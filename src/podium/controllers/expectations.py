@@ -1,71 +1,85 @@
-"""What a controller has asked for and not yet seen in its mirror.
+"""What a controller did with pods that its mirror of them does not show yet.
 
-A mirror lags behind the server. A controller that counted only what it sees would create again what it has just created. So it notes how
-many creations and which deletions it awaits per key, and plans nothing for a key until they are all seen (or have failed). A note older
-than TIMEOUT_S no longer counts: what it waited for was missed.
+A mirror lags behind the server. A controller that counted only what it sees would create again what it has just created. So it notes, per key,
+the revision of the last pod that it created and the pods that it deleted, and plans nothing for a key until the mirror shows all that.
 
-Source: k8s.io/kubernetes pkg/controller/controller_utils.go (UIDTrackingControllerExpectations).
+Theory: states are compared, events are not counted. A count is wrong for good when an event does not come or does not find its owner: the
+mirror listed again, another object took the name, the pod was cut loose from its owner first. What is compared here comes true whatever the
+mirror missed. Only the time is not certain, so whoever is not `met` looks again after RECHECK_S.
+
+Bounds: one note per key, with no more pods than one turn deletes. A note older than TIMEOUT_S no longer counts: the server was replaced by
+one whose revisions are lower.
+
+Source: the problem is that of k8s.io/kubernetes pkg/controller/controller_utils.go (UIDTrackingControllerExpectations), the comparison that of
+KEP-5504 (revisions can be compared).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from podium.client.interface import Object
+from podium.client.mirror import Mirror
+from podium.objects.values import is_deleting, key_of
 from podium.world.interface import Clock
 
 TIMEOUT_S = 300.0
+RECHECK_S = 1.0
 
 
 @dataclass(slots=True)
 class _Awaited:
     at: float
-    creations: int = 0
-    deletions: dict[str, None] = field(default_factory=dict)
+    revision: int = 0
+    deletions: dict[str, str] = field(default_factory=dict)  # key of the pod by uid
 
 
 class Expectations:
-    def __init__(self, clock: Clock) -> None:
+    """One turn per key at a time: a turn makes notes, the next one asks whether they are met."""
+
+    def __init__(self, pods: Mirror, clock: Clock) -> None:
+        self._pods = pods
         self._clock = clock
         self._awaited: dict[str, _Awaited] = {}
 
-    def expect_creations(self, key: str, count: int) -> None:
-        self._of(key).creations += count
+    def created(self, key: str, pod: Object) -> None:
+        """`pod` as the server answered."""
+        awaited = self._of(key)
+        awaited.revision = max(awaited.revision, int(pod["metadata"]["resourceVersion"]))
 
-    def expect_deletions(self, key: str, uids: Iterable[str]) -> None:
-        self._of(key).deletions.update(dict.fromkeys(uids))
-
-    def creation_seen(self, key: str) -> bool:
-        """Or failed. Whether that was the last thing awaited."""
-        awaited = self._awaited.get(key)
-        if awaited is None or not awaited.creations:
-            return False
-        awaited.creations -= 1
-        return self._drop_if_met(key, awaited)
-
-    def deletion_seen(self, key: str, uid: str) -> bool:
-        """Or failed. Whether that was the last thing awaited."""
-        awaited = self._awaited.get(key)
-        if awaited is None or uid not in awaited.deletions:
-            return False
-        del awaited.deletions[uid]
-        return self._drop_if_met(key, awaited)
+    def deleted(self, key: str, pods: Iterable[Object]) -> None:
+        """Their deletion was accepted."""
+        self._of(key).deletions.update({pod["metadata"]["uid"]: key_of(pod) for pod in pods})
 
     def met(self, key: str) -> bool:
+        """Whether the mirror shows all that was done for the key."""
         awaited = self._awaited.get(key)
-        return awaited is None or self._clock.monotonic() - awaited.at > TIMEOUT_S
+        if awaited is None:
+            return True
+        if self._clock.monotonic() - awaited.at <= TIMEOUT_S and not self._shown(awaited):
+            return False
+        del self._awaited[key]
+        return True
+
+    def just_met(self, key: str) -> bool:
+        """Whether something was awaited, and is not any more since the last change of the mirror."""
+        return key in self._awaited and self.met(key)
 
     def forget(self, key: str) -> None:
         self._awaited.pop(key, None)
 
+    def _shown(self, awaited: _Awaited) -> bool:
+        if not self._pods.has_seen(awaited.revision):
+            return False
+        while awaited.deletions:
+            uid, name = next(iter(awaited.deletions.items()))
+            pod = self._pods.by_key(name)
+            if pod is not None and pod["metadata"]["uid"] == uid and not is_deleting(pod):
+                return False
+            del awaited.deletions[uid]
+        return True
+
     def _of(self, key: str) -> _Awaited:
-        awaited = self._awaited.get(key)
         now = self._clock.monotonic()
-        if awaited is None or now - awaited.at > TIMEOUT_S:
-            awaited = self._awaited[key] = _Awaited(now)
+        awaited = self._awaited.setdefault(key, _Awaited(now))
         awaited.at = now
         return awaited
-
-    def _drop_if_met(self, key: str, awaited: _Awaited) -> bool:
-        if awaited.creations or awaited.deletions:
-            return False
-        del self._awaited[key]
-        return True

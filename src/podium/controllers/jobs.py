@@ -16,7 +16,7 @@ from podium.client.mirrors import Mirrors
 from podium.client.parallel import in_parallel
 from podium.client.work_queue import WorkQueue
 from podium.controllers import job_indexes
-from podium.controllers.expectations import Expectations
+from podium.controllers.expectations import RECHECK_S, Expectations
 from podium.controllers.job_plan import TRACKING, Plan, finished_at, is_tracked, plan_job
 from podium.controllers.ownership import apply_claims, controller_reference, plan_claims
 from podium.controllers.pod_conditions import is_active
@@ -31,6 +31,8 @@ WORKERS = 5
 AT_ONCE_MAX = 50
 TURN_S = 0.02
 """Changes of pods are gathered this long before a turn."""
+RETRY_MAX_S = 60.0
+"""Nobody says when there is room in a quota again."""
 
 _POD_KEY = "pod:"
 
@@ -74,8 +76,8 @@ class JobController:
         self._job, self._pod = resource("jobs", "batch"), resource("pods")
         self._jobs, self._pods = mirrors.of(self._job), mirrors.of(self._pod)
         self._pods.add_index(BY_CONTROLLER, by_controller)
-        self._queue = WorkQueue(world)
-        self._expectations = Expectations(world.clock)
+        self._queue = WorkQueue(world, retry_max_s=RETRY_MAX_S)
+        self._expectations = Expectations(self._pods, world.clock)
 
     async def run(self) -> None:
         await self._jobs.synced()
@@ -100,10 +102,6 @@ class JobController:
         job = self._owner(pod)
         if job is not None:
             key = key_of(job)
-            if change.type == "added":
-                self._expectations.creation_seen(key)
-            if change.type == "deleted" or is_deleting(pod):
-                self._expectations.deletion_seen(key, pod["metadata"]["uid"])
             self._queue.add_after(key, TURN_S)
         elif change.type != "deleted" and is_tracked(pod):
             self._queue.add(_POD_KEY + key_of(pod))
@@ -142,6 +140,8 @@ class JobController:
             return
         plan = plan_job(job, pods, self._clock.timestamp(), may_create=self._expectations.met(key))
         await self._apply(key, job, plan)
+        if not self._expectations.met(key):
+            self._queue.add_after(key, RECHECK_S)
         if plan.check_after_s is not None:
             self._queue.add_after(key, max(0.05, plan.check_after_s))
 
@@ -180,10 +180,8 @@ class JobController:
         results: list[object] = []
         results += await in_parallel(self._strip(pod) for pod in plan.strip[:AT_ONCE_MAX])
         if plan.delete:
-            self._expectations.expect_deletions(key, (pod["metadata"]["uid"] for pod in plan.delete))
             results += await in_parallel(self._delete(key, job, pod) for pod in plan.delete)
         if plan.create:
-            self._expectations.expect_creations(key, len(plan.create))
             for start in range(0, len(plan.create), AT_ONCE_MAX):
                 batch = plan.create[start : start + AT_ONCE_MAX]
                 results += await in_parallel(self._create(key, job, index, failures) for index, failures in batch)
@@ -197,24 +195,21 @@ class JobController:
         try:
             pod = await self._client.create(self._pod, pod_of(job, index, failures))
         except Exception as error:
-            self._expectations.creation_seen(key)
             if not namespace_is_terminating(error):
                 self._events.event(job, "Warning", "FailedCreate", f"Error creating: {error}")
             raise
+        self._expectations.created(key, pod)
         self._events.event(job, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
 
     async def _delete(self, key: str, job: Object, pod: Object) -> None:
         """Its end is not counted: the finalizer goes first."""
-        uid = pod["metadata"]["uid"]
         try:
             await self._strip(pod)
-            await self._client.delete(self._pod, name_of(pod), namespace_of(pod), DeleteOptions(uid=uid))
+            await self._client.delete(self._pod, name_of(pod), namespace_of(pod), DeleteOptions(uid=pod["metadata"]["uid"]))
         except NotFound:
-            self._expectations.deletion_seen(key, uid)
+            self._expectations.deleted(key, [pod])
             return
-        except Exception:
-            self._expectations.deletion_seen(key, uid)
-            raise
+        self._expectations.deleted(key, [pod])
         self._events.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {name_of(pod)}")
 
     async def _strip(self, pod: Object) -> None:

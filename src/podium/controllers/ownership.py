@@ -42,12 +42,11 @@ def plan_claims(owner: Object, selector: LabelSelector, controlled: Iterable[Obj
     """`controlled` have `owner` as controller, `orphans` have none and are in its namespace."""
     deleting = is_deleting(owner)
     matches = selector.matches
-    held, release = [], []
-    for value in controlled:
-        if matches(value["metadata"].get("labels")):
-            held.append(value)
-        elif not deleting:
-            release.append(value)
+    held = controlled = list(controlled)
+    release: list[Object] = []
+    if not all(map(matches, [value["metadata"].get("labels") for value in controlled])):  # almost never
+        held = [value for value in controlled if matches(value["metadata"].get("labels"))]
+        release = [] if deleting else [value for value in controlled if not matches(value["metadata"].get("labels"))]
     adopt = [] if deleting else [o for o in orphans if matches(o["metadata"].get("labels")) and not is_deleting(o)]
     return Claims(held, adopt, release)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from podium.client.interface import Object
 from podium.controllers.ownership import controller_reference
-from podium.controllers.pod_conditions import available_at_s, is_finished, is_ready, phase, ready_condition
+from podium.controllers.pod_conditions import FINISHED, is_ready, phase, ready_condition
 from podium.controllers.timestamps import seconds
 from podium.objects.values import copy
 
@@ -26,6 +26,7 @@ BURST_PODS_MAX = 500
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 _PHASE_ORDER = {"Pending": 0, "Unknown": 1, "Running": 2}
+_NO_STATUS: Object = {}
 _LOG2_NS_PER_S = log2(1e9)
 
 
@@ -58,19 +59,27 @@ def tally(replica_set: Object, pods: Sequence[Object], now_s: float) -> Tally:
     active: list[Object] = []
     labelled = ready = available = terminating = 0
     next_s: float | None = None
-    for pod in pods:
-        metadata = pod["metadata"]
-        if is_finished(pod):
+    for pod in pods:  # all pods at every turn: what pod_conditions says of one, without its calls
+        metadata, status = pod["metadata"], pod.get("status") or _NO_STATUS
+        if status.get("phase") in FINISHED:
             continue
         if "deletionTimestamp" in metadata:
             terminating += 1
             continue
         active.append(pod)
         labelled += wanted <= (metadata.get("labels") or {}).items()
-        at_s = available_at_s(pod, min_ready_s)
-        if at_s is None:
+        for condition in status.get("conditions") or ():
+            if condition["type"] == "Ready":
+                break
+        else:
+            continue
+        if condition["status"] != "True":
             continue
         ready += 1
+        if not min_ready_s:
+            available += 1
+            continue
+        at_s = seconds(condition.get("lastTransitionTime")) + min_ready_s
         if at_s <= now_s:
             available += 1
         else:

@@ -4,8 +4,7 @@ A ReplicationController is the same with a plainer selector: one controller is m
 
 Theory: pods belong to the ReplicaSet by controller reference; those that match without a controller are adopted, those that match no more
 are released. Creations go out in batches of 1, 2, 4, ... so that a template the server refuses costs one request, not hundreds. While
-creations or deletions are on their way through the mirror (expectations), nothing more is planned, so a lagging mirror never makes too
-many.
+the mirror does not show what was created and deleted (expectations), nothing more is planned, so a lagging mirror never makes too many.
 
 Cost: a turn is O(pods of the ReplicaSet). Changes of pods are therefore gathered for TURN_S_PER_POD times their number before a turn, which
 bounds the share of one CPU that turns may take whatever the number of pods; a change of the ReplicaSet itself, or the last creation
@@ -24,7 +23,7 @@ from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
 from podium.client.parallel import in_parallel
 from podium.client.work_queue import WorkQueue
-from podium.controllers.expectations import Expectations
+from podium.controllers.expectations import RECHECK_S, Expectations
 from podium.controllers.ownership import apply_claims, plan_claims
 from podium.controllers.pod_conditions import is_active
 from podium.controllers.replica_set_plan import Plan, Tally, plan_replicas, plan_status, pod_of, tally
@@ -41,6 +40,8 @@ BATCH_PODS_MAX = 256
 
 TURN_S_PER_POD = 0.0001
 TURN_S_MAX = 1.0
+RETRY_MAX_S = 60.0
+"""Nobody says when there is room in a quota again, or a webhook answers."""
 WORKERS = 5
 
 REPLICA_SETS = resource("replicasets", "apps")
@@ -58,8 +59,8 @@ class ReplicaSetController:
         self._pods = mirrors.of(self._pod)
         self._replica_sets.add_index(BY_CONTROLLER, by_controller)
         self._pods.add_index(BY_CONTROLLER, by_controller)
-        self._queue = WorkQueue(world)
-        self._expectations = Expectations(world.clock)
+        self._queue = WorkQueue(world, retry_max_s=RETRY_MAX_S)
+        self._expectations = Expectations(self._pods, world.clock)
         self._selectors: dict[str, tuple[Object, LabelSelector]] = {}  # by uid, with the value it was made from
         self._sizes: dict[str, int] = {}  # pods of each ReplicaSet at its last turn, by key
 
@@ -79,13 +80,14 @@ class ReplicaSetController:
         value = change.object
         if change.type == "deleted":
             self._selectors.pop(value["metadata"]["uid"], None)
+            self._queue.forget(key_of(value))  # another of this name is not to wait for its failures
         self._queue.add(key_of(value))
 
     def _pod_changed(self, change: Change) -> None:
         pod = change.object
         owner = self._owner(pod)
         if owner is not None:
-            self._owned_pod_changed(owner, change)
+            self._owned_pod_changed(owner)
         if change.old is not None and change.new is not None:
             before = self._owner(change.old)
             if before is not None and before is not owner:
@@ -93,14 +95,9 @@ class ReplicaSetController:
         if change.type != "deleted" and controller_of(pod) is None and not is_deleting(pod):
             self._orphan_changed(change)
 
-    def _owned_pod_changed(self, owner: Object, change: Change) -> None:
-        key, pod = key_of(owner), change.object
-        met = False
-        if change.type == "added":
-            met = self._expectations.creation_seen(key)
-        if change.type == "deleted" or is_deleting(pod):
-            met = self._expectations.deletion_seen(key, pod["metadata"]["uid"]) or met
-        if met:
+    def _owned_pod_changed(self, owner: Object) -> None:
+        key = key_of(owner)
+        if self._expectations.just_met(key):
             self._queue.add(key)
         else:
             self._queue.add_after(key, min(TURN_S_MAX, TURN_S_PER_POD * self._sizes.get(key, 0)))
@@ -153,6 +150,8 @@ class ReplicaSetController:
         await self._write_status(key, replica_set, counts, failure)
         if counts.check_after_s is not None:
             self._queue.add_after(key, max(0.01, counts.check_after_s))
+        if not self._expectations.met(key):
+            self._queue.add_after(key, RECHECK_S)
         if error is not None:
             raise error
 
@@ -188,35 +187,31 @@ class ReplicaSetController:
             try:
                 pod = await self._client.create(self._pod, pod_of(replica_set))
             except Exception as error:
-                self._expectations.creation_seen(key)
                 if not namespace_is_terminating(error):
                     self._events.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
                 raise
+            self._expectations.created(key, pod)
             self._events.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
 
-        self._expectations.expect_creations(key, count)
-        done, error = await _in_growing_batches(count, create_one)
-        for _ in range(count - done):
-            self._expectations.creation_seen(key)
+        error = await _in_growing_batches(count, create_one)
         if error is None or namespace_is_terminating(error):
             return None, None
         return ("FailedCreate", str(error)), error
 
     async def _delete(self, key: str, replica_set: Object, victims: list[Object]) -> tuple[tuple[str, str] | None, Exception | None]:
         async def delete_one(pod: Object) -> None:
-            name, uid = name_of(pod), pod["metadata"]["uid"]
+            name = name_of(pod)
             try:
-                await self._client.delete(self._pod, name, namespace_of(pod), DeleteOptions(uid=uid))
+                await self._client.delete(self._pod, name, namespace_of(pod), DeleteOptions(uid=pod["metadata"]["uid"]))
             except NotFound:
-                self._expectations.deletion_seen(key, uid)
+                self._expectations.deleted(key, [pod])
                 return
             except Exception as error:
-                self._expectations.deletion_seen(key, uid)
                 self._events.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}")
                 raise
+            self._expectations.deleted(key, [pod])
             self._events.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
 
-        self._expectations.expect_deletions(key, (pod["metadata"]["uid"] for pod in victims))
         errors: list[Exception] = []
         for start in range(0, len(victims), BATCH_PODS_MAX):
             results = await in_parallel(delete_one(pod) for pod in victims[start : start + BATCH_PODS_MAX])
@@ -234,8 +229,8 @@ class ReplicaSetController:
             await self._client.update(self._replica_set, {**current, "status": status}, subresource="status")
 
 
-async def _in_growing_batches(count: int, call: Callable[[], Awaitable[None]]) -> tuple[int, Exception | None]:
-    """Calls `count` times, in batches of 1, 2, 4, ...; stops after the first batch with an error. (Calls made, the first error.)"""
+async def _in_growing_batches(count: int, call: Callable[[], Awaitable[None]]) -> Exception | None:
+    """Calls `count` times, in batches of 1, 2, 4, ...; stops after the first batch with an error, and returns it."""
 
     async def one() -> None:
         await call()
@@ -247,6 +242,6 @@ async def _in_growing_batches(count: int, call: Callable[[], Awaitable[None]]) -
         made += size
         for result in results:
             if isinstance(result, Exception):
-                return made, result
+                return result
         batch *= 2
-    return made, None
+    return None

@@ -24,6 +24,7 @@ from podium.world.interface import World
 
 WORKERS = 5
 TURN_S = 0.02
+RETRY_MAX_S = 60.0  # nobody says when there is room in a quota again
 
 
 class StatefulSetController:
@@ -36,7 +37,7 @@ class StatefulSetController:
         self._revisions = mirrors.of(resource("controllerrevisions", "apps"))
         for mirror in (self._pods, self._revisions):
             mirror.add_index(BY_CONTROLLER, by_controller)
-        self._queue = WorkQueue(world)
+        self._queue = WorkQueue(world, retry_max_s=RETRY_MAX_S)
 
     async def run(self) -> None:
         for mirror in (self._sets, self._pods, self._revisions):

@@ -244,14 +244,14 @@ def restore_uplink() -> None:
         UPLINK_FILE.parent.rmdir()
 
 
-def nft_tables(name: str) -> list[tuple[str, str]]:
-    """(family, table) of the tables of that name."""
+def nft_tables(name: str = "") -> list[tuple[str, str]]:
+    """(family, table) of the tables of that name; of all tables for the empty one."""
     try:
         listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False, timeout=COMMAND_PATIENCE_S).stdout
     except FileNotFoundError:
         return []
     rows = [line.split() for line in listed.splitlines()]
-    return [(row[1], row[2]) for row in rows if len(row) == 3 and row[2] == name]
+    return [(row[1], row[2]) for row in rows if len(row) == 3 and name in ("", row[2])]
 
 
 def default_device() -> str | None:

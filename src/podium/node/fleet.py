@@ -8,6 +8,7 @@ A fleet that is started again takes over what the pods' statuses say was running
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network
 from itertools import count
@@ -22,6 +23,7 @@ from podium.node.config import FleetConfig
 from podium.node.kubelet_metrics import KubeletMetrics
 from podium.node.node_object import NodeDescription, node_info
 from podium.node.node_registration import NodeRegistration
+from podium.node.pod_spec import uid_of
 from podium.node.pod_status import NodeFacts
 from podium.node.pod_worker import PodWorker
 from podium.node.pod_workers import NodeParts, PodWorkers, Shared
@@ -33,6 +35,7 @@ from podium.node.slim_pods import SlimPods
 from podium.node.status_writer import StatusWriter
 from podium.objects.resources import resource
 from podium.objects.status import StatusError
+from podium.objects.values import Object
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
@@ -68,7 +71,7 @@ class Fleet:
         shared = Shared(world, supervisor, self._events, self._probes, self._writer.publish)
         self._target = SimulatedTarget(world)
         self.nodes: dict[str, SimulatedNode] = {}
-        self.metrics = KubeletMetrics(lambda: [node.workers for node in self.nodes.values()], self._probes, world)
+        self.metrics = KubeletMetrics(self._heard, self._probes, world)
         subnets = _subnets(config.pod_cidr)
         pool = Addresses(config.pod_cidr) if config.count > len(subnets) else None
         for number in range(config.count):
@@ -92,6 +95,30 @@ class Fleet:
         node = self.nodes.get(pod["spec"].get("nodeName", "")) if pod else None
         worker = node.workers.find(namespace, name) if node else None
         return (node.workers, worker) if node and worker else None
+
+    def cut_off(self, names: Iterable[str]) -> None:
+        """From now on nobody hears from these nodes, nor they from anybody: no heartbeat, no status, no metrics; what their pods do goes on
+        unseen. As when a zone loses its network, and, as long as it lasts, its power. Raises KeyError for an unknown name."""
+        for workers in [self.nodes[name].workers for name in names]:
+            workers.cut_off = True
+
+    def reconnect(self, names: Iterable[str]) -> None:
+        """The nodes hear what they missed, and tell what they did. Raises KeyError for an unknown name."""
+        nodes = {name: self.nodes[name].workers for name in names if self.nodes[name].workers.cut_off}
+        there: dict[str, dict[str, Object]] = {name: {} for name in nodes}
+        for pod in self._mirror.all():
+            if (node := pod["spec"].get("nodeName", "")) in there:
+                there[node][uid_of(pod)] = pod
+        for name, workers in nodes.items():
+            workers.reconnect()
+            for worker in workers.all():
+                if worker.uid not in there[name]:
+                    workers.gone(worker.pod)
+            for pod in there[name].values():
+                workers.update(pod)
+
+    def _heard(self) -> list[PodWorkers]:
+        return [node.workers for node in self.nodes.values() if not node.workers.cut_off]
 
     def _make(self, number: int, cidr: str, pool: Addresses | None, shared: Shared) -> SimulatedNode:
         config, world, client = self._config, self._world, self._client
@@ -122,7 +149,7 @@ class Fleet:
 
     def _changed(self, change: Change) -> None:
         node = self.nodes.get(change.object["spec"].get("nodeName", ""))
-        if node is None:
+        if node is None or node.workers.cut_off:
             return
         if change.new is None:
             node.workers.gone(change.object)
@@ -159,6 +186,8 @@ class Fleet:
             await self._beat(self.nodes[names[turn % len(names)]])
 
     async def _beat(self, node: SimulatedNode) -> None:
+        if node.workers.cut_off:
+            return
         try:
             await node.lease.renew(node.registration.owner)
             await node.registration.refresh(since_s=node.lease.returned_s)

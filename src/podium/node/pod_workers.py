@@ -79,12 +79,14 @@ class PodWorkers:
         self._supervisor = shared.supervisor
         self._events = shared.events
         self._probes = shared.probes
-        self._publish = shared.publish
+        self._shared_publish = shared.publish
         self._observed = RuntimeView(parts.runtime)
         hooks = Hooks(parts.runtime, parts.http_get)
         self._actions = PodActions(parts.runtime, parts.preparation, hooks, self.pod_event, shared.world, shared.supervisor, parts.facts)
         self._workers: dict[str, PodWorker] = {}
         self.stopping = False
+        self.cut_off = False
+        """Of a simulated node that nobody hears from: no status, no event leaves it; its pods go on."""
 
     # What the outside tells
 
@@ -206,6 +208,16 @@ class PodWorkers:
         await self.preparation.clean(worker.pod)
         worker.cleaned = True
 
+    def reconnect(self) -> None:
+        """After a cut: what happened meanwhile is told now."""
+        self.cut_off = False
+        for uid in self._workers:
+            self._publish(self, uid)
+
+    def _publish(self, workers: "PodWorkers", uid: str) -> None:
+        if not self.cut_off:
+            self._shared_publish(workers, uid)
+
     def forget(self, worker: PodWorker) -> None:
         if worker.timer is not None:
             worker.timer.cancel()
@@ -215,7 +227,7 @@ class PodWorkers:
             del self._workers[worker.uid]
 
     def pod_event(self, worker: PodWorker, type: str, reason: str, message: str, container: str = "") -> None:
-        if (self._parts.quiet and type == "Normal") or not worker.pod["metadata"].get("namespace"):
+        if self.cut_off or (self._parts.quiet and type == "Normal") or not worker.pod["metadata"].get("namespace"):
             return
         path = ""
         if container:

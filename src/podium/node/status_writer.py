@@ -47,7 +47,7 @@ class StatusWriter:
     async def _write(self, uid: str) -> None:
         workers = self._owners.pop(uid, None)
         worker = workers.worker(uid) if workers is not None else None
-        if workers is None or worker is None or worker.gone or worker.deleted:
+        if workers is None or worker is None or worker.gone or worker.deleted or workers.cut_off:
             return
         try:
             await self._patch(workers, worker)

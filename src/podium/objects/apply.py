@@ -93,6 +93,19 @@ def changes(old: Object, new: Object, node: Schema) -> tuple[FieldSet, FieldSet]
     return strip(changed, structs=structs), strip(removed, structs=structs)
 
 
+def created(new: Object, node: Schema) -> dict[str, Any]:
+    """What the first writer of an object manages, as FieldsV1: on the wire, `changes` from nothing."""
+    wire = field_sets.wire_of(new, node)
+    for name in (MEMBER, *_ROOT_STRIPPED):
+        wire.pop(name, None)
+    if kept := {e: c for e, c in wire.pop("f:metadata", {}).items() if e not in _METADATA_STRIPPED}:
+        wire["f:metadata"] = kept
+    for name in ("f:spec", "f:status") if node.definition else ():
+        if name in wire and len(wire[name]) > 1:
+            wire[name].pop(MEMBER, None)
+    return dict(sorted(wire.items()))
+
+
 def update(changed: FieldSet, removed: FieldSet, manager: Manager, managers: Managers) -> dict[Manager, FieldSet]:
     """Who manages what after a write that is not an apply: the writer owns what it changed, nobody what is gone."""
     found: dict[Manager, FieldSet] = {}

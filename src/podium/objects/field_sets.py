@@ -11,7 +11,7 @@ type map or set; everything else is one leaf.
 Source: sigs.k8s.io/structured-merge-diff fieldpath; metav1.FieldsV1.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,27 +20,41 @@ from podium.objects.schema import Schema
 
 FieldSet = dict[str, Any]
 MEMBER = "."
-_MISSING = object()
 
 
 def union(left: FieldSet, right: FieldSet) -> FieldSet:
-    found = dict(left)
+    """`left` itself when `right` adds nothing."""
+    found = left
     for element, child in right.items():
-        mine = found.get(element)
-        found[element] = child if mine is None or element == MEMBER else union(mine, child)
+        mine = left.get(element)
+        if mine is None:
+            both = child
+        elif element == MEMBER or (both := union(mine, child)) is mine:
+            continue
+        if found is left:
+            found = dict(left)
+        found[element] = both
     return found
 
 
 def difference(left: FieldSet, right: FieldSet) -> FieldSet:
-    """The members of `left` that are not members of `right`."""
+    """The members of `left` that are not members of `right`; `left` itself when these are all."""
+    if left.keys().isdisjoint(right):
+        return left
     found: FieldSet = {}
+    same = True
     for element, child in left.items():
         other = right.get(element)
         if other is None:
             found[element] = child
-        elif element != MEMBER and (rest := difference(child, other)):
-            found[element] = rest
-    return found
+        elif element == MEMBER:
+            same = False
+        else:
+            rest = difference(child, other)
+            same = same and rest is child
+            if rest:
+                found[element] = rest
+    return left if same else found
 
 
 def intersection(left: FieldSet, right: FieldSet) -> FieldSet:
@@ -101,17 +115,7 @@ def is_granular_list(node: Schema | None) -> bool:
 
 
 def is_granular_object(value: Any, node: Schema | None) -> bool:
-    if not isinstance(value, dict) or (node is not None and (node.map_type == "atomic" or node.definition in _ATOMIC)):
-        return False
-    return node is None or bool(node.properties) or node.additional is not None or node.preserve_unknown or not node.definition
-
-
-_ATOMIC = frozenset({
-    "io.k8s.apimachinery.pkg.api.resource.Quantity",
-    "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
-    "io.k8s.apimachinery.pkg.apis.meta.v1.Time",
-    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime",
-})  # fmt: skip
+    return isinstance(value, dict) and (node is None or node.granular)
 
 
 def child_node(node: Schema | None, name: str) -> Schema | None:
@@ -137,38 +141,65 @@ def of(value: Any, node: Schema | None, *, containers: bool = False) -> FieldSet
     return {MEMBER: True}
 
 
+def wire_of(value: Any, node: Schema | None) -> dict[str, Any]:
+    """`to_wire` of `of(value, node, containers=True)` as a member, in one go: what a write of something new owns is asked for most often."""
+    if type(value) is dict:
+        if not value or (node is not None and not node.granular):
+            return {}
+        found: dict[str, Any] = {MEMBER: {}}
+        if node is None:
+            for name in sorted(value):
+                found["f:" + name] = wire_of(value[name], None)
+            return found
+        properties, additional = node.properties, node.additional
+        for name in sorted(value):
+            child = value[name]
+            found["f:" + name] = wire_of(child, properties.get(name) or additional) if type(child) in _CONTAINERS else {}
+        return found
+    if type(value) is list and value and is_granular_list(node):
+        assert node is not None
+        elements = {element: item for item in value if (element := item_element(item, node))}
+        return {MEMBER: {}} | {e: wire_of(elements[e], node.items) if e[0] == "k" else {} for e in sorted(elements)}
+    return {}
+
+
+_CONTAINERS = (dict, list)
+
+
 def compare(old: Any, new: Any, node: Schema | None) -> tuple[FieldSet, FieldSet]:
     """(added or modified, removed) between two versions of the same object."""
     if old is new or old == new:
         return {}, {}
     if is_granular_object(old, node) and is_granular_object(new, node):
-        pairs = {
-            f"f:{k}": (old.get(k, _MISSING), new.get(k, _MISSING), child_node(node, k)) for k in (*old, *(k for k in new if k not in old))
-        }
-        return _compare_children(pairs)
+        properties, additional = (node.properties, node.additional) if node is not None else ({}, None)
+        return _compare_children(old, new, "f:", lambda name: properties.get(name) or additional)
     if is_granular_list(node) and isinstance(old, list) and isinstance(new, list):
         assert node is not None
-        before, after = by_element(old, node), by_element(new, node)
-        return _compare_children(
-            {e: (before.get(e, _MISSING), after.get(e, _MISSING), node.items) for e in (*before, *(e for e in after if e not in before))}
-        )
+        items = node.items
+        return _compare_children(by_element(old, node), by_element(new, node), "", lambda element: items)
     return {MEMBER: True}, {}
 
 
-def _compare_children(pairs: Mapping[str, tuple[Any, Any, Schema | None]]) -> tuple[FieldSet, FieldSet]:
+def _compare_children(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str, node_of: Callable[[str], Schema | None]
+) -> tuple[FieldSet, FieldSet]:
     changed: FieldSet = {}
     removed: FieldSet = {}
-    for element, (old, new, node) in pairs.items():
-        if old is _MISSING:
-            changed[element] = _whole(new, node)
-        elif new is _MISSING:
-            removed[element] = _whole(old, node)
-        else:
-            child_changed, child_removed = compare(old, new, node)
-            if child_changed:
-                changed[element] = child_changed
-            if child_removed:
-                removed[element] = child_removed
+    for name, before in old.items():
+        if name not in new:
+            removed[prefix + name] = _whole(before, node_of(name))
+            continue
+        after = new[name]
+        if before is after or before == after:
+            continue
+        child_changed, child_removed = compare(before, after, node_of(name))
+        if child_changed:
+            changed[prefix + name] = child_changed
+        if child_removed:
+            removed[prefix + name] = child_removed
+    for name, after in new.items():
+        if name not in old:
+            changed[prefix + name] = _whole(after, node_of(name))
     return changed, removed
 
 

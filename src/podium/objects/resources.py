@@ -54,6 +54,10 @@ class Resource:
     custom: "CustomKind | None" = None
     """What a CustomResourceDefinition says of it; None for a built-in one."""
 
+    def __hash__(self) -> int:
+        """By what names it: every request looks into several tables by its resource."""
+        return hash((self.group, self.version, self.plural))
+
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version

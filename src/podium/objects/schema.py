@@ -34,6 +34,13 @@ _ANY = frozenset(
 }
 """Definitions whose content is free: Go types with a decoder of their own."""
 
+_ATOMIC = frozenset({
+    QUANTITY,
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime",
+})  # fmt: skip
+
 
 class Schema:
     """One node: a kind, a field, a list's item or a map's value."""
@@ -103,6 +110,13 @@ class Schema:
         """The value's node of a map."""
         node = self._node.get("additionalProperties")
         return Schema(node) if isinstance(node, dict) else None
+
+    @cached_property
+    def granular(self) -> bool:
+        """Whether the fields of a value that is an object are managed one by one: a struct or a map that is not atomic."""
+        if self.map_type == "atomic" or self.definition in _ATOMIC:
+            return False
+        return bool(self.properties) or self.additional is not None or self.preserve_unknown or not self.definition
 
     def at(self, *path: str) -> "Schema | None":
         """The node below, by field names; a list is passed through to its items, a map's key is any name."""

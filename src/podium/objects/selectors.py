@@ -53,13 +53,16 @@ class Requirement:
 class LabelSelector:
     """`matches(labels)` is the compiled test (labels None: none); `empty` is true when everything matches; `requirements` sorted by key."""
 
-    __slots__ = ("empty", "matches", "nothing", "requirements")
+    __slots__ = ("empty", "matches", "nothing", "pair", "requirements")
 
     def __init__(self, requirements: Iterable[Requirement], nothing: bool = False) -> None:
         self.requirements = tuple(sorted(requirements, key=lambda r: r.key))
         self.nothing = nothing
         self.empty = not self.requirements and not nothing
         self.matches: Predicate = _never if nothing else _compile(self.requirements)
+        exact = [(r.key, r.values[0]) for r in self.requirements if r.operator in ("=", "==", "in") and len(r.values) == 1]
+        self.pair: tuple[str, str] | None = exact[0] if len(exact) == len(self.requirements) == 1 else None
+        """The key and value that are all it asks for, where that is so: the selector of most lists."""
 
     def select(self, values: Iterable[Object]) -> list[Object]:
         """Those of the objects whose labels match."""

@@ -36,7 +36,11 @@ def split_key(key: str) -> tuple[str, str]:
 
 def controller_of(value: Object) -> Object | None:
     """The owner reference with controller=true."""
-    return next((o for o in value["metadata"].get("ownerReferences", ()) if o.get("controller")), None)
+    for owner in value["metadata"].get("ownerReferences", ()):
+        if owner.get("controller"):
+            found: Object = owner
+            return found
+    return None
 
 
 def is_deleting(value: Object) -> bool:

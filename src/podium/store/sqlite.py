@@ -228,14 +228,16 @@ class SqliteStore:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.cancelled():
+            if turn in self._room:
                 self._room.remove(turn)
             self._make_room()  # it may have been our turn: pass it on
             raise
 
     def _make_room(self) -> None:
         for _ in range(min(self._pending.room(), len(self._room))):
-            self._room.popleft().set_result(None)
+            turn = self._room.popleft()
+            if not turn.done():  # cancelled, and its task has not run since: that passes the turn on
+                turn.set_result(None)
 
     def _check_open(self) -> None:
         broken = self._broken or self._folding.broken

@@ -6,7 +6,7 @@ response of open length (watches, logs), `accept_websocket` for exec.
 
 Bounds: HEADER_BYTES_MAX (431), BODY_BYTES_MAX, or what the server says (413), FRAMING_MAX times that with all framing (400),
 PIPELINED_REQUESTS_MAX (the socket is not read beyond it), REQUEST_TIMEOUT_S (a request that is not received whole in time ends its
-connection), HANDSHAKE_TIMEOUT_S, IDLE_TIMEOUT_S, STALL_TIMEOUT_S (a peer that takes nothing of its answer for so long is cut off),
+connection), what `tls_transport` bounds, IDLE_TIMEOUT_S, STALL_TIMEOUT_S (a peer that takes nothing of its answer for so long is cut off),
 CONNECTIONS_MAX (one more costs the connection that has been idle longest; when none is idle, it is closed itself).
 
 Source: RFC 9112; RFC 6455 for the upgrade.
@@ -26,6 +26,7 @@ import httptools
 
 from podium.world.http_messages import Headers, HttpRequest, Peer, Response, frame, head_of, keep_alive, peer_of
 from podium.world.raw_stream import RawStream
+from podium.world.tls_transport import TlsAcceptor
 
 if TYPE_CHECKING:
     from podium.world.websocket import WebSocket
@@ -36,7 +37,6 @@ PIPELINED_REQUESTS_MAX = 16
 FRAMING_MAX = 8
 """A message with all framing has so many times the bytes that a body may have."""
 REQUEST_TIMEOUT_S = 60.0
-HANDSHAKE_TIMEOUT_S = 10.0
 STALL_TIMEOUT_S = 120.0
 CONNECTIONS_MAX = 20_000
 SHED_LOOKS_MAX = 256
@@ -167,7 +167,6 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self.peer = peer_of(transport)
-        keep_alive(transport)
         self._server.admit(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -508,13 +507,16 @@ class HttpServer:
     ) -> None:
         self.handler, self.body_bytes_max = handler, body_bytes_max
         self.connections: dict[Connection, None] = {}
-        self._tls = tls
         self._on_crash = on_crash
         self._on_too_large = on_too_large
         self._servers: list[asyncio.Server] = []
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._loop = asyncio.get_running_loop()
+        self._tls = TlsAcceptor(tls, self._connection, self.time) if tls is not None else None
         self._sweep: asyncio.TimerHandle | None = None
+
+    def _connection(self) -> Connection:
+        return Connection(self)
 
     def time(self) -> float:
         return self._loop.time()
@@ -531,15 +533,9 @@ class HttpServer:
 
     async def listen(self, host: str, port: int) -> int:
         """Starts to listen; returns the port (useful for port 0). Raises OSError when it is taken."""
-        server = await self._loop.create_server(
-            lambda: Connection(self),
-            host,
-            port,
-            ssl=self._tls,
-            backlog=1024,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self._tls else None,
-        )
+        server = await self._loop.create_server(self._tls or self._connection, host, port, backlog=1024)
         self._servers.append(server)
+        keep_alive(server.sockets)
         if self._sweep is None:
             self._sweep = self._loop.call_later(SWEEP_PERIOD_S, self._close_idle)
         return int(server.sockets[0].getsockname()[1])
@@ -565,6 +561,8 @@ class HttpServer:
         for connection in list(self.connections):
             if connection.overdue(now):
                 connection.abort()
+        if self._tls is not None:
+            self._tls.sweep()
         self._sweep = self._loop.call_later(SWEEP_PERIOD_S, self._close_idle)
 
     async def close(self, grace_s: float = 0.5) -> None:
@@ -583,3 +581,5 @@ class HttpServer:
         await asyncio.sleep(0)
         for connection in list(self.connections):
             connection.abort()
+        if self._tls is not None:
+            self._tls.abort()

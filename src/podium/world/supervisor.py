@@ -43,6 +43,11 @@ class Supervisor:
         """The names of its tasks, in start order."""
         return [task.get_name() for task in self._tasks]
 
+    @property
+    def crash(self) -> BaseException | None:
+        """The first one, if there was any."""
+        return self._crash
+
     async def failed(self) -> None:
         """Waits for the first crash and raises it; returns never otherwise."""
         await self._crashed.wait()

@@ -94,6 +94,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     assert remains.containerd_shims(made.runtime_socket) == []
     assert not [line for line in Path("/proc/mounts").read_text().splitlines() if str(directory) in line]
     assert not list(remains.CNI_RESULTS.glob(f"{network_name(made)}-*"))
+    until(lambda: remains.remove_groups(cgroup_parent(made.cluster_id)))
 
 
 @pytest_asyncio.fixture
@@ -321,7 +322,7 @@ async def test_three_pods_at_once_are_running_soon(runtime: CriRuntime, tmp_path
 
     begun = time.monotonic()
     await asyncio.gather(*(one(f"p{index}") for index in range(3)))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     addresses = [sandbox.ip for sandbox in await runtime.list_sandboxes()]
     assert len(set(addresses)) == 3
 

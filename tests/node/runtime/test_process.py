@@ -13,6 +13,7 @@ from podium.node.runtime.interface import ContainerState, ContainerStatus, Mount
 from podium.node.runtime.pod_network import PodAddress
 from podium.node.runtime.process import ProcessRuntime
 from podium.world.real import RealWorld
+from tests.e2e.leftovers import commands
 from tests.node.runtime.conftest import container, left_behind, pod, process_runtime
 
 LIMIT_FILES = ("memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us")
@@ -53,8 +54,7 @@ def absent(*paths: str) -> bool:
 
 def living() -> str:
     """The command lines of all processes that are not zombies."""
-    lines = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return "\n".join(line for line in lines if not line.startswith("Z"))
+    return "\n".join(" ".join(words) for _, words in commands())
 
 
 async def test_a_handler_must_be_one_of_the_runtimes(runtime: ProcessRuntime, tmp_path: Path) -> None:

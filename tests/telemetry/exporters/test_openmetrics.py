@@ -10,8 +10,8 @@ from podium.instrument.metrics import Registry
 from podium.network.measurements import DnsMeasurements, ProxyMeasurements
 from podium.node.kubelet_metrics import KubeletMetrics
 from podium.telemetry.exporters.blackbox.exporter import BlackboxExporter
-from podium.telemetry.exporters.kube_state.exporter import Store
 from podium.telemetry.exporters.kube_state.resources import SHOWN
+from podium.telemetry.exporters.kube_state.shown import Store
 from podium.telemetry.exporters.node.exporter import NodeExporter
 from podium.telemetry.exporters.pushgateway.gateway import Pushgateway
 from podium.telemetry.metrics.exposition.negotiation import Protocol, parse_page, protocol_of
@@ -39,7 +39,7 @@ def _node(format: Format) -> bytes:
 
 
 def _kube_state(format: Format) -> bytes:
-    parts: list[bytes] = []
+    parts: list[bytes | bytearray] = []
     values = objects()
     for shown in SHOWN:
         store = Store(shown, {"*": ("*",)}, {"*": ("*",)})

@@ -10,6 +10,8 @@ from podium.telemetry.metrics.alertmanager.alertmanager import RETENTION_S, Post
 from podium.telemetry.metrics.alertmanager.configuration import load
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.monitoring.alerting import Alerting
+from podium.telemetry.monitoring.jobs import Place
+from podium.telemetry.monitoring.surroundings import LiveSurroundings
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.world import virtual
 
@@ -21,9 +23,12 @@ def plan(receiver: str, more: str = "", **given: Any) -> AlertmanagerPlan:
     return AlertmanagerPlan("shop", "main", load(text), text, **given)
 
 
-def run(scenario: Callable[[Alerting], Awaitable[None]]) -> None:
+def run(scenario: Callable[[Alerting], Awaitable[None]], directory: Path) -> None:
     async def main(world: Any) -> None:
-        alerting = Alerting(world)
+        place = Place(
+            api="", own="", agent="", node_name="", ca=directory, certificate=directory, key=directory, dns=False, simulated=False
+        )
+        alerting = Alerting(world, LiveSurroundings(world, directory, "127.0.0.1", 0, place))
         try:
             await scenario(alerting)
         finally:
@@ -34,25 +39,25 @@ def run(scenario: Callable[[Alerting], Awaitable[None]]) -> None:
 
 def test_a_new_configuration_is_a_reload_that_keeps_alerts(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
-        await alerting.run(plan("a"), tmp_path, URL)
+        await alerting.run(plan("a"), "state", URL)
         running = alerting.get(("shop", "main"))
         assert running is not None
         await running.manager.put_alerts([PostedAlert({"alertname": "Down"})])
-        await alerting.run(plan("b"), tmp_path, URL)
+        await alerting.run(plan("b"), "state", URL)
         assert alerting.get(("shop", "main")) is running
         assert running.manager.receivers_of({}) == ["b"]
         assert len(running.manager.alerts()) == 1
         await running.reload()
         assert running.manager.receivers_of({}) == ["b"]
 
-    run(scenario)
+    run(scenario, tmp_path)
 
 
 def test_another_address_or_retention_starts_it_anew_on_the_same_disk(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
-        await alerting.run(plan("a"), tmp_path, URL)
+        await alerting.run(plan("a"), "state", URL)
         before = alerting.get(("shop", "main"))
-        await alerting.run(plan("a", external_url="https://alerts.example", retention_s=3600.0), tmp_path, URL)
+        await alerting.run(plan("a", external_url="https://alerts.example", retention_s=3600.0), "state", URL)
         after = alerting.get(("shop", "main"))
         assert before is not None
         assert after is not None
@@ -60,31 +65,31 @@ def test_another_address_or_retention_starts_it_anew_on_the_same_disk(tmp_path: 
         assert after.manager.external_url == "https://alerts.example"
         assert RETENTION_S > 3600
 
-    run(scenario)
+    run(scenario, tmp_path)
 
 
 def test_a_configuration_that_cannot_be_used_leaves_the_one_of_before(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
-        await alerting.run(plan("a"), tmp_path / "state", URL)
+        await alerting.run(plan("a"), "state", URL)
         (tmp_path / "bad.tmpl").write_text("{{ define")
         with pytest.raises(ConfigurationError):
-            await alerting.run(plan("b", f", templates: ['{tmp_path}/*.tmpl']"), tmp_path / "state", URL)
+            await alerting.run(plan("b", f", templates: ['{tmp_path}/*.tmpl']"), "state", URL)
         running = alerting.get(("shop", "main"))
         assert running is not None
         assert running.manager.receivers_of({}) == ["a"]
 
-    run(scenario)
+    run(scenario, tmp_path)
 
 
 def test_a_disk_that_refuses_is_an_error_of_that_one(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(ConfigurationError, match="cannot write to"):
-            await alerting.run(plan("a"), tmp_path / "file", URL)
+            await alerting.run(plan("a"), "file", URL)
         assert alerting.get(("shop", "main")) is None
-        await alerting.run(plan("a"), tmp_path / "folder", URL)
+        await alerting.run(plan("a"), "folder", URL)
         await alerting.end("shop", "main")
         assert alerting.get(("shop", "main")) is None
         await alerting.end("shop", "main")
 
-    run(scenario)
+    run(scenario, tmp_path)

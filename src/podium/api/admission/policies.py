@@ -68,6 +68,8 @@ class PolicyTable:
 
     def matching(self, core: Core, operation: Operation, request: Request) -> list[BoundPolicy]:
         """Those whose rules are about this kind of request, by name. Selectors are asked with the object: `selected`."""
+        if self._policies.empty:
+            return []
         generation = (self._policies.generation, self._bindings.generation, core.catalog.generation)
         if generation != self._generation or len(self._known) >= CACHED_MAX:
             self._generation = generation

@@ -95,6 +95,8 @@ class WebhookTable:
         self._generation = (-1, -1)
 
     def matching(self, core: "Core", operation: Operation, request: Request) -> Matches:
+        if self._configurations.empty:
+            return []
         generation = (self._configurations.generation, core.catalog.generation)
         if generation != self._generation or len(self._known) >= CACHED_MAX:
             self._generation = generation

@@ -10,8 +10,9 @@ UNKNOWN = "<unknown>"
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
 
+@lru_cache(maxsize=4096)
 def since(timestamp: str | None, now: datetime) -> str:
-    """`3m20s` from a metav1.Time or MicroTime to `now` (aware)."""
+    """`3m20s` from a metav1.Time or MicroTime to `now` (aware). The rows of a table have one `now` and few times."""
     if not timestamp:
         return UNKNOWN
     moment = parse(timestamp)

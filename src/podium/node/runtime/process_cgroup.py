@@ -48,9 +48,13 @@ def _parents_v1(name: str) -> list[str]:
 
 def places(name: str) -> list[str]:
     """Where a group of that name is, in whichever hierarchies; also one that a runtime made for itself."""
-    trees = [ROOT, *(f"{ROOT}/{tree}" for tree in sorted(os.listdir(ROOT)))] if os.path.isdir(ROOT) else []
-    found = [f"{tree}/{name}" for tree in trees] + (_parents_v1(name) if trees else [])
+    found = [f"{tree}/{name}" for tree in trees()] + (_parents_v1(name) if os.path.isdir(ROOT) else [])
     return [path for path in dict.fromkeys(found) if os.path.isdir(path)]
+
+
+def trees() -> list[str]:
+    """Where a runtime makes groups for itself: the root of every hierarchy."""
+    return [ROOT, *(f"{ROOT}/{tree}" for tree in sorted(os.listdir(ROOT)))] if os.path.isdir(ROOT) else []
 
 
 def group_name(directory: str) -> str:

@@ -38,24 +38,31 @@ def end_containerd(socket: Path, directories: tuple[Path, ...], network: str) ->
     kill(containerd_shims(socket))
     for directory in directories:
         unmount_below(directory)
-    _release_networks(network)
+    release_networks(network)
 
 
 def kill(shims: list[int]) -> None:
     """With what runs below them."""
     for shim in shims:
-        for pid in [*_descendants(shim), shim]:
+        for pid in [*descendants(shim), shim]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
 def unmount_below(directory: Path) -> None:
     """Detaches every mount under that directory, the innermost first."""
-    with contextlib.suppress(FileNotFoundError):
+    for point in mounts_below(directory):
+        _unmount(point)
+
+
+def mounts_below(directory: Path) -> list[str]:
+    """The innermost first."""
+    try:
         points = [line.split(b" ")[1] for line in Path("/proc/self/mounts").read_bytes().splitlines()]
-        plain = [os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), point)) for point in points]
-        for point in sorted((p for p in plain if p.startswith(f"{directory}/")), key=len, reverse=True):
-            _unmount(point)
+    except FileNotFoundError:
+        return []
+    plain = [os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), point)) for point in points]
+    return sorted((p for p in plain if p.startswith(f"{directory}/")), key=len, reverse=True)
 
 
 def remove_groups(name: str) -> bool:
@@ -77,18 +84,18 @@ def _commands() -> list[tuple[int, list[bytes]]]:
     return found
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     children = []
     with contextlib.suppress(OSError):
         children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*children, *(below for child in children for below in _descendants(child))]
+    return [*children, *(below for child in children for below in descendants(child))]
 
 
 def _unmount(point: str) -> None:
     ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(point), MNT_DETACH)
 
 
-def _release_networks(network: str) -> None:
+def release_networks(network: str) -> None:
     """The cache names the network namespace of every sandbox whose network was not released."""
     for file in sorted(CNI_RESULTS.glob(f"{network}-*")):
         cached = json.loads(file.read_bytes())

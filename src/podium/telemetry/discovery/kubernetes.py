@@ -33,6 +33,9 @@ _SOURCES = {
     Role.INGRESS: "ingress",
 }  # fmt: skip
 
+TOLD_MAX = 500
+"""Groups that are made before they are told: they take more memory than what is kept of them."""
+
 
 def _pod_node(pod: Object) -> tuple[str, ...]:
     name = (pod.get("spec") or {}).get("nodeName")
@@ -94,9 +97,8 @@ class KubernetesDiscoverer:
                 await scope.synced()
             while True:
                 dirty.clear()
-                groups = [group for scope in scopes for group in scope.changed()]
-                if groups:
-                    sink(groups)
+                for scope in scopes:
+                    scope.tell(sink)
                 await dirty.wait()
         finally:
             for scope in scopes:
@@ -164,10 +166,11 @@ class _Scope:
             if mirror is not None:
                 await mirror.synced()
 
-    def changed(self) -> list[TargetGroup]:
+    def tell(self, sink: Sink) -> None:
         """The groups of the objects that changed since the last call; one without targets for an object that is gone."""
         keys, self._dirty = list(self._dirty), {}
-        return [self._group(key) for key in keys]
+        for start in range(0, len(keys), TOLD_MAX):
+            sink([self._group(key) for key in keys[start : start + TOLD_MAX]])
 
     def _group(self, key: str) -> TargetGroup:
         value = self._main.by_key(key)

@@ -50,7 +50,7 @@ class KubernetesAccess:
         if key not in self._mirrors:
             self._clients[key] = self._client(config)
             shared = self._own_mirrors if self._clients[key] is self._own else None
-            self._mirrors[key] = shared or Mirrors(self._clients[key], self._world, self._supervisor)
+            self._mirrors[key] = shared or Mirrors(self._clients[key], self._world, self._supervisor, packed=True)
         return KubernetesDiscoverer(config, self._mirrors[key], self._own_namespace or _account_namespace())
 
     def _client(self, config: KubernetesDiscoveryConfig) -> Client:

@@ -17,6 +17,10 @@ class StorageFailed(MetricsError):
     """The disk or the store failed: what was asked did not happen; later may be better."""
 
 
+class ReadAgain(StorageFailed):
+    """What was being read has just been set aside as damaged: ask anew, and the answer is made without it."""
+
+
 class ConfigurationError(MetricsError):
     """A file or a resource says something that cannot be: change it. `where` is `file:line` or a field's path, if known."""
 

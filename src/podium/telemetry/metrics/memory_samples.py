@@ -7,11 +7,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
-from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Selection, Values, is_absent, is_stale
+from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Scan, Selection, Values, is_absent, is_stale
 from podium.telemetry.metrics.storage import Layout, Metadata, Rejected
 
 
@@ -32,6 +33,13 @@ class MemorySamples:
 
     def layout(self, series: Sequence[Labels]) -> MemoryLayout:
         return MemoryLayout(tuple(series))
+
+    def joined(self, layouts: Sequence[MemoryLayout], places: npt.NDArray[np.int32] | None = None) -> MemoryLayout:
+        series = [labels for layout in layouts for labels in layout.series]
+        return MemoryLayout(tuple(series if places is None else [series[place] for place in places.tolist()]))
+
+    def labels_of(self, layout: MemoryLayout) -> Sequence[Labels]:
+        return layout.series
 
     def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
         assert isinstance(layout, MemoryLayout)
@@ -83,6 +91,9 @@ class MemorySamples:
             if others:
                 histograms.append(HistogramSeries(row, np.array([t for t, _ in others], np.int64), [h for _, h in others]))
         return Selection(LabelColumns.of(rows), columns, histograms)
+
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        return Scan.of(self.select(matchers, start_ms, end_ms))
 
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
         found = [

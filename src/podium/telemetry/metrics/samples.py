@@ -9,14 +9,16 @@ Two NaNs have a meaning by their bits. `STALE` says that a series ended here (Pr
 Arithmetic may lose the bits: test with `is_absent` and `is_stale` before computing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import LabelColumns, Labels
+from podium.world.parallel import Mapper, one_by_one
 
 Times = npt.NDArray[np.int64]
 """Milliseconds since 1970, UTC."""
@@ -69,6 +71,39 @@ class Selection:
     labels: LabelColumns
     columns: Sequence[Columns]  # a series is in at most one
     histograms: Sequence[HistogramSeries] = ()  # ascending by row, a row at most once
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Columns that are still to be made of what the store keeps compressed. Each row has a sample."""
+
+    rows: Rows  # (S,) which series of the scan, ascending
+    cells: int  # at most so many values
+    read: Callable[[], Columns]  # from any thread, at any later time: the samples as they were at the scan. Raises StorageFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A selection that is read piece by piece, so that no more than a few pieces are in memory at a time."""
+
+    labels: LabelColumns
+    unread: Sequence[Unread]  # a series is in at most one
+    histograms: Sequence[HistogramSeries] = ()  # ascending by row, a row at most once
+    each: Mapper = one_by_one
+    """Works on several `unread` at a time. Raises ReadAgain when one of them cannot be read, and a new scan will do without it."""
+
+    @classmethod
+    def of(cls, selection: Selection) -> "Scan":
+        """Of what is in memory."""
+        return cls(selection.labels, [Unread(c.rows, c.values.size, partial(_as_is, c)) for c in selection.columns], selection.histograms)
+
+    def selection(self) -> Selection:
+        """All read. Raises as `each`."""
+        return Selection(self.labels, self.each(lambda unread: unread.read(), self.unread), self.histograms)
+
+
+def _as_is(columns: Columns) -> Columns:
+    return columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from podium.telemetry.metrics.labels import Labels, Matcher
-from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values
+from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,14 @@ class Appendable(Protocol):
         """Registers the series (those that are new appear in the index with their first sample). Raises LimitExceeded."""
         ...
 
+    def joined(self, layouts: Sequence[Any], places: npt.NDArray[np.int32] | None = None) -> Layout:
+        """One layout of the series of these, one after another; of those at `places` alone, in that order, when they are given."""
+        ...
+
+    def labels_of(self, layout: Any) -> Sequence[Labels]:
+        """Of the layout's series, in its order; made anew at each call."""
+        ...
+
     def append(self, layout: Any, time_ms: int, values: Values) -> Rejected:
         """One value for each series of the layout (one that this store made), at one time; ABSENT for those that have none."""
         ...
@@ -80,6 +91,10 @@ class Queryable(Protocol):
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         """Series that match all, with their samples in [start_ms, end_ms], both inclusive. No matchers: all series. Raises StorageFailed."""
+        ...
+
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        """The same, still to be read. Raises StorageFailed."""
         ...
 
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:

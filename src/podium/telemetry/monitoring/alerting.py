@@ -1,19 +1,17 @@
-"""The Alertmanagers that the operator plans, run in this process; each with silences and a notification log of its own on disk.
+"""The Alertmanagers that the operator plans, run in this process; each with silences and a notification log of its own.
 
 Invariant: a configuration that cannot be used leaves the one of before at work. A change of the address or of the retention starts an
-Alertmanager anew, on the same disk; any other change is a reload.
+Alertmanager anew, with the same state; any other change is a reload.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from podium.telemetry.metrics.alertmanager.alertmanager import RETENTION_S, Alertmanager
 from podium.telemetry.metrics.alertmanager.api import AlertmanagerApi
 from podium.telemetry.metrics.alertmanager.configuration import Configuration
 from podium.telemetry.metrics.alertmanager.errors import AlertmanagerError
-from podium.telemetry.metrics.alertmanager.network import NetworkTransport
-from podium.telemetry.metrics.alertmanager.storage import DiskStorage
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.monitoring.surroundings import Surroundings
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.world.interface import World
 
@@ -34,15 +32,15 @@ class Running:
 class Alerting:
     """By (namespace, name)."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, around: Surroundings) -> None:
+        self._world, self._around = world, around
         self._running: dict[Key, Running] = {}
 
     def get(self, key: Key) -> Running | None:
         return self._running.get(key)
 
-    async def run(self, plan: AlertmanagerPlan, directory: Path, url: str) -> None:
-        """`url` is where it answers, told to receivers unless the plan has another. Raises ConfigurationError."""
+    async def run(self, plan: AlertmanagerPlan, folder: str, url: str) -> None:
+        """`folder` names its state; `url` is where it answers, told to receivers unless the plan has another. Raises ConfigurationError."""
         key, identity = (plan.namespace, plan.name), (plan.external_url or url, plan.retention_s)
         running = self._running.get(key)
         try:
@@ -52,7 +50,8 @@ class Alerting:
                 return
             await self.end(*key)
             manager = Alertmanager(
-                plan.configuration, self._world, NetworkTransport(self._world), DiskStorage(directory), external_url=identity[0],
+                plan.configuration, self._world, self._around.transport(), self._around.alertmanager_storage(folder),
+                external_url=identity[0],
                 retention_s=RETENTION_S if plan.retention_s is None else plan.retention_s,
             )  # fmt: skip
         except (AlertmanagerError, OSError) as error:

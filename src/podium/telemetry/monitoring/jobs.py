@@ -17,7 +17,8 @@ KUBE_STATE_SAMPLES_MAX = 500_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where things are, as host:port. `agent` is this machine's node agent, '' when it is no node; `node_name` its name."""
+    """Where things are, as host:port. `agent` is this machine's node agent, '' when it is no node; `node_name` its name. `machine`: the node
+    exporter tells of it. `fleet`: where simulated nodes answer when that is not at their addresses, each for itself (`?node=`) if `fleet_apart`."""
 
     api: str
     own: str
@@ -28,6 +29,9 @@ class Place:
     key: Path
     dns: bool
     simulated: bool
+    machine: bool = True
+    fleet: str = ""
+    fleet_apart: bool = True
 
 
 def cluster_jobs(place: Place) -> Sequence[Job]:
@@ -41,10 +45,7 @@ def cluster_jobs(place: Place) -> Sequence[Job]:
         {"job_name": "kube-scheduler", "metrics_path": "/metrics/kube-scheduler", **api},
         *(_component(name, agent, place.node_name) for name in (*_PATHS, "coredns") if place.agent and (name != "coredns" or place.dns)),
         *(_fleet(name, api, place) for name in _FLEET_PATHS if place.simulated),
-        {
-            "job_name": "node-exporter", "metrics_path": "/exporters/node/metrics", **own,
-            "relabel_configs": [{"target_label": "instance", "replacement": place.node_name}],
-        },
+        *_machine(own, place),
         {
             "job_name": "kube-state-metrics", "metrics_path": "/exporters/kube-state/metrics", "honor_labels": True,
             "sample_limit": KUBE_STATE_SAMPLES_MAX, **own,
@@ -54,6 +55,15 @@ def cluster_jobs(place: Place) -> Sequence[Job]:
         _annotated("kubernetes-pods", "pod"),
         _annotated("kubernetes-service-endpoints", "endpoints"),
     ]  # fmt: skip
+
+
+def _machine(own: Job, place: Place) -> list[Job]:
+    if not place.machine:
+        return []
+    return [{
+        "job_name": "node-exporter", "metrics_path": "/exporters/node/metrics", **own,
+        "relabel_configs": [{"target_label": "instance", "replacement": place.node_name}],
+    }]  # fmt: skip
 
 
 _PATHS = {
@@ -78,8 +88,27 @@ def _component(name: str, agent: Job, node: str) -> Job:
 
 
 def _fleet(name: str, api: Job, place: Place) -> Job:
-    """Simulated nodes share an agent that tells of all of them: whichever node it is found by, it is one target."""
+    """Simulated nodes share an agent that tells of all of them: whichever node it is found by, it is one target. Apart, each tells of
+    its own containers, as a target with its name."""
     path = _FLEET_PATHS[name]
+    if place.fleet:
+        job = {"target_label": "job", "replacement": "kubelet"}, {"target_label": "metrics_path", "replacement": path}
+        if path == "/metrics" or not place.fleet_apart:
+            static = [{"targets": [place.fleet]}]
+            return {
+                "job_name": name,
+                "metrics_path": path,
+                "scrape_interval": INTERVAL,
+                "static_configs": static,
+                "relabel_configs": [*job],
+            }
+        named = (
+            {"source_labels": ["__meta_kubernetes_node_name"], "target_label": label} for label in ("__param_node", "node", "instance")
+        )
+        return {
+            "job_name": name, "metrics_path": path, "scrape_interval": INTERVAL, "kubernetes_sd_configs": [{"role": "node"}],
+            "relabel_configs": [{"target_label": "__address__", "replacement": place.fleet}, *named, *job],
+        }  # fmt: skip
     drop = (
         [{"source_labels": ["__meta_kubernetes_node_name"], "regex": re.escape(place.node_name), "action": "drop"}] if place.agent else []
     )

@@ -12,7 +12,7 @@ INDEX = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Podium: 
 code{background:#eef1f6;padding:.1em .3em;border-radius:4px}</style>
 <h1>Metrics of this cluster</h1>
 <p>Prometheus' HTTP API is at this address: point Grafana or <code>promtool</code> here.</p>
-<ul><li><a href="/api/v1/targets">Targets</a></li><li><a href="/api/v1/rules">Rules</a></li><li><a href="/api/v1/alerts">Alerts</a></li>
+<ul><li><a href="/query">Queries</a>, <a href="/alerts">alerts</a>, <a href="/rules">rules</a>, <a href="/targets">targets</a></li>
 <li><a href="/alertmanager/">Alertmanager</a>: silences and groups</li><li><a href="/exporters/node/metrics">This machine</a>, <a
 href="/exporters/kube-state/metrics">the cluster's objects</a>, <a href="/metrics">this server</a> as metrics</li></ul></html>"""
 

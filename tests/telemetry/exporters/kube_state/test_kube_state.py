@@ -15,9 +15,10 @@ from podium.instrument.exposition import Format
 from podium.objects.resources import resource
 from podium.objects.values import Object, copy
 from podium.telemetry.exporters.errors import BadConfiguration
-from podium.telemetry.exporters.kube_state.exporter import KubeState, Store, parse_allow_list
+from podium.telemetry.exporters.kube_state.exporter import KubeState, parse_allow_list
 from podium.telemetry.exporters.kube_state.rendering import prometheus_labels
 from podium.telemetry.exporters.kube_state.resources import SHOWN
+from podium.telemetry.exporters.kube_state.shown import Store
 from podium.world.supervisor import Supervisor
 from podium.world.virtual import VirtualWorld, run
 from tests.fakes.fake_client import FakeClient
@@ -39,7 +40,7 @@ def objects() -> list[tuple[str, Object]]:
 
 
 def exposed(values: list[tuple[str, Object]], **allowed: Any) -> str:
-    parts: list[bytes] = []
+    parts: list[bytes | bytearray] = []
     for shown in SHOWN:
         store = Store(shown, allowed.get("labels", ALL), allowed.get("annotations", ALL))
         for plural, value in values:
@@ -195,7 +196,7 @@ def test_a_scrape_of_5000_pods_costs_what_its_bytes_cost() -> None:
     costs = []
     for _ in range(3):
         began = time.process_time()
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         store.write(parts, Format.TEXT)
         size = len(b"".join(parts))
         costs.append(time.process_time() - began)

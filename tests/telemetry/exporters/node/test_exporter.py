@@ -115,7 +115,7 @@ async def test_a_remote_mount_is_asked_beside_the_loop(tmp_path: Path) -> None:
 
 async def test_a_mount_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mounts").write_text(f"server:/x {tmp_path} nfs4 rw 0 0\n")
-    roots, collector, answering, asked = Roots(proc=str(tmp_path)), FilesystemCollector(stuck_s=0.05), threading.Event(), []
+    roots, collector, answering, asked = Roots(proc=str(tmp_path)), FilesystemCollector(stuck_s=0.3), threading.Event(), []
 
     def hangs(roots: Roots, mount: filesystems.Mount) -> None:
         asked.append(mount.path)
@@ -133,7 +133,7 @@ async def test_a_mount_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch
     assert await error() == 1
     began = time.monotonic()
     assert await error() == 1
-    assert time.monotonic() - began < 0.04 and len(asked) == 1
+    assert time.monotonic() - began < 0.25 and len(asked) == 1
     answering.set()
     monkeypatch.undo()
     while await error():

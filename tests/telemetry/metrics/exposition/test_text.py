@@ -9,7 +9,7 @@ from podium.telemetry.metrics.exposition.errors import PageError
 from podium.telemetry.metrics.exposition.grammar import TextFormat
 from podium.telemetry.metrics.exposition.layout import TextLayout
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar, series_of
-from podium.telemetry.metrics.exposition.text import parse_text, read_text
+from podium.telemetry.metrics.exposition.text import parse_text
 
 PROMETHEUS, OPENMETRICS = TextFormat.PROMETHEUS, TextFormat.OPENMETRICS
 
@@ -264,14 +264,3 @@ def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_text(b"a 1\n" * 99, TextFormat.PROMETHEUS).layout.size == 99
     with pytest.raises(PageError, match="the page has 100 lines or more"):
         parse_text(b"\n" * 100, TextFormat.PROMETHEUS)
-
-
-def test_many_numbers_are_read_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podium.telemetry.metrics.exposition.text.NUMBERS_STEP", 7)
-    body = b"".join(b"a%d %d\n" % (i, i) for i in range(50))
-    page = parse_text(body, TextFormat.PROMETHEUS)
-    again = list(read_text(body, TextFormat.PROMETHEUS, page.layout))  # type: ignore[arg-type]
-    assert len(again) == 7
-    assert page.values.tolist() == list(range(50))
-    with pytest.raises(PageError, match='line 41: invalid or too large number "x"'):
-        parse_text(body.replace(b"a40 40", b"a40 x"), TextFormat.PROMETHEUS, page.layout)  # type: ignore[arg-type]

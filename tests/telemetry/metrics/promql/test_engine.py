@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import pytest
 
 from podium.instrument.metrics import Registry
-from podium.telemetry.metrics.errors import LimitExceeded
+from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain
 from podium.telemetry.metrics.memory_samples import MemorySamples
 from podium.telemetry.metrics.promql import engine as engine_module
 from podium.telemetry.metrics.promql.engine import Engine, Options
@@ -309,6 +311,29 @@ def test_a_store_that_would_read_too_much_is_the_query_s_limit() -> None:
     async def main(world: VirtualWorld) -> None:
         with pytest.raises(TooManySamples):
             await engine(world, Refusing()).instant("requests_total", MINUTE)
+
+    virtual.run(main)
+
+
+@pytest.mark.parametrize("query", ["requests_total", "rate(requests_total[1m])", "timestamp(requests_total)"])
+def test_what_turns_out_to_be_damaged_is_asked_for_again(query: str) -> None:
+    class Damaged(MemorySamples):
+        scans = 0
+
+        def scan(self, matchers, start_ms, end_ms):  # type: ignore[no-untyped-def]
+            def fails(*_: object) -> NoReturn:
+                raise ReadAgain("set aside")
+
+            self.scans += 1
+            found = MemorySamples.scan(self, matchers, start_ms, end_ms)
+            return replace(found, each=fails) if self.scans == 1 else found
+
+    async def main(world: VirtualWorld) -> None:
+        damaged, whole = Damaged(), MemorySamples()
+        for store in (damaged, whole):
+            store.append_samples([Sample((("__name__", "requests_total"),), t, t / 1000) for t in (0, 30_000, MINUTE)])
+        expected = await engine(world, whole).instant(query, MINUTE)
+        assert (await engine(world, damaged).instant(query, MINUTE)).value == expected.value and damaged.scans == 2
 
     virtual.run(main)
 

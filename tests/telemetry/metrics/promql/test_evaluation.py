@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from podium.telemetry.metrics.labels import LabelColumns, Labels
 from podium.telemetry.metrics.promql.engine import Engine, Options
 from podium.telemetry.metrics.promql.results import Matrix
-from podium.telemetry.metrics.samples import ABSENT, STALE, Columns, Selection
+from podium.telemetry.metrics.samples import ABSENT, STALE, Columns, Scan, Selection
 from podium.world.real import RealWorld
 from tests.telemetry.metrics.promql import naive
 
@@ -40,6 +40,9 @@ class Given:
 
     def select(self, matchers, start_ms: int, end_ms: int) -> Selection:  # type: ignore[no-untyped-def]
         return Selection(self.labels, self.columns)
+
+    def scan(self, matchers, start_ms: int, end_ms: int) -> Scan:  # type: ignore[no-untyped-def]
+        return Scan.of(self.select(matchers, start_ms, end_ms))
 
 
 def labels(row: int) -> Labels:

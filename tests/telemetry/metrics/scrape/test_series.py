@@ -238,8 +238,6 @@ def test_limits_fail_the_scrape_and_nothing_is_written(text: str, page: str, mes
 @pytest.mark.parametrize("seed", range(30))
 def test_any_sequence_of_pages_is_stored_as_the_model_says(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "DEAD_MIN", 2)
-    if seed % 2:
-        monkeypatch.setattr(series, "SEGMENT_SERIES_MAX", 3)
     chance = random.Random(seed)
     target = Scraped("metric_relabel_configs: [{source_labels: [__name__], regex: d.*, action: drop}]")
     names = [f"{kind}{n}" for kind in "abd" for n in range(6)]

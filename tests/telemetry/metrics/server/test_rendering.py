@@ -1,5 +1,6 @@
 """Numbers and times as clients expect them."""
 
+import json
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import labels_of
 from podium.telemetry.metrics.promql.results import Matrix, Point, Result, Series, Vector
-from podium.telemetry.metrics.server.rendering import number_text, number_texts, result_pieces, time_text
+from podium.telemetry.metrics.server.rendering import matrix_json, number_text, number_texts, result_pieces, time_text
 
 NUMBERS = [
     (0.0, "0"), (-0.0, "-0"), (1.0, "1"), (-1.5, "-1.5"), (100000.0, "100000"), (1e15, "1000000000000000"), (1e20, "100000000000000000000"),
@@ -58,3 +59,31 @@ def test_a_long_answer_is_written_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
             assert shown == [(len(s.times), len(s.histograms)) for s in result.value.series]
             assert all(float(v) == w for s, t in zip(whole, result.value.series, strict=True)
                        for (_, v), w in zip(s.get("values", ()), t.values.tolist(), strict=True))  # fmt: skip
+
+
+def test_a_few_odd_numbers_among_many_are_written_as_one_by_one() -> None:
+    values = np.arange(300) / 7
+    values[[0, 9, 299]] = math.nan, 1e300, -math.inf
+    assert number_texts(values) == [number_text(v) for v in values.tolist()]
+
+
+def test_series_of_a_matrix_have_their_own_times_and_values() -> None:
+    shared, own = np.array([1000, 2000, 3500]), np.array([2000])
+    series = [
+        Series((("a", '"%s"'),), shared, np.array([1.5, math.nan, 3.0])),
+        Series((("b", "1"),), own, np.array([7.0])),
+        Series((("c", "1"),), shared, np.array([0.0, -1.0, 1e-9])),
+    ]
+    assert matrix_json([]) == "[]"
+    assert json.loads(matrix_json(series)) == [
+        {"metric": {"a": '"%s"'}, "values": [[1, "1.5"], [2, "NaN"], [3.5, "3"]]},
+        {"metric": {"b": "1"}, "values": [[2, "7"]]},
+        {"metric": {"c": "1"}, "values": [[1, "0"], [2, "-1"], [3.5, "1e-9"]]},
+    ]
+
+
+def test_more_points_than_are_written_at_once_are_all_written() -> None:
+    times = np.arange(20_000) * 1000
+    series = [Series((("i", str(i)),), times, np.full(20_000, float(i))) for i in range(4)]
+    found = json.loads(matrix_json(series))
+    assert [(s["metric"]["i"], len(s["values"]), s["values"][-1]) for s in found] == [(str(i), 20_000, [19_999, str(i)]) for i in range(4)]

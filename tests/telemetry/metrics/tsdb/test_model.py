@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Matcher, MatchType, labels_of
-from podium.telemetry.metrics.samples import ABSENT, STALE, Sample
+from podium.telemetry.metrics.samples import ABSENT, STALE, Sample, Scan
 from podium.telemetry.metrics.tsdb import lifecycle
 from podium.telemetry.metrics.tsdb.options import Options
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
@@ -78,6 +78,7 @@ class History:
     deletions: bool
     now: int = 10_000
     deleted: bool = False
+    scans: list[tuple[Scan, Found]] = field(default_factory=list)
     store: Tsdb = field(init=False)
     model: Model = field(init=False)
     layouts: dict[int, object] = field(default_factory=dict)
@@ -192,6 +193,9 @@ class History:
         end = start + self.random.randint(0, 13_000)
         expected = found(self.model.select(matchers, start, end))
         self.compare(found(self.store.select(matchers, start, end)), expected)
+        for scan, then in self.scans:  # are of the moment they were made, whatever has become of the store
+            self.compare(found(scan.selection()), then)
+        self.scans = [(self.store.scan(matchers, start, end), expected)]
         may = set(self.store.series([matchers], start, end))
         assert may >= set(expected)
 

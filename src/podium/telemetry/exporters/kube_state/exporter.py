@@ -1,7 +1,7 @@
 """kube-state-metrics: the objects of a cluster as metrics, kept ready for the next scrape.
 
-Theory: an object's lines depend on that object alone, so they are made when it changes, by a subscriber of its mirror, and kept by family. A scrape
-joins what is there: it costs what the bytes cost, not what the objects cost.
+Theory: an object's lines depend on that object alone, so they are made when it changes, by a subscriber of its mirror, and kept (shown.py). A scrape
+joins what is there: it costs what the bytes cost, not what the objects cost; a store in the same process takes the numbers alone (pages.py).
 
 Invariants: a family's lines are those of the objects that the mirror holds; an object that cannot be rendered (a field of a shape that no API
 server lets in) shows nothing, is logged, and harms no other. Nothing of a secret but its name, type and owner is shown.
@@ -12,19 +12,14 @@ Source: kube-state-metrics (pkg/metrics_store, internal/store); docs/metrics for
 
 from collections.abc import Callable, Iterable, Mapping
 
-from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
-from podium.instrument.exposition import Format, answer, head_lines, negotiate
-from podium.instrument.log import logger
-from podium.objects.values import key_of
+from podium.instrument.exposition import Format, answer, negotiate
 from podium.telemetry.exporters.errors import BadConfiguration
-from podium.telemetry.exporters.kube_state.resources import SHOWN, Shown
+from podium.telemetry.exporters.kube_state.pages import ObjectPages
+from podium.telemetry.exporters.kube_state.resources import SHOWN
+from podium.telemetry.exporters.kube_state.shown import Allowed, Store
+from podium.telemetry.metrics.exposition.page import Page
 from podium.world.http_messages import Response
-
-log = logger("exporters.kube_state")
-
-Allowed = Mapping[str, tuple[str, ...]]
-"""By resource (its plural, or `*` for every one): the keys that are shown, or ("*",) for all."""
 
 
 class KubeState:
@@ -39,6 +34,7 @@ class KubeState:
         unknown = wanted - {store.shown.resource.plural for store in self._stores}
         if unknown:
             raise BadConfiguration(f"no such resource: {', '.join(sorted(unknown))}")
+        self._pages = ObjectPages(self._stores)
         self._cancellations: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -60,57 +56,22 @@ class KubeState:
         for store in self._stores:
             await self._mirrors.of(store.shown.resource).synced()
 
+    def page(self) -> tuple[Page, int]:
+        """What `exposition` says, for a store in this process, and how many bytes it would say it in."""
+        return self._pages.page()
+
     def respond(self, headers: Mapping[str, str]) -> Response:
         """The answer to a scrape with these request headers."""
         format = negotiate(headers.get("accept", ""))
         return answer(self.exposition(format), format, headers)
 
     def exposition(self, format: Format = Format.TEXT) -> bytes:
-        parts: list[bytes] = []
+        parts: list[bytes | bytearray] = []
         for store in self._stores:
             store.write(parts, format)
         if format is not Format.TEXT:
             parts.append(b"# EOF\n")
         return b"".join(parts)
-
-
-class Store:
-    """The lines of one resource: family -> object's key -> bytes."""
-
-    def __init__(self, shown: Shown, labels: Allowed, annotations: Allowed) -> None:
-        self.shown = shown
-        plural = shown.resource.plural
-        self._labels = labels.get(plural) or labels.get("*") or ()
-        self._annotations = annotations.get(plural) or annotations.get("*") or ()
-        self._lines: dict[str, dict[str, bytes]] = {name: {} for name in sorted(shown.families)}
-        self._heads = {format: _heads(shown.families, format) for format in Format}
-
-    def changed(self, change: Change) -> None:
-        key = key_of(change.object)
-        found: dict[str, str] = {}
-        if change.new is not None:
-            try:
-                found = self.shown.lines(change.new, self._labels, self._annotations)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                log.warning("an object cannot be shown", resource=self.shown.resource.plural, object=key, error=error)
-        for name, lines in self._lines.items():
-            text = found.get(name)
-            if text is not None:
-                lines[key] = text.encode()
-            else:
-                lines.pop(key, None)
-
-    def write(self, parts: list[bytes], format: Format) -> None:
-        heads = self._heads[format]
-        for name, lines in self._lines.items():
-            if lines:
-                parts.append(heads[name])
-                parts.extend(lines.values())
-
-
-def _heads(families: Mapping[str, str], format: Format) -> dict[str, bytes]:
-    kinds = {name: "counter" if name.endswith("_total") else "gauge" for name in families}
-    return {name: f"{head_lines(name, kinds[name], text, format)}\n".encode() for name, text in families.items()}
 
 
 def parse_allow_list(text: str) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from podium.telemetry.metrics.configuration.discovery import Discovery, FileDisc
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.discovery.dns import DnsDiscoverer, Resolver, SystemResolver
 from podium.telemetry.metrics.discovery.files import FileDiscoverer
-from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, Sink, TargetGroup
+from podium.telemetry.metrics.discovery.groups import ADDRESS, Discoverer, Group, KeptGroup, Sink, TargetGroup
 from podium.telemetry.metrics.discovery.http import HttpDiscoverer
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.outbound.client import OutboundClient
@@ -29,7 +29,7 @@ STATIC = "static_configs"
 
 log = logger("metrics.discovery")
 
-Update = Callable[[str, Mapping[str, TargetGroup]], None]
+Update = Callable[[str, Mapping[str, Group]], None]
 """(name, all its groups by source)."""
 Maker = Callable[[Any], Discoverer]
 """From a section of the configuration."""
@@ -57,7 +57,7 @@ class _Named:
 
     discovery: Discovery
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
-    groups: dict[tuple[int, str], TargetGroup] = field(default_factory=dict)
+    groups: dict[tuple[int, str], Group] = field(default_factory=dict)
     waiting: asyncio.TimerHandle | None = None
     failed: int = 0
 
@@ -117,7 +117,7 @@ class DiscoveryRunner:
             for group in groups:
                 key = (number, group.source)
                 if group.targets and named.groups.get(key) != group:
-                    named.groups[key] = group
+                    named.groups[key] = KeptGroup(group)
                     changed = True
                 elif not group.targets:
                     changed = named.groups.pop(key, None) is not None or changed

@@ -8,11 +8,12 @@ Source: Prometheus' configuration option of that name; the native histogram spec
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from podium.telemetry.metrics.exposition.heads import Keys
 from podium.telemetry.metrics.exposition.numbers import parse_number
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar, PageLayout
 from podium.telemetry.metrics.histogram import CUSTOM_BUCKETS_SCHEMA, Histogram
@@ -64,9 +65,9 @@ class ConvertedLayout:
     def metadata(self) -> Mapping[str, Metadata]:
         return self.base.metadata
 
-    def row_keys(self) -> Sequence[Hashable]:
-        keys = self.base.row_keys()
-        return [*(keys[row] for row in self.rows), *(("custom buckets", group.labels) for group in self.groups)]
+    def row_keys(self) -> Keys:
+        made = [hash(("custom buckets", group.labels)) for group in self.groups]
+        return np.concatenate([self.base.row_keys()[np.array(self.rows, np.intp)], np.array(made, np.int64)])
 
     def labels_at(self, rows: Sequence[int], interned: dict[tuple[str, str], tuple[str, str]] | None = None) -> list[Labels]:
         kept = len(self.rows)

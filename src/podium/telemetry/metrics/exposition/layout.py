@@ -1,18 +1,20 @@
 """The layout of a text page: the heads of its lines, kept so that the next page costs little more than parsing its numbers.
 
 Theory: a page is its lines. A layout has for each line its head: of a sample line all before the value, of any other line all of it.
-`strip` takes the heads off a new page's lines with one C loop (bytes.removeprefix). A line that does not start with its head stays whole, so it
-comes out longer than it should; hence the heads all fitted if and only if the lengths add up to that of the page less that of the
-heads, and no other line left anything. (An empty line in place of a comment makes the sum too small, a wrong sample line too
+`LayoutMatch.tails` takes the heads off a new page's lines with one C loop (bytes.removeprefix). A line that does not start with its head stays
+whole, so it comes out longer than it should; hence the heads all fitted if and only if the lengths add up to that of the lines less that of
+the heads, and no other line left anything. (An empty line in place of a comment makes the sum too small, a wrong sample line too
 large; as nothing else can make it smaller and such lines add to one side only, both are found.)
 
-100,000 lines of 100 bytes take about 25 ms, of which half is splitting the page into lines.
+100,000 lines of 100 bytes take about 30 ms, of which a third is splitting the page into lines. A page is read some lines at a time (heads.py).
 """
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Generator, Hashable, Mapping, Sequence
-from itertools import compress
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress, islice
+
+import numpy as np
 
 from podium.telemetry.metrics.exposition.errors import PageError
 from podium.telemetry.metrics.exposition.grammar import (
@@ -24,115 +26,162 @@ from podium.telemetry.metrics.exposition.grammar import (
     labels_of_head,
     metadata_of,
 )
-from podium.telemetry.metrics.exposition.steps import STEP_ROWS
+from podium.telemetry.metrics.exposition.heads import Heads, Keys, keys_of
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.storage import Metadata
 
 _UNKNOWN = Metadata("unknown")
+_OPPOSITE = bytes((1, 0)) + bytes(254)
 
 
 class TextLayout:
-    """Immutable. `heads[i]` belongs to line i + 1; `is_sample[i]` is 1 for a sample line, 0 otherwise."""
+    """Immutable. Of each line its head, of each row its line and a key of its head."""
 
     def __init__(
-        self, form: TextFormat, heads: list[bytes], is_sample: bytes, metadata: Mapping[str, Metadata], kinds: list[tuple[int, str]]
+        self, form: TextFormat, heads: Heads, is_sample: bytes, keys: Keys, metadata: Mapping[str, Metadata], kinds: list[tuple[int, str]]
     ) -> None:
-        """`kinds`: (first row, type of the family from there on), ascending."""
+        """`is_sample[i]` is 1 where line i + 1 is a sample, 0 otherwise. `keys` (rows,) of their heads. `kinds`: (first row, type of the
+        family from there on), ascending."""
         self.form = form
         self.metadata = metadata
-        self._kinds = kinds
         self.heads = heads
-        self._is_sample = is_sample
-        self._is_other = bytes(1 - flag for flag in is_sample) if 0 in is_sample else b""
-        self._heads_bytes = sum(map(len, heads))
-        self._lines = array("I", compress(range(len(heads)), is_sample))  # of each row, from 0
+        self.is_sample = is_sample
+        self.head_keys = keys
+        self._kinds = kinds
+        self._lines = array("I", compress(range(len(is_sample)), is_sample))  # of each row, from 0
         self.size = len(self._lines)
-
-    def strip(self, lines: list[bytes], lines_bytes: int) -> list[bytes] | None:
-        """The tails of the sample lines when the page has this layout, None otherwise. `lines_bytes` is the length of all lines."""
-        if len(lines) != len(self.heads):
-            return None
-        tails = list(map(bytes.removeprefix, lines, self.heads))
-        if self._is_other:
-            if any(compress(tails, self._is_other)):
-                return None
-            tails = list(compress(tails, self._is_sample))
-        return tails if sum(map(len, tails)) == lines_bytes - self._heads_bytes else None
 
     def line(self, row: int) -> int:
         return self._lines[row] + 1
 
-    def row_keys(self) -> Sequence[Hashable]:
-        """Heads, with the type of the family where it says how labels are written."""
-        keys: list[Hashable] = [*self.sample_heads()]
+    def row_keys(self) -> Keys:
+        """Those of the heads, changed by the type of the family where that says how labels are written."""
+        keys = self.head_keys.copy()
         for number, (first, kind) in enumerate(self._kinds):
             end = self._kinds[number + 1][0] if number + 1 < len(self._kinds) else self.size
             if kind in NUMERIC_LABELS:
-                keys[first:end] = [(kind, head) for head in keys[first:end]]
+                keys[first:end] ^= hash(kind)
         return keys
-
-    def sample_heads(self) -> list[bytes]:
-        return list(compress(self.heads, self._is_sample)) if self._is_other else list(self.heads)
 
     def labels_at(self, rows: Sequence[int], interned: dict[Pair, Pair] | None = None) -> list[Labels]:
         found: list[Labels] = []
         shared = interned if interned is not None else {}
         starts = [first for first, _ in self._kinds]
-        heads, lines = self.heads, self._lines
-        for row in rows:
+        lines = self._lines
+        for row, head in zip(rows, self.heads.at([lines[row] for row in rows]), strict=True):
             at = bisect_right(starts, row)
             try:
-                found.append(labels_of_head(heads[lines[row]].decode(), self._kinds[at - 1][1] if at else "unknown", shared))
+                found.append(labels_of_head(head.decode(), self._kinds[at - 1][1] if at else "unknown", shared))
             except ValueError as error:
                 raise PageError(str(error), self.line(row)) from error
         return found
 
 
-def read_layout(
-    lines: Sequence[bytes], form: TextFormat, previous: TextLayout | None = None
-) -> Generator[None, None, tuple[TextLayout, list[bytes]]]:
-    """The layout of a page and the tails of its sample lines, in steps. Raises PageError. Lines are valid UTF-8.
+class LayoutMatch:
+    """Whether a page has this layout, told as its lines come."""
+
+    def __init__(self, layout: TextLayout) -> None:
+        self._layout = layout
+        self._heads = iter(layout.heads)
+        self._taken = 0
+
+    def tails(self, lines: list[bytes], lines_bytes: int) -> list[bytes] | None:
+        """Of the sample lines among the next ones; None: the page has another layout. `lines_bytes` is the length of all lines."""
+        heads = list(islice(self._heads, len(lines)))
+        if len(heads) < len(lines):
+            return None
+        flags = self._layout.is_sample[self._taken : self._taken + len(lines)]
+        self._taken += len(lines)
+        tails = list(map(bytes.removeprefix, lines, heads))
+        if 0 in flags:
+            if any(compress(tails, flags.translate(_OPPOSITE))):
+                return None
+            tails = list(compress(tails, flags))
+        return tails if sum(map(len, tails)) == lines_bytes - sum(map(len, heads)) else None
+
+    @property
+    def whole(self) -> bool:
+        """All lines of the layout were there."""
+        return self._taken == self._layout.heads.size
+
+
+class LayoutReader:
+    """Makes the layout of a page, some lines at a time. Lines are valid UTF-8.
 
     What stands before the last space of a line and was a head of the layout before is one again: most lines are not looked at further.
     """
-    known = frozenset(previous.sample_heads()) if previous is not None and previous.form is form else frozenset()
-    kinds: list[tuple[int, str]] = []
-    heads: list[bytes] = []
-    tails: list[bytes] = []
-    flags = bytearray()
-    metadata: dict[str, Metadata] = {}
-    openmetrics = form is TextFormat.OPENMETRICS
-    ended = False
-    for number, line in enumerate(lines, 1):
-        if not number % STEP_ROWS:
-            yield
-        if ended:
-            raise PageError("unexpected data after # EOF", number)
-        length = line.rfind(b" ") + 1
-        if (head := line[:length]) in known or not _is_comment(line, openmetrics):
-            if head not in known:
-                length = head_length(line, form, number)
-                head = line[:length]
+
+    def __init__(self, form: TextFormat, previous: TextLayout | None = None) -> None:
+        self._form = form
+        self._known = np.sort(previous.head_keys) if previous is not None and previous.form is form else np.empty(0, np.int64)
+        self._kinds: list[tuple[int, str]] = []
+        self._heads = Heads()
+        self._keys: list[Keys] = []
+        self._flags = bytearray()
+        self._metadata: dict[str, Metadata] = {}
+        self._rows = 0
+        self._ended = False
+        self._lines = array("I")  # of rows, from 1
+
+    def tails(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Of the sample lines among the next ones. Raises PageError."""
+        starts = [line[: line.rfind(b" ") + 1] for line in lines]
+        heads: list[bytes] = []
+        samples: list[bytes] = []
+        tails: list[bytes] = []
+        openmetrics = self._form is TextFormat.OPENMETRICS
+        for number, line, head, known in zip(
+            range(len(self._flags) + 1, len(self._flags) + len(lines) + 1), lines, starts, self._are_known(starts), strict=True
+        ):
+            if self._ended:
+                raise PageError("unexpected data after # EOF", number)
+            if not known and _is_comment(line, openmetrics):
+                heads.append(line)
+                self._flags.append(0)
+                self._comment(line, number, len(tails))
+                continue
+            if not known:
+                head = line[: head_length(line, self._form, number)]
             heads.append(head)
-            tails.append(line[length:])
-            flags.append(1)
-            continue
-        heads.append(line)
-        flags.append(0)
-        if openmetrics and line == b"# EOF":
-            ended = True
-        elif (said := _metadata(line, form, number)) is not None:
-            before = metadata.get(said.family, _UNKNOWN)
+            samples.append(head)
+            tails.append(line[len(head) :])
+            self._flags.append(1)
+            self._lines.append(number)
+        self._heads.add(heads)
+        self._keys.append(keys_of(samples))
+        self._rows += len(tails)
+        return tails
+
+    def _are_known(self, heads: list[bytes]) -> Iterator[bool]:
+        if not len(self._known):
+            return iter([False] * len(heads))
+        keys = keys_of(heads)
+        at = np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)
+        return iter((self._known[at] == keys).tolist())
+
+    def _comment(self, line: bytes, number: int, rows: int) -> None:
+        """`rows`: since the last call of `tails`."""
+        if self._form is TextFormat.OPENMETRICS and line == b"# EOF":
+            self._ended = True
+        elif (said := _metadata(line, self._form, number)) is not None:
+            before = self._metadata.get(said.family, _UNKNOWN)
             if said.keyword == "TYPE":
-                kinds.append((len(tails), said.text))
-            metadata[said.family] = Metadata(
+                self._kinds.append((self._rows + rows, said.text))
+            self._metadata[said.family] = Metadata(
                 said.text if said.keyword == "TYPE" else before.type,
                 said.text if said.keyword == "HELP" else before.help,
                 said.text if said.keyword == "UNIT" else before.unit,
             )
-    if openmetrics and not ended:
-        raise PageError("data does not end with # EOF", len(lines))
-    return TextLayout(form, heads, bytes(flags), metadata, kinds), tails
+
+    def line(self, row: int) -> int:
+        return self._lines[row]
+
+    def layout(self) -> TextLayout:
+        """After the last line. Raises PageError."""
+        if self._form is TextFormat.OPENMETRICS and not self._ended:
+            raise PageError("data does not end with # EOF", len(self._flags))
+        keys = np.concatenate(self._keys) if self._keys else np.empty(0, np.int64)
+        return TextLayout(self._form, self._heads, bytes(self._flags), keys, self._metadata, self._kinds)
 
 
 def _is_comment(line: bytes, openmetrics: bool) -> bool:

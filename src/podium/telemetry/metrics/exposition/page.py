@@ -4,10 +4,11 @@ A target's layout seldom changes, so readers keep the last one and compare by id
 are the same, row by row, and only the numbers are new.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from podium.telemetry.metrics.exposition.heads import Keys
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.samples import Times, Values
@@ -28,8 +29,8 @@ class PageLayout(Protocol):
         """By family name, as the page gives it."""
         ...
 
-    def row_keys(self) -> Sequence[Hashable]:
-        """Of each row: rows with equal keys, in this layout or another one of the same format, are the same series."""
+    def row_keys(self) -> Keys:
+        """(rows,): rows with equal keys, in this layout or another one of the same format, are the same series (see heads.py)."""
         ...
 
     def labels_at(self, rows: Sequence[int], interned: dict[tuple[str, str], tuple[str, str]] | None = None) -> list[Labels]:
@@ -59,6 +60,15 @@ class Page:
     times_ms: Times | None = None  # (rows,) with NO_TIME where there is none; None: there is none at all
     exemplars: Sequence[PageExemplar] = ()
     histograms: Sequence[tuple[int, Histogram]] = ()  # (row, histogram), ascending
+
+
+class PageSource(Protocol):
+    """A target in the same process, which is asked for its page rather than for its text."""
+
+    def page(self) -> tuple[Page, int]:
+        """The page as of now, and the bytes that its text would have. Cheap: it is called between other work. Its rows are neither histograms
+        nor summaries, and have no time of their own."""
+        ...
 
 
 def series_of(layout: PageLayout) -> list[Labels]:

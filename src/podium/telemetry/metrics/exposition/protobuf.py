@@ -8,7 +8,7 @@ specification (exposition), formats of numbers in labels as in OpenMetrics.
 """
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from podium.telemetry.metrics.exposition.errors import PageError
+from podium.telemetry.metrics.exposition.heads import Keys
 from podium.telemetry.metrics.exposition.messages import COUNTER, GAUGE, GAUGE_HISTOGRAM, HISTOGRAM, SUMMARY, UNTYPED, metric_family
 from podium.telemetry.metrics.exposition.numbers import format_label_number
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
@@ -45,8 +46,8 @@ class ProtobufLayout:
         self.metadata = metadata
         self.size = len(rows)
 
-    def row_keys(self) -> Sequence[Hashable]:
-        return self.rows
+    def row_keys(self) -> Keys:
+        return np.fromiter(map(hash, self.rows), np.int64, self.size)
 
     def labels_at(self, rows: Sequence[int], interned: dict[tuple[str, str], tuple[str, str]] | None = None) -> list[Labels]:
         return [self.rows[row] for row in rows]

@@ -6,21 +6,21 @@ Time and memory are linear in the page; how large a page may be is for its reade
 
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 
 from podium.telemetry.metrics.exposition.errors import PageError, quoted
 from podium.telemetry.metrics.exposition.grammar import Tail, TextFormat, exemplar_labels, tail_of
-from podium.telemetry.metrics.exposition.layout import TextLayout, read_layout
+from podium.telemetry.metrics.exposition.heads import chunks
+from podium.telemetry.metrics.exposition.layout import LayoutMatch, LayoutReader, TextLayout
 from podium.telemetry.metrics.exposition.numbers import parse_number, parse_numbers
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
-from podium.telemetry.metrics.exposition.steps import Steps, at_once
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps, at_once
 from podium.telemetry.metrics.samples import Values
 
 LINES_MAX = 5_000_000
 """Exclusive. A line takes some hundred bytes of memory, however short it is."""
-NUMBERS_STEP = 100_000
-"""Numbers read at a time: some 20 ms."""
 TIME_MS_MAX = 2**62
 """Times further from 1970 are refused: arithmetic on them would overflow."""
 TIME_DIGITS_MAX = 18
@@ -38,62 +38,102 @@ def read_text(body: bytes, form: TextFormat, previous: TextLayout | None = None)
     """`parse_text` in steps."""
     if body.count(b"\n") >= LINES_MAX:
         raise PageError(f"the page has {LINES_MAX} lines or more")
-    lines = body.split(b"\n")
-    lines_bytes = len(body) - len(lines) + 1
-    if not lines[-1]:
-        lines.pop()
-    if previous is not None and previous.form is form and (tails := previous.strip(lines, lines_bytes)) is not None:
-        return (yield from _page(previous, tails))
-    _check_encoding(body)
-    layout, tails = yield from read_layout(lines, form, previous)
-    return (yield from _page(layout, tails))
+    if previous is not None and previous.form is form and (page := (yield from _same_layout(body, previous))) is not None:
+        return page
+    reader = LayoutReader(form, previous)
+    numbers = _Numbers(form, reader.line)
+    seen = 0
+    for lines, _ in chunks(body):
+        for start in range(0, len(lines), STEP_ROWS):
+            if seen:
+                yield
+            some = lines[start : start + STEP_ROWS]
+            _check_encoding(some, seen)
+            numbers.add(reader.tails(some))
+            seen += len(some)
+    return numbers.page(reader.layout())
 
 
-def _numbers(tails: list[bytes]) -> Steps[Values | None]:
-    """`parse_numbers` in steps."""
-    parts: list[Values] = []
-    for start in range(0, len(tails) or 1, NUMBERS_STEP):
-        if start:
+def _same_layout(body: bytes, layout: TextLayout) -> Steps[Page | None]:
+    """None when the page has another one, or an error, which is then found when it is read from the start."""
+    match = LayoutMatch(layout)
+    numbers = _Numbers(layout.form, layout.line)
+    for number, (lines, lines_bytes) in enumerate(chunks(body)):
+        if number:
             yield
-        part = parse_numbers(tails[start : start + NUMBERS_STEP])
-        if part is None:
+        tails = match.tails(lines, lines_bytes)
+        if tails is None:
             return None
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        try:
+            numbers.add(tails)
+        except PageError:
+            return None
+    return numbers.page(layout) if match.whole else None
 
 
-def _page(layout: TextLayout, tails: list[bytes]) -> Steps[Page]:
-    """Numbers alone on most pages; times and exemplars are taken off the tails first where there are some."""
-    values = yield from _numbers(tails)
-    if values is not None:
-        return Page(layout, values)
-    times: dict[int, int] = {}
-    exemplars: list[PageExemplar] = []
-    plain_times = layout.form is TextFormat.PROMETHEUS
-    for row, text in enumerate(tails):
-        if not (row + 1) % NUMBERS_STEP:
-            yield
-        value, space, time = text.partition(b" ")
-        if space and plain_times and len(time) <= TIME_DIGITS_MAX and time.isdigit():  # by far the most frequent
-            tails[row], times[row] = value, int(time)
-        elif space or b"\t" in text:
-            try:
-                tail = tail_of(text, layout.form)
-                if tail.time:
-                    times[row] = _time_ms(tail.time, layout.form)
-                if tail.exemplar:
-                    exemplars.append(_exemplar(tail, row))
-            except ValueError as error:
-                raise PageError(str(error), layout.line(row)) from error
-            tails[row] = tail.value
-    values = yield from _numbers(tails)
-    if values is None:
-        raise _bad_number(layout, tails)
-    if not times:
-        return Page(layout, values, exemplars=exemplars)
-    times_ms = np.full(layout.size, NO_TIME, np.int64)
-    times_ms[list(times)] = list(times.values())
-    return Page(layout, values, times_ms, exemplars)
+class _Numbers:
+    """What tails say: numbers alone on most pages; times and exemplars are taken off first where there are some."""
+
+    def __init__(self, form: TextFormat, line_of: Callable[[int], int]) -> None:
+        """`line_of` a row."""
+        self._form = form
+        self._line_of = line_of
+        self._rows = 0
+        self._values: list[Values] = []
+        self._times: list[tuple[list[int], list[int]]] = []  # rows and times
+        self._exemplars: list[PageExemplar] = []
+
+    def add(self, tails: list[bytes]) -> None:
+        """Of the rows that follow. Raises PageError."""
+        values = parse_numbers(tails)
+        if values is None:
+            values = self._values_of(tails)
+        self._values.append(values)
+        self._rows += len(tails)
+
+    def _values_of(self, tails: list[bytes]) -> Values:
+        """The slow way. Changes `tails`."""
+        rows: list[int] = []
+        times: list[int] = []
+        plain_times = self._form is TextFormat.PROMETHEUS
+        for row, text in enumerate(tails):
+            value, space, time = text.partition(b" ")
+            if space and plain_times and len(time) <= TIME_DIGITS_MAX and time.isdigit():  # by far the most frequent
+                tails[row] = value
+                rows.append(self._rows + row)
+                times.append(int(time))
+            elif space or b"\t" in text:
+                try:
+                    tail = tail_of(text, self._form)
+                    if tail.time:
+                        times.append(_time_ms(tail.time, self._form))
+                        rows.append(self._rows + row)
+                    if tail.exemplar:
+                        self._exemplars.append(_exemplar(tail, self._rows + row))
+                except ValueError as error:
+                    raise PageError(str(error), self._line_of(self._rows + row)) from error
+                tails[row] = tail.value
+        self._times.append((rows, times))
+        values = parse_numbers(tails)
+        if values is None:
+            raise self._bad_number(tails)
+        return values
+
+    def _bad_number(self, tails: list[bytes]) -> PageError:
+        for row, text in enumerate(tails):
+            if parse_number(text) is None:
+                what = "unsupported character in float" if re.search(rb"[pP_]", text) else "invalid or too large number"
+                return PageError(f"{what} {quoted(text)}", self._line_of(self._rows + row))
+        raise AssertionError("every number is one by itself")
+
+    def page(self, layout: TextLayout) -> Page:
+        values = np.concatenate([np.empty(0), *self._values])
+        if not any(rows for rows, _ in self._times):
+            return Page(layout, values, exemplars=self._exemplars)
+        times_ms = np.full(layout.size, NO_TIME, np.int64)
+        for rows, times in self._times:
+            times_ms[rows] = times
+        return Page(layout, values, times_ms, self._exemplars)
 
 
 def _time_ms(text: bytes, form: TextFormat) -> int:
@@ -120,18 +160,12 @@ def _exemplar(tail: Tail, row: int) -> PageExemplar:
     return PageExemplar(row, labels, value, time_ms)
 
 
-def _bad_number(layout: TextLayout, tails: list[bytes]) -> PageError:
-    for row, text in enumerate(tails):
-        if parse_number(text) is None:
-            what = "unsupported character in float" if re.search(rb"[pP_]", text) else "invalid or too large number"
-            return PageError(f"{what} {quoted(text)}", layout.line(row))
-    raise AssertionError("every number is one by itself")
-
-
-def _check_encoding(body: bytes) -> None:
+def _check_encoding(lines: list[bytes], seen: int) -> None:
+    """`seen` lines came before."""
+    joined = b"\n".join(lines)
     try:
-        body.decode()
+        joined.decode()
     except UnicodeDecodeError as error:
-        start = body.rfind(b"\n", 0, error.start) + 1
-        message = f"invalid UTF-8 while parsing: {quoted(body[start : error.start + 1])}"
-        raise PageError(message, body.count(b"\n", 0, error.start) + 1) from None
+        start = joined.rfind(b"\n", 0, error.start) + 1
+        message = f"invalid UTF-8 while parsing: {quoted(joined[start : error.start + 1])}"
+        raise PageError(message, seen + joined.count(b"\n", 0, error.start) + 1) from None

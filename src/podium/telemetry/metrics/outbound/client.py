@@ -10,7 +10,7 @@ decompression), the caller's time for all of it.
 import asyncio
 import ssl
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -41,6 +41,8 @@ _KEEPS_METHOD = (307, 308)
 _IDEMPOTENT = ("GET", "HEAD", "OPTIONS")
 
 _Place = tuple[str, str, int]
+OutboundMaker = Callable[[HttpConfig], Requester]
+"""What asks others as an http_config says: sockets, or a rehearsal's network."""
 
 
 @dataclass(frozen=True, slots=True)

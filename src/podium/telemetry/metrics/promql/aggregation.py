@@ -39,7 +39,7 @@ def aggregate(context: Context, node: Aggregation, frame: Frame, parameter: Valu
         assert parameter is not None
         return _chosen(context, node, frame, grouped, parameter)
     context.reserve(grouped.count * frame.steps)
-    values, present = _reduced(context, node, frame, grouped, parameter)
+    values, present = _reduced_where_present(context, node, frame, grouped, parameter)
     histograms = {}
     if frame.histograms and node.operator in ("sum", "avg"):
         histograms = _histograms(context, node, frame, grouped, present)
@@ -55,6 +55,23 @@ def _grouped(node: Aggregation, frame: Frame) -> Grouped:
     if not node.without:
         return group_by(frame.labels, node.grouping)
     return group_without(frame.labels, (*node.grouping, "__name__"))
+
+
+def _reduced_where_present(
+    context: Context, node: Aggregation, frame: Frame, grouped: Grouped, parameter: Values | None
+) -> tuple[Values, Flags]:
+    """As `_reduced`: where all series come and go together, over the steps at which they are there, so that none needs a mask."""
+    if frame.present is None or frame.histograms or parameter is not None or not bool((frame.present == frame.present[0]).all()):
+        return _reduced(context, node, frame, grouped, parameter)
+    steps = np.flatnonzero(frame.present[0])
+    if not len(steps):
+        return np.zeros((grouped.count, frame.steps)), np.zeros((grouped.count, frame.steps), np.bool_)
+    first, last = int(steps[0]), int(steps[-1])
+    there = slice(first, last + 1) if last - first + 1 == len(steps) else steps
+    found, _ = _reduced(context, node, replace(frame, values=frame.values[:, there], present=None), grouped, None)
+    values = np.zeros((grouped.count, frame.steps))
+    values[:, there] = found
+    return values, np.tile(frame.present[0], (grouped.count, 1))
 
 
 def _reduced(context: Context, node: Aggregation, frame: Frame, grouped: Grouped, parameter: Values | None) -> tuple[Values, Flags]:

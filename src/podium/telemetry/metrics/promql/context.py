@@ -9,12 +9,14 @@ Samples are counted before they are made: `reserve` raises TooManySamples when a
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.promql.annotations import Annotations
 from podium.telemetry.metrics.promql.errors import QueryCanceled, QueryTimeout, TooManySamples
 from podium.telemetry.metrics.promql.frames import METADATA_LABELS, Frame
 from podium.telemetry.metrics.promql.statistics import Statistics
+from podium.telemetry.metrics.samples import Scan, Unread
 from podium.telemetry.metrics.storage import Queryable
 from podium.world.interface import Clock
 
@@ -22,6 +24,10 @@ PAUSE_AFTER_S = 0.005
 LABEL_CHARACTERS_MAX = 100_000_000
 """Of all values of labels that a query's functions make."""
 EXPRESSION = "expression evaluation"
+READ_CELLS = 1 << 23
+"""Samples that are read, and worked on, between two pauses: some ten milliseconds."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,20 @@ class Context:
         if now - self._resumed > PAUSE_AFTER_S:
             await asyncio.sleep(0)
             self._resumed = self.clock.monotonic()
+
+    async def read(self, scan: Scan, work: Callable[[Unread], T]) -> list[T]:
+        """[work(unread) for each of the scan], several at a time, in threads: `work` only touches what is its own. Raises ReadAgain."""
+        found: list[T] = []
+        batch: list[Unread] = []
+        cells = 0
+        for unread in scan.unread:
+            if batch and cells + unread.cells > READ_CELLS:
+                found += scan.each(work, batch)
+                await self.pause()
+                batch, cells = [], 0
+            batch.append(unread)
+            cells += unread.cells
+        return found + scan.each(work, batch)
 
     def resume(self) -> None:
         self._resumed = self.clock.monotonic()

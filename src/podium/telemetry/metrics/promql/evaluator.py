@@ -6,11 +6,13 @@ result is then samples like any others. Selectors read from the store once each,
 Source: Prometheus' evaluation of expressions.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from podium.telemetry.metrics.errors import LimitExceeded
+from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain
 from podium.telemetry.metrics.histogram_arithmetic import multiply
 from podium.telemetry.metrics.labels import LabelColumns
 from podium.telemetry.metrics.promql import aggregation, binary, calls, extended, range_functions
@@ -23,7 +25,17 @@ from podium.telemetry.metrics.promql.label_functions import absent_labels, valid
 from podium.telemetry.metrics.promql.naming import dropped, merged
 from podium.telemetry.metrics.promql.preprocessing import is_invariant, statistics_only
 from podium.telemetry.metrics.promql.quoting import quote
-from podium.telemetry.metrics.promql.selection import Instant, RangeVector, instant_vector, range_of_frame, range_vector, with_resets
+from podium.telemetry.metrics.promql.selection import (
+    Instant,
+    LastSamples,
+    RangeVector,
+    instant_vector,
+    is_scattered,
+    range_of_frame,
+    range_vector,
+    range_vector_of_scan,
+    with_resets,
+)
 from podium.telemetry.metrics.promql.syntax import (
     Aggregation,
     Binary,
@@ -37,7 +49,9 @@ from podium.telemetry.metrics.promql.syntax import (
     Unary,
     VectorSelector,
 )
-from podium.telemetry.metrics.samples import Selection, Times
+from podium.telemetry.metrics.samples import Scan, Selection, Times
+
+T = TypeVar("T")
 
 
 class Evaluator:
@@ -102,22 +116,53 @@ class Evaluator:
         lookback = self.context.settings.lookback_ms
         if node.extension:
             return Instant(await self._smoothed(node, at), None)
-        selection = await self._select(node, int(at.min()) - lookback + 1, int(at.max()))
-        self.context.reserve(selection.labels.count * len(at))
-        found = instant_vector(selection, at, lookback, with_times=with_times)
+
+        async def work(scan: Scan) -> Instant:
+            return await self._last_samples(scan, at, with_times=with_times)
+
+        found = await self._reading(node, int(at.min()) - lookback + 1, int(at.max()), work)
         present = found.frame.present
         self.context.statistics.count(np.full(len(at), found.frame.rows) if present is None else present.sum(axis=0))
         await self.context.pause()
         return found if with_times else replace(found, frame=found.frame.pruned())
 
+    async def _last_samples(self, scan: Scan, at: Times, *, with_times: bool) -> Instant:
+        lookback = self.context.settings.lookback_ms
+        self.context.reserve(scan.labels.count * len(at))
+        if with_times or scan.histograms or is_scattered(scan):
+            return instant_vector(scan.selection(), at, lookback, with_times=with_times)
+        last = LastSamples(scan, at, lookback)
+        await self.context.read(scan, last.read)
+        return Instant(last.frame(), None)
+
+    async def _reading(self, node: VectorSelector, start_ms: int, end_ms: int, work: Callable[[Scan], Awaitable[T]]) -> T:
+        """What `work` makes of the scan: again when something turns out to be damaged, which the next scan is without."""
+        for _ in self.context.storage.deciding(node.matchers):
+            await self.context.pause()
+        held = self.context.samples
+        while True:
+            try:
+                return await work(self._scan(node, start_ms, end_ms))
+            except ReadAgain:
+                self.context.samples = held
+
+    def _scan(self, node: VectorSelector, start_ms: int, end_ms: int) -> Scan:
+        try:
+            scan = self.context.storage.scan(node.matchers, start_ms, end_ms)
+        except LimitExceeded as error:
+            raise TooManySamples from error  # the store estimates before it reads
+        if not scan.histograms or id(node) not in self._statistics_only:
+            return scan
+        return replace(scan, histograms=with_resets(scan.histograms))
+
     async def _select(self, node: VectorSelector, start_ms: int, end_ms: int) -> Selection:
         for _ in self.context.storage.deciding(node.matchers):
             await self.context.pause()
-        try:
-            selection = self.context.storage.select(node.matchers, start_ms, end_ms)
-        except LimitExceeded as error:
-            raise TooManySamples from error  # the store estimates before it reads
-        return with_resets(selection) if selection.histograms and id(node) in self._statistics_only else selection
+        while True:
+            try:
+                return self._scan(node, start_ms, end_ms).selection()
+            except ReadAgain:
+                continue
 
     async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
         lookback = self.context.settings.lookback_ms
@@ -129,14 +174,17 @@ class Evaluator:
         """All samples that the windows at these steps take."""
         if isinstance(node, Subquery):
             return await self._subquery(node, steps)
-        at = read_times(node.selector, steps)
-        assert isinstance(node.range_ms, int)
-        before, behind = extended.reach(node.selector.extension, self.context.settings.lookback_ms)
-        selection = await self._select(node.selector, int(at.min()) - node.range_ms - before + 1, int(at.max()) + behind)
-        vector = range_vector(selection)
+        vector = range_vector(await self._select(node.selector, *self._reach(node, steps)))
         self.context.reserve(vector.samples)
         await self.context.pause()
         return vector
+
+    def _reach(self, node: MatrixSelector, steps: Steps) -> tuple[int, int]:
+        """(first, last) time of the samples that are in any window."""
+        at = read_times(node.selector, steps)
+        assert isinstance(node.range_ms, int)
+        before, behind = extended.reach(node.selector.extension, self.context.settings.lookback_ms)
+        return int(at.min()) - node.range_ms - before + 1, int(at.max()) + behind
 
     async def _subquery(self, node: Subquery, steps: Steps) -> RangeVector:
         assert isinstance(node.range_ms, int) and isinstance(node.step_ms, int)
@@ -212,24 +260,34 @@ class Evaluator:
                 value = await self.evaluate(argument, steps)
                 assert isinstance(value, ScalarValue)
                 scalars.append(value.values)
-        vector = await self.range_vector(ranged, steps)
         ends = read_times(ranged.selector if isinstance(ranged, MatrixSelector) else ranged, steps)
         assert isinstance(ranged.range_ms, int)
         call = range_functions.RangeCall(
             node.function, node.arguments[0].span, ranged.span, ranged.range_ms, ends - ranged.range_ms, ends, steps.times, scalars
         )
-        extension = ranged.selector.extension if isinstance(ranged, MatrixSelector) else ""
-        if extension:
-            self.context.reserve(vector.labels.count * steps.count)
-            frame = extended.evaluate(call, vector, extension, self.context.settings.lookback_ms)
-        else:
-            frame = await range_functions.evaluate(self.context, call, vector)
+        frame = await self._range_frame(call, ranged, steps)
         delayed = self.context.settings.delayed_name_removal
         if node.function == "absent_over_time":
             return absent(node.arguments[0], frame, delayed=delayed)
         if node.function in range_functions.KEEPS_NAME:
             return frame
         return dropped(frame, delayed=delayed)
+
+    async def _range_frame(self, call: range_functions.RangeCall, ranged: MatrixSelector | Subquery, steps: Steps) -> Frame:
+        if isinstance(ranged, Subquery):
+            return await range_functions.evaluate(self.context, call, await self.range_vector(ranged, steps))
+        extension = ranged.selector.extension
+        if extension:
+            vector = await self.range_vector(ranged, steps)
+            self.context.reserve(vector.labels.count * steps.count)
+            return extended.evaluate(call, vector, extension, self.context.settings.lookback_ms)
+
+        async def work(scan: Scan) -> Frame:
+            vector = range_vector_of_scan(scan)
+            self.context.reserve(vector.samples)
+            return await range_functions.evaluate(self.context, call, vector)
+
+        return await self._reading(ranged.selector, *self._reach(ranged, steps), work)
 
 
 def read_times(node: VectorSelector | Subquery, steps: Steps) -> Times:

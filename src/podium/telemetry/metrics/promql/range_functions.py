@@ -21,8 +21,8 @@ from podium.telemetry.metrics.promql.frames import Frame, Indices
 from podium.telemetry.metrics.promql.grouping import distinct_texts
 from podium.telemetry.metrics.promql.selection import RangeVector
 from podium.telemetry.metrics.promql.syntax import Span
-from podium.telemetry.metrics.promql.windows import Windows, windows_of
-from podium.telemetry.metrics.samples import Flags, Times, Values
+from podium.telemetry.metrics.promql.windows import Part, Windows, windows_of
+from podium.telemetry.metrics.samples import Flags, Times, Unread, Values
 
 COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 KEEPS_NAME = frozenset(("last_over_time", "first_over_time"))
@@ -116,6 +116,9 @@ async def evaluate(context: Context, call: RangeCall, vector: RangeVector) -> Fr
         with np.errstate(all="ignore"):
             results.put(rows, *kernel(windows, call))
         await context.pause()
+    if vector.unread is not None:
+        for samples in await context.read(vector.unread, partial(_read, call, results)):
+            context.statistics.count(samples)
     if call.name in ("rate", "increase"):
         _note_names(context, call, vector, results.present)
     histograms = range_histograms.evaluate(context, call, vector, results.values, results.present)
@@ -123,8 +126,19 @@ async def evaluate(context: Context, call: RangeCall, vector: RangeVector) -> Fr
     return Frame(vector.labels, results.values, present, histograms, vector.drop_name).pruned()
 
 
+def _read(call: RangeCall, results: Results, unread: Unread) -> Times:
+    """Reads and works on some rows. Returns how many samples their windows hold: (T,)."""
+    samples = np.zeros(len(call.ends), np.int64)
+    kernel = KERNELS[call.name]
+    for rows, windows in windows_of([Part.of(unread.read())], call.starts, call.ends):
+        samples += windows.samples()
+        with np.errstate(all="ignore"):
+            results.put(rows, *kernel(windows, call))
+    return samples
+
+
 def _check_scalars(context: Context, call: RangeCall, vector: RangeVector) -> None:
-    if call.name == "quantile_over_time" and any(len(p.rows) for p in vector.parts):
+    if call.name == "quantile_over_time" and vector.has_floats:
         for q in np.unique(call.scalars[0]).tolist():
             if not 0 <= q <= 1:
                 context.annotations.add(notes.invalid_quantile(q), call.span)

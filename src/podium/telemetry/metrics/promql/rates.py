@@ -21,6 +21,8 @@ from podium.telemetry.metrics.samples import Flags, Values
 _CLOSE = 1.1
 """A sample is close to the window's end when it is less than this many average intervals away."""
 _ABOUT = 1 + 1e-9
+_SPARSE = 4
+"""Additions for each column of samples up to which resets are added one by one: beyond, running sums are faster."""
 
 
 def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: bool) -> tuple[Values, Flags]:
@@ -41,11 +43,13 @@ def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: 
     factor = (sampled + to_start + to_end) / sampled
     if per_second:
         factor /= range_ms / 1000.0
-    limited = np.nonzero(change * (to_start / sampled * _ABOUT) > begin) if counter else ()
     result = change * factor
-    if limited and len(limited[0]):
-        s, a, b = (np.broadcast_to(each, windows.shape)[limited] for each in (sampled, to_start, to_end))
-        result[limited] = _from_zero(change[limited], begin[limited], s, a, b, range_ms if per_second else 1000)
+    if counter:
+        limited = np.flatnonzero(np.ravel(change * (to_start / sampled * _ABOUT) > begin))
+        if len(limited):
+            cells = np.unravel_index(limited, windows.shape)
+            s, a, b = (np.broadcast_to(each, windows.shape)[cells] for each in (sampled, to_start, to_end))
+            result[cells] = _from_zero(change[cells], begin[cells], s, a, b, range_ms if per_second else 1000)
     return result, counts >= 2
 
 
@@ -61,15 +65,29 @@ def _correct_resets(windows: Windows, change: Values) -> None:
         return
     values = windows.values
     fallen = values[..., 1:] < values[..., :-1]
+    if not fallen.any():
+        return
     if isinstance(windows, DenseWindows):
         rows = np.flatnonzero(fallen.any(axis=1))
-        if not len(rows):
-            return
         part = DenseWindows(values[rows], windows.times, windows.lo, windows.hi, windows.starts, windows.ends)
-        correction = _reset_sums(part, fallen[rows])
-        change[rows] += correction
-    elif fallen.any():
+        corrected = change[rows]
+        _correct_dense(part, fallen[rows], corrected)
+        change[rows] = corrected
+    else:
         change += _reset_sums(windows, fallen)
+
+
+def _correct_dense(windows: DenseWindows, fallen: Flags, change: Values) -> None:
+    """One reset after another where they are in few columns, as those of one process are. In place."""
+    columns = np.flatnonzero(fallen.any(axis=0)) + 1
+    begins, ends = np.searchsorted(windows.hi, columns, "right"), np.searchsorted(windows.lo, columns, "left")
+    if int(np.maximum(ends - begins, 0).sum()) > _SPARSE * windows.values.shape[1]:
+        change += _reset_sums(windows, fallen)
+        return
+    for column, begin, end in zip(columns.tolist(), begins.tolist(), ends.tolist(), strict=True):
+        if begin < end:
+            drops = np.where(fallen[:, column - 1], windows.values[:, column - 1], 0.0)
+            change[:, begin:end] += drops[:, None]
 
 
 def _reset_sums(windows: Windows, fallen: Flags) -> Values:

@@ -17,7 +17,7 @@ from podium.telemetry.metrics.histogram_arithmetic import is_reset
 from podium.telemetry.metrics.labels import LabelColumns
 from podium.telemetry.metrics.promql.frames import Flags, Frame, Indices, Steps, has
 from podium.telemetry.metrics.promql.windows import SMALL_ROWS, Bounds, HistogramRun, Part, find
-from podium.telemetry.metrics.samples import Columns, HistogramSeries, Selection, Times, Values, is_absent, is_stale
+from podium.telemetry.metrics.samples import Columns, HistogramSeries, Scan, Selection, Times, Unread, Values, is_absent, is_stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,21 @@ class RangeVector:
     parts: Sequence[Part]
     histograms: Sequence[HistogramRun] = ()
     drop_name: Flags | None = field(default=None)
+    unread: Scan | None = None  # floats that are not among the parts: their rows are this vector's
 
     @property
     def samples(self) -> int:
-        return sum(p.values.size for p in self.parts) + sum(len(h.times) for h in self.histograms)
+        unread = sum(u.cells for u in self.unread.unread) if self.unread else 0
+        return sum(p.values.size for p in self.parts) + sum(len(h.times) for h in self.histograms) + unread
+
+    @property
+    def has_floats(self) -> bool:
+        return any(len(p.rows) for p in self.parts) or (self.unread is not None and bool(self.unread.unread))
 
 
-def with_resets(selection: Selection) -> Selection:
+def with_resets(histograms: Sequence[HistogramSeries]) -> list[HistogramSeries]:
     """With hints of histograms that were or were not reset since the one before them in the selection."""
-    return replace(selection, histograms=[_with_resets(h) for h in selection.histograms])
+    return [_with_resets(h) for h in histograms]
 
 
 def _with_resets(series: HistogramSeries) -> HistogramSeries:
@@ -54,6 +60,18 @@ def _with_resets(series: HistogramSeries) -> HistogramSeries:
 
 def range_vector(selection: Selection) -> RangeVector:
     return RangeVector(selection.labels, [Part.of(c) for c in selection.columns], [_run(h) for h in selection.histograms])
+
+
+def range_vector_of_scan(scan: Scan) -> RangeVector:
+    """Columns of few rows are read at once, when there are many of them, and all when there are histograms."""
+    if scan.histograms or is_scattered(scan):
+        return range_vector(scan.selection())
+    return RangeVector(scan.labels, (), unread=scan)
+
+
+def is_scattered(scan: Scan) -> bool:
+    """Whether many columns have few rows: these are worked on together."""
+    return sum(len(u.rows) < SMALL_ROWS for u in scan.unread) > SMALL_ROWS
 
 
 def _run(series: HistogramSeries) -> HistogramRun:
@@ -84,8 +102,6 @@ class Instant:
 
 def instant_vector(selection: Selection, at: Times, lookback_ms: int, *, with_times: bool = False) -> Instant:
     """The last samples at the times `at` (T,)."""
-    if not with_times and not selection.histograms and (frame := _single_matrix(selection, at, lookback_ms)) is not None:
-        return Instant(frame, None)
     shape = (selection.labels.count, len(at))
     values = np.empty(shape)
     present = np.zeros(shape, np.bool_)
@@ -107,14 +123,27 @@ def instant_vector(selection: Selection, at: Times, lookback_ms: int, *, with_ti
     return Instant(frame, times)
 
 
-def _single_matrix(selection: Selection, at: Times, lookback_ms: int) -> Frame | None:
-    """All series in one matrix: its samples are not copied any further."""
-    if len(selection.columns) != 1 or len(selection.columns[0].rows) != selection.labels.count:
-        return None
-    found, there, _, _ = _last_samples(selection.columns[0], at, lookback_ms)
-    if there.all():
-        return Frame(selection.labels, found)
-    return Frame(selection.labels, found, np.broadcast_to(there, found.shape))
+class LastSamples:
+    """Of a scan that is read piece by piece: `read` each, in any order."""
+
+    def __init__(self, scan: Scan, at: Times, lookback_ms: int) -> None:
+        shape = (scan.labels.count, len(at))
+        self._labels, self._at, self._lookback_ms = scan.labels, at, lookback_ms
+        self._values: Values = np.empty(shape)
+        self._present: Flags = np.zeros(shape, np.bool_)
+        self._whole = len(scan.unread) == 1
+
+    def read(self, unread: Unread) -> None:
+        columns = unread.read()
+        found, there, _, _ = _last_samples(columns, self._at, self._lookback_ms)
+        if self._whole:
+            self._values, self._present = found, np.broadcast_to(there, found.shape)
+            return
+        rows = _as_slice(columns.rows)
+        self._values[rows], self._present[rows] = found, there
+
+    def frame(self) -> Frame:
+        return Frame(self._labels, self._values, None if self._present.all() else self._present)
 
 
 def _as_slice(rows: Indices) -> Indices | slice:

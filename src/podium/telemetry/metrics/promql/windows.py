@@ -54,15 +54,22 @@ class DenseWindows:
 
     def gather(self, along: npt.NDArray[Any], index: Bounds) -> npt.NDArray[Any]:
         """`along` has an entry for each sample; those at `index` (lo, hi - 1, lo + k: of this class's shape). May be a view."""
-        size = along.shape[-1]
-        at = np.minimum(np.maximum(index, 0), size - 1)
+        at = np.minimum(np.maximum(index, 0), along.shape[-1] - 1)
         if along.ndim == 1:
             return along[at][None, :]
-        if len(at) > 1:
-            stride = int(at[1] - at[0])
-            if stride > 0 and bool((np.diff(at) == stride).all()):
-                return along[:, int(at[0]) : int(at[-1]) + 1 : stride]
-        return np.take(along, at, axis=1)
+        strides = at[1:] - at[:-1]
+        stride = int(strides[-1]) if len(strides) else 0
+        uneven = np.flatnonzero(strides != stride)
+        even = int(uneven[-1]) + 1 if len(uneven) else 0  # from here on, places are a stride apart
+        if stride <= 0 or 2 * even > len(at):
+            return np.take(along, at, axis=1, mode="clip")
+        along_even = along[:, int(at[even]) : int(at[-1]) + 1 : stride]
+        if not even and stride == 1:
+            return along_even
+        found = np.empty((len(along), len(at)), along.dtype)
+        found[:, :even] = along[:, at[:even]]
+        found[:, even:] = along_even
+        return found
 
     def samples(self) -> Bounds:
         """How many samples all windows of a step hold: (T,)."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import MetricsError
@@ -27,7 +28,7 @@ from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Labels, Matcher, labels_of
 from podium.telemetry.metrics.remote.errors import SendFailed
 from podium.telemetry.metrics.remote.messages import Written, encode_version_1, encode_version_2
-from podium.telemetry.metrics.samples import Exemplar, Sample, Selection, Values, is_absent
+from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values, is_absent
 from podium.telemetry.metrics.storage import Layout, Metadata, Queryable, Rejected, Storage
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
@@ -319,17 +320,26 @@ class Tee:
         self.writers: list[RemoteWriter] = []
 
     def layout(self, series: Sequence[Labels]) -> "TeeLayout":
-        return TeeLayout(self.storage.layout(series), tuple(series))
+        return TeeLayout(self.storage.layout(series))
+
+    def joined(self, layouts: Sequence["TeeLayout"], places: npt.NDArray[np.int32] | None = None) -> "TeeLayout":
+        return TeeLayout(self.storage.joined([layout.inner for layout in layouts], places))
+
+    def labels_of(self, layout: "TeeLayout") -> Sequence[Labels]:
+        return self.storage.labels_of(layout.inner)
 
     def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
         assert isinstance(layout, TeeLayout)
         rejected = self.storage.append(layout.inner, time_ms, values)
         if self.writers:
+            series = layout.series = layout.series or self.storage.labels_of(layout.inner)
             there = np.flatnonzero(~is_absent(values)).tolist()
             texts = values.tolist()
-            samples = [(layout.series[i], time_ms, texts[i]) for i in there]
+            samples = [(series[i], time_ms, texts[i]) for i in there]
             for writer in self.writers:
                 writer.offer(samples)
+        else:
+            layout.series = ()
         return rejected
 
     def append_samples(self, samples: Sequence[Sample]) -> Rejected:
@@ -353,6 +363,9 @@ class Tee:
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         return self.storage.select(matchers, start_ms, end_ms)
 
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        return self.storage.scan(matchers, start_ms, end_ms)
+
     def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
         return self.storage.series(matchers, start_ms, end_ms, limit)
 
@@ -369,11 +382,11 @@ class Tee:
         return self.storage.metadata()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TeeLayout:
     inner: Layout
-    series: tuple[Labels, ...]
+    series: Sequence[Labels] = ()  # once a writer needed them: they take more memory than the samples
 
     @property
     def size(self) -> int:
-        return len(self.series)
+        return self.inner.size

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
-from podium.telemetry.metrics.discovery.groups import TargetGroup
+from podium.telemetry.metrics.discovery.groups import Group
+from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import Requester
@@ -34,8 +35,13 @@ class JobTargets:
 
 
 class ScrapeEngine:
-    def __init__(self, storage: Appendable, world: World, *, requester: RequesterMaker | None = None, seed: int = 0) -> None:
-        """`requester` makes what asks the targets of a job: sockets unless given. `seed` moves the scrapes of this server against another's."""
+    def __init__(
+        self, storage: Appendable, world: World, *, requester: RequesterMaker | None = None, seed: int = 0,
+        sources: Mapping[str, PageSource] | None = None,
+    ) -> None:  # fmt: skip
+        """`requester` makes what asks the targets of a job: sockets unless given. `seed` moves the scrapes of this server against another's.
+        `sources` are targets in this process, by the URL at which others scrape them."""
+        self._sources = sources or {}
         self._storage = storage
         self._world = world
         self._make_requester = requester or (lambda config: OutboundClient(config.http, world, compression=config.enable_compression))
@@ -44,7 +50,7 @@ class ScrapeEngine:
         self._supervisor = Supervisor("scrape")
         self._pools: dict[str, ScrapePool] = {}
         self._requesters: dict[str, Requester] = {}
-        self._groups: dict[str, Mapping[str, TargetGroup]] = {}
+        self._groups: dict[str, Mapping[str, Group]] = {}
 
     def apply(self, jobs: Sequence[ScrapeConfig]) -> None:
         """Jobs that are the same go on; changed ones start anew without a break in their series; those that are gone end."""
@@ -63,15 +69,16 @@ class ScrapeEngine:
                 self._close(name)
             self._requesters[name] = self._make_requester(job)
             self._pools[name] = ScrapePool(
-                job, self._storage, self._requesters[name], self._world, self._supervisor, seed=self._seed, counts=self.counts
-            )
+                job, self._storage, self._requesters[name], self._world, self._supervisor, seed=self._seed, counts=self.counts,
+                sources=self._sources,
+            )  # fmt: skip
             if name in self._groups:
                 self._pools[name].sync(self._groups[name].values())
 
     def _close(self, name: str) -> None:
         self._supervisor.start(f"close/{name}", self._requesters.pop(name).aclose())
 
-    def update(self, job: str, groups: Mapping[str, TargetGroup]) -> None:
+    def update(self, job: str, groups: Mapping[str, Group]) -> None:
         """All groups of the job, by source. A job that is not there is ignored: it was removed meanwhile."""
         pool = self._pools.get(job)
         if pool is not None:

@@ -21,6 +21,7 @@ from podium.telemetry.metrics.configuration.scraping import Escaping, ScrapeConf
 from podium.telemetry.metrics.errors import MetricsError
 from podium.telemetry.metrics.exposition.custom_buckets import base_layout, with_custom_buckets
 from podium.telemetry.metrics.exposition.negotiation import accept_header, protocol_of, read_page
+from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.exposition.steps import between_others
 from podium.telemetry.metrics.outbound.interface import RESPONSE_BYTES_MAX, OutboundError, Requester, ResponseTooLarge
 from podium.telemetry.metrics.scrape.counts import ScrapeCounts
@@ -60,13 +61,14 @@ FailureListener = Callable[[Target, str], None]
 
 
 class TargetLoop:
-    """`forced_error`: scrapes fail with it, unasked (the job has too many targets)."""
+    """`forced_error`: scrapes fail with it, unasked (the job has too many targets). `source`: asked instead of the target's URL."""
 
     def __init__(
         self, target: Target, config: ScrapeConfig, storage: Appendable, requester: Requester, world: World, *, seed: int = 0,
-        counts: ScrapeCounts | None = None,
+        counts: ScrapeCounts | None = None, source: PageSource | None = None,
     ) -> None:  # fmt: skip
         self.target = target
+        self._source = source
         self.status = TargetStatus()
         self.forced_error = ""
         self.on_failure: FailureListener | None = None
@@ -137,6 +139,8 @@ class TargetLoop:
     async def _scraped(self, time_ms: int) -> tuple[Written, int]:
         """(what was written, the body's size). Raises MetricsError."""
         config = self._config
+        if self._source is not None:
+            return await self._taken(self._source, time_ms)
         url = self.target.url
         try:
             response = await self._requester.request(
@@ -162,6 +166,12 @@ class TargetLoop:
         if config.convert_classic_histograms_to_nhcb:
             page = with_custom_buckets(page, known, classic=classic)
         return await between_others(self._writer.write_steps(page, time_ms)), len(response.body)
+
+    async def _taken(self, source: PageSource, time_ms: int) -> tuple[Written, int]:
+        page, body_bytes = source.page()
+        if body_bytes >= (self._config.limits.body_size_limit or RESPONSE_BYTES_MAX):
+            raise ResponseTooLarge("body size limit exceeded")
+        return await between_others(self._writer.write_steps(page, time_ms)), body_bytes
 
     def _note(self, error: str, started: datetime, duration_s: float, written: Written | None) -> None:
         status = self.status

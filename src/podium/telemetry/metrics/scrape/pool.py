@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
-from podium.telemetry.metrics.discovery.groups import TargetGroup
+from podium.telemetry.metrics.discovery.groups import Group
+from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.outbound.interface import Requester
 from podium.telemetry.metrics.scrape.counts import ScrapeCounts
 from podium.telemetry.metrics.scrape.errors import BadTarget
@@ -28,7 +29,7 @@ ERRORS_LOGGED_MAX = 10
 log = logger("metrics.scrape")
 
 
-_Made = tuple[TargetGroup, list[Target | Dropped | BadTarget]]
+_Made = tuple[Group, list[Target | Dropped | BadTarget]]
 """A group and what was made of it."""
 
 
@@ -39,13 +40,14 @@ class _Running:
 
 
 class ScrapePool:
-    """`supervisor` owns the loops' tasks."""
+    """`supervisor` owns the loops' tasks. `sources`: targets in this process, by URL."""
 
     def __init__(
         self, config: ScrapeConfig, storage: Appendable, requester: Requester, world: World, supervisor: Supervisor, *, seed: int = 0,
-        counts: ScrapeCounts | None = None,
+        counts: ScrapeCounts | None = None, sources: Mapping[str, PageSource] | None = None,
     ) -> None:  # fmt: skip
         self.config = config
+        self._sources = sources or {}
         self.dropped: list[Dropped] = []
         self.dropped_count = 0
         self._storage = storage
@@ -64,7 +66,7 @@ class ScrapePool:
     def active(self) -> list[TargetLoop]:
         return [running.loop for running in self._running.values()]
 
-    def sync(self, groups: Iterable[TargetGroup]) -> None:
+    def sync(self, groups: Iterable[Group]) -> None:
         """Makes the loops those of these groups: all of the job's, not only what changed."""
         found = self._targets(groups)
         self._counts.synced(self.config.job_name)
@@ -82,7 +84,7 @@ class ScrapePool:
         for running in self._running.values():
             running.loop.forced_error = over
 
-    def _targets(self, groups: Iterable[TargetGroup]) -> Mapping[bytes, Target]:
+    def _targets(self, groups: Iterable[Group]) -> Mapping[bytes, Target]:
         found: dict[bytes, Target] = {}
         dropped: dict[Dropped, None] = {}
         wrong: list[BadTarget] = []
@@ -109,7 +111,10 @@ class ScrapePool:
         return found
 
     def _start(self, target: Target) -> _Running:
-        loop = TargetLoop(target, self.config, self._storage, self._requester, self._world, seed=self._seed, counts=self._counts)
+        loop = TargetLoop(
+            target, self.config, self._storage, self._requester, self._world, seed=self._seed, counts=self._counts,
+            source=self._sources.get(target.url),
+        )  # fmt: skip
         if self._failures is not None:
             loop.on_failure = self._failures.write
         return _Running(loop, self._supervisor.start(f"scrape/{self.config.job_name}/{target.url}", loop.run()))

@@ -3,7 +3,8 @@
 Theory: most pages have the layout of the one before, so what a row means (which series, or dropped) is worked out once a layout; then a
 page is one gather and one append. When the layout changes a little, as where pods come and go, only the rows that are new are worked out: they
 become a further segment (a layout of the store), and rows that are gone stay behind in their segment as ABSENT, after one STALE. When that has
-gone too far (SEGMENTS_MAX, DEAD_SHARE_MAX) everything is registered anew.
+gone too far (SEGMENTS_MAX, DEAD_SHARE_MAX) the segments become one again. Rows and series are recognised by 64 bits (exposition/heads.py): labels are
+made for those that are new alone, a few at a time, and not kept.
 
 Invariants: a page is written whole or not at all; each live series has one row; a series that was written and is not on the next page, or
 whose scrape failed, is marked stale exactly once. Rows with a time of their own are not tracked, unless the job says so.
@@ -11,7 +12,7 @@ whose scrape failed, is marked stale exactly once. Rows with a time of their own
 Source: scrapeLoop.append and scrapeCache in Prometheus' scrape.go.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,12 +31,9 @@ from podium.telemetry.metrics.scrape.labelling import Labelling
 from podium.telemetry.metrics.storage import Appendable, Layout, Rejected
 
 SEGMENTS_MAX = 8
-"""That came with changes of the layout; a page of many series has more."""
-SEGMENT_SERIES_MAX = 50_000
-"""Series that are registered in one step: some tenths of a second when all are new."""
 DEAD_SHARE_MAX = 0.25
 DEAD_MIN = 100
-"""So many dead rows are no reason to register anew, however small the target."""
+"""So many dead rows are no reason to join the segments, however small the target."""
 AHEAD_MS_MAX = 600_000
 """Samples that claim to be from further in the future are dropped. Source: maxAheadTime."""
 EXEMPLAR_CHARACTERS_MAX = 128
@@ -44,7 +42,8 @@ EXEMPLAR_CHARACTERS_MAX = 128
 DROPPED, DUPLICATE, NEW = -1, -2, -3
 """In place of a row's series: relabelling dropped it; the page has it before; not known yet."""
 
-Rows = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]
+_NO_ROWS = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class SeriesWriter:
         """`write` in steps; what goes into the store goes there in the last one."""
         state = self._state
         changed = state is None or page.layout is not state.layout
-        added, gone = 0, np.empty(0, np.int64)
+        added, gone = 0, _NO_ROWS
         if changed:
             state, added, gone = yield from self._adapted(page.layout)
         assert state is not None
@@ -113,7 +112,7 @@ class SeriesWriter:
             raise LimitMet("sample limit exceeded", page.layout.size, kept)
         samples, too_new = self._special_samples(page, state, time_ms)
         exemplars = self._exemplars(page, state, time_ms)
-        ended = self._stale_values(gone), state_segments(self._state)
+        ended = self._stale_values(gone), self._state.segments if self._state is not None else ()
         if changed:
             self._take_over(state, page)
         rejected = self._append(page, state, time_ms)
@@ -130,7 +129,7 @@ class SeriesWriter:
         """Everything that is live becomes stale."""
         if not self._live or self._state is None:
             return
-        live = np.flatnonzero(self._state.row_of_series >= 0)
+        live = _places(self._state.row_of_series >= 0)
         self._append_stale(self._stale_values(live), self._state.segments, time_ms)
         self._storage.append_samples([Sample(labels, time_ms, _stale(h)) for labels, h in self._histograms.items()])
         self._histograms = {}
@@ -142,92 +141,95 @@ class SeriesWriter:
         """(what the rows of the layout mean, series that were not there before, series of now that are not on it)."""
         state = self._state
         if state is None:
-            fresh = yield from self._registered(layout)
-            return fresh, len(fresh.row_of_series), np.empty(0, np.int64)
-        known: dict[Hashable, int] = dict(zip(reversed(state.layout.row_keys()), reversed(state.series_of_row.tolist()), strict=True))
-        found = np.array([known.get(key, NEW) for key in layout.row_keys()], np.int64)
+            fresh, added = yield from self._registered(layout)
+            return fresh, added, _NO_ROWS
+        found = _known(state, layout)
         live = state.row_of_series >= 0
         before = len(live)
-        gone = np.flatnonzero(live & ~_present(found, before))
+        gone = _places(live & ~_present(found, before))
         if len(gone) and (found == DUPLICATE).any():  # of what is gone, perhaps
-            return (yield from self._registered(layout)), 0, gone
-        labels = yield from self._labels_of_new(layout, found, state, gone)
+            return (yield from self._registered(layout))[0], 0, gone
+        returned: dict[int, int] = {}
+        if len(gone) and (found == NEW).any():
+            hashes = yield from self._hashes(state.layout, state.row_of_series[gone].tolist())
+            returned = dict(zip(hashes, gone.tolist(), strict=True))
+        parts = yield from self._new_series(layout, found, before, returned)
         present = _present(found, before)
-        gone = np.flatnonzero(live & ~present)
-        new = [row for row, own in labels.items() if own is not None]
+        gone = _places(live & ~present)
+        added = sum(part.size for part in parts)
+        segments = [*state.segments, *([self._storage.joined(parts)] if parts else [])]
         dead = before - int(np.count_nonzero(present))
-        if len(state.segments) + bool(new) > SEGMENTS_MAX + before // SEGMENT_SERIES_MAX or dead > max(DEAD_MIN, before * DEAD_SHARE_MAX):
-            return (yield from self._registered(layout)), len(new), gone
-        segments = list(state.segments)
-        if new:
-            segments += yield from self._layouts_of([labels[row] or () for row in new])
-            found[new] = np.arange(before, before + len(new))
-        return _with_rows(layout, found, before + len(new), segments), len(new), gone
+        if len(segments) > SEGMENTS_MAX or dead > max(DEAD_MIN, before * DEAD_SHARE_MAX):
+            return self._compacted(layout, found, before + added, segments), added, gone
+        return _with_rows(layout, found, before + added, segments), added, gone
 
-    def _labels_of_new(self, layout: PageLayout, found: Rows, state: _State, gone: Rows) -> Steps[dict[int, Labels | None]]:
-        """Of rows that are NEW in `found`: their labels, or None for those that turn out to be dropped or to be old series written in
-        another way (`found` then says so)."""
-        rows = np.flatnonzero(found == NEW).tolist()
-        labels = dict(zip(rows, (yield from self._labelled(layout, rows)), strict=True))
-        returned: dict[Labels | None, int] = {}
-        if rows and len(gone):
-            lost = layout_rows(state, gone)
-            returned = dict(zip((yield from self._labelled(state.layout, lost)), gone.tolist(), strict=True))
-        seen: set[Labels] = set()
-        for row in rows:
-            own = labels[row]
-            if own is None:
-                found[row] = DROPPED
-            elif own in seen:
-                found[row], labels[row] = DUPLICATE, None
-            elif own in returned:
-                found[row], labels[row] = returned[own], None
-                seen.add(own)
-            else:
-                seen.add(own)
-        return labels
+    def _registered(self, layout: PageLayout) -> Steps[tuple[_State, int]]:
+        """All rows as one segment, and how many series it has."""
+        found = np.full(layout.size, NEW, np.int32)
+        parts = yield from self._new_series(layout, found, 0, {})
+        whole = self._storage.joined(parts)
+        return _with_rows(layout, found, whole.size, [whole]), whole.size
 
-    def _labelled(self, layout: PageLayout, rows: Sequence[int]) -> Steps[list[Labels | None]]:
-        """The labels that the series of those rows get; None where relabelling drops one."""
-        found: list[Labels | None] = []
-        interned: dict[tuple[str, str], tuple[str, str]] = {}
+    def _new_series(self, layout: PageLayout, found: Rows, before: int, returned: dict[int, int]) -> Steps[list[Layout]]:
+        """Decides the rows that are NEW in `found`: dropped, duplicate, of a series that is in `returned` (by its hash), or of a new one; these
+        are counted from `before`, and their layouts are given. Raises LimitMet."""
+        limit = self._config.limits.sample_limit
+        parts: list[Layout] = []
+        seen: set[int] = set()
+        number = before
+        rows = np.flatnonzero(found == NEW)
         for start in range(0, len(rows), STEP_ROWS):
             if start:
                 yield
-            found += map(self._labelling.of, layout.labels_at(rows[start : start + STEP_ROWS], interned))
-        return found
+            batch = rows[start : start + STEP_ROWS].tolist()
+            fresh: list[Labels] = []
+            for row, own in zip(batch, self._labelled(layout, batch), strict=True):
+                if own is None:
+                    found[row] = DROPPED
+                elif (key := hash(own)) in seen:
+                    found[row] = DUPLICATE
+                else:
+                    seen.add(key)
+                    known = returned.get(key)
+                    found[row] = number if known is None else known
+                    if known is None:
+                        number += 1
+                        fresh.append(own)
+            if fresh and not 0 < limit < len(seen):
+                parts.append(self._layout_of(fresh))
+        kept = layout.size - int(np.count_nonzero(found == DROPPED))
+        if 0 < limit < kept:
+            raise LimitMet("sample limit exceeded", layout.size, kept)
+        return parts
 
-    def _registered(self, layout: PageLayout) -> Steps[_State]:
-        """All rows as one segment."""
-        numbers = np.full(layout.size, DROPPED, np.int64)
-        seen: set[Labels] = set()
-        kept: list[Labels] = []
-        for row, own in enumerate((yield from self._labelled(layout, range(layout.size)))):
-            if not (row + 1) % SEGMENT_SERIES_MAX:
-                yield
-            if own is None:
-                continue
-            if own in seen:
-                numbers[row] = DUPLICATE
-                continue
-            seen.add(own)
-            numbers[row] = len(kept)
-            kept.append(own)
-        limit = self._config.limits.sample_limit
-        if limit and len(kept) > limit:
-            raise LimitMet("sample limit exceeded", layout.size, layout.size - int(np.count_nonzero(numbers == DROPPED)))
-        return _with_rows(layout, numbers, len(kept), (yield from self._layouts_of(kept)))
+    def _labelled(self, layout: PageLayout, rows: Sequence[int]) -> Iterator[Labels | None]:
+        """The labels that the series of those rows get; None where relabelling drops one."""
+        return map(self._labelling.of, layout.labels_at(rows, {}))
 
-    def _layouts_of(self, series: Sequence[Labels]) -> Steps[list[Layout]]:
-        found = []
-        for start in range(0, len(series) or 1, SEGMENT_SERIES_MAX):
+    def _hashes(self, layout: PageLayout, rows: Sequence[int]) -> Steps[list[int]]:
+        """Of the labels of those rows, none of which relabelling drops."""
+        hashes: list[int] = []
+        for start in range(0, len(rows), STEP_ROWS):
             if start:
                 yield
-            try:
-                found.append(self._storage.layout(series[start : start + SEGMENT_SERIES_MAX]))
-            except LimitExceeded as error:
-                raise ScrapeFailed(str(error)) from error
-        return found
+            hashes += map(hash, self._labelled(layout, rows[start : start + STEP_ROWS]))
+        return hashes
+
+    def _compacted(self, layout: PageLayout, found: Rows, series: int, segments: list[Layout]) -> _State:
+        """Without the series that are not on the page, and in its order."""
+        rows = np.flatnonzero(found >= 0)
+        _, first = np.unique(found[rows], return_index=True)
+        places = found[rows[np.sort(first)]]
+        renumbered = np.full(series, -1, np.int32)
+        renumbered[places] = np.arange(len(places), dtype=np.int32)
+        found[rows] = renumbered[found[rows]]
+        return _with_rows(layout, found, len(places), [self._storage.joined(segments, places)])
+
+    def _layout_of(self, series: Sequence[Labels]) -> Layout:
+        try:
+            return self._storage.layout(series)
+        except LimitExceeded as error:
+            raise ScrapeFailed(str(error)) from error
 
     def _take_over(self, state: _State, page: Page) -> None:
         self._state = state
@@ -352,21 +354,29 @@ def state_segments(state: _State | None) -> Sequence[Layout]:
     return state.segments if state is not None else ()
 
 
+def _known(state: _State, layout: PageLayout) -> Rows:
+    """(rows,) of the layout: what the state says of the row with that key, the first one if there are several; NEW for others."""
+    keys, first = np.unique(state.layout.row_keys(), return_index=True)
+    wanted = layout.row_keys()
+    if not len(keys):
+        return np.full(len(wanted), NEW, np.int32)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, state.series_of_row[first[at]], np.int32(NEW))
+
+
 def _present(found: Rows, series: int) -> Flags:
     """(series,) which of them are on the page."""
     flags = np.zeros(series, np.bool_)
-    flags[found[found >= 0]] = True
+    flags[found[(found >= 0) & (found < series)]] = True
     return flags
 
 
-def layout_rows(state: _State, series: Rows) -> list[int]:
-    """Where the series are on the page of the state."""
-    rows: list[int] = state.row_of_series[series].tolist()
-    return rows
+def _places(flags: Flags) -> Rows:
+    return np.flatnonzero(flags).astype(np.int32)
 
 
 def _with_rows(layout: PageLayout, series_of_row: Rows, series: int, segments: list[Layout]) -> _State:
-    row_of_series = np.full(series, -1, np.int64)
+    row_of_series = np.full(series, -1, np.int32)
     rows = np.flatnonzero(series_of_row >= 0)[::-1]  # the first row of a series counts: it is assigned last
     row_of_series[series_of_row[rows]] = rows
     extra = np.setdiff1d(rows, row_of_series[row_of_series >= 0], assume_unique=True)

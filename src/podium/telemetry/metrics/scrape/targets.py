@@ -13,7 +13,7 @@ from functools import cached_property
 from urllib.parse import quote, urlencode
 
 from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
-from podium.telemetry.metrics.discovery.groups import ADDRESS, TargetGroup
+from podium.telemetry.metrics.discovery.groups import ADDRESS, Group, packed, unpacked
 from podium.telemetry.metrics.durations import format_duration, parse_duration
 from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.names import NameScheme
@@ -26,13 +26,18 @@ INTERVAL, TIMEOUT, PARAM = "__scrape_interval__", "__scrape_timeout__", "__param
 
 @dataclass(frozen=True)
 class Target:
-    """What is scraped. `discovered` are the labels before relabelling; `labels` are the public ones, which every sample gets."""
+    """What is scraped. `labels` are the public ones, which every sample gets."""
 
     labels: Labels
-    discovered: Labels
+    found: bytes
     url: str
     interval_ms: int
     timeout_ms: int
+
+    @property
+    def discovered(self) -> Labels:
+        """The labels before relabelling: made anew at each look, which few want."""
+        return labels_of(unpacked(self.found))
 
     @cached_property
     def identity(self) -> bytes:
@@ -50,7 +55,11 @@ class Target:
 class Dropped:
     """A target that relabelling dropped, by what it had before."""
 
-    discovered: Labels
+    found: bytes
+
+    @property
+    def discovered(self) -> Labels:
+        return labels_of(unpacked(self.found))
 
 
 class TargetMaker:
@@ -68,7 +77,7 @@ class TargetMaker:
         }
         self._params = {PARAM + name: values[0] for name, values in config.params.items() if values}
 
-    def of(self, group: TargetGroup) -> Iterator[Target | Dropped | BadTarget]:
+    def of(self, group: Group) -> Iterator[Target | Dropped | BadTarget]:
         for number, own in enumerate(group.targets):
             try:
                 yield self.make({**group.labels, **own})
@@ -81,7 +90,7 @@ class TargetMaker:
         for name, value in self._defaults.items():
             labels.setdefault(name, value)
         labels |= self._params
-        discovered = labels_of(labels)
+        discovered = packed(dict(sorted(labels.items())))
         if not self._relabeling.apply(labels):
             return Dropped(discovered)
         labels = {n: v for n, v in labels.items() if v}

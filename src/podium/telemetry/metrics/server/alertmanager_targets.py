@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Mapping
 
 from podium.telemetry.metrics.configuration.alerting import AlertingConfig, AlertmanagerConfig
-from podium.telemetry.metrics.discovery.groups import ADDRESS, TargetGroup
+from podium.telemetry.metrics.discovery.groups import ADDRESS, Group
 from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker
 from podium.telemetry.metrics.labels import Labels, labels_of
-from podium.telemetry.metrics.outbound.client import OutboundClient
+from podium.telemetry.metrics.outbound.client import OutboundClient, OutboundMaker
 from podium.telemetry.metrics.outbound.interface import OutboundError, Requester
 from podium.telemetry.metrics.relabel import Relabeling, RelabelRule
 from podium.telemetry.metrics.rules.notifier import Alertmanager, Notifier, Relabel, Send
@@ -37,8 +37,11 @@ def relabel_of(rules: tuple[RelabelRule, ...]) -> Relabel | None:
 class AlertmanagerTargets:
     """Keeps the notifier's Alertmanagers those that discovery finds."""
 
-    def __init__(self, notifier: Notifier, makers: Mapping[str, Maker], world: World, supervisor: Supervisor) -> None:
-        self._notifier, self._world = notifier, world
+    def __init__(
+        self, notifier: Notifier, makers: Mapping[str, Maker], world: World, supervisor: Supervisor, outbound: OutboundMaker | None = None
+    ) -> None:
+        self._notifier = notifier
+        self._outbound = outbound or (lambda http: OutboundClient(http, world))
         self._sections: dict[str, AlertmanagerConfig] = {}
         self._requesters: dict[str, Requester] = {}
         self._found: dict[str, list[Alertmanager]] = {}
@@ -53,11 +56,11 @@ class AlertmanagerTargets:
                 self._found.pop(name, None)
         self._sections = sections
         for name, section in sections.items():
-            self._requesters.setdefault(name, OutboundClient(section.http, self._world))
+            self._requesters.setdefault(name, self._outbound(section.http))
         self._runner.apply({name: section.discovery for name, section in sections.items()})
         self._tell()
 
-    def _update(self, name: str, groups: Mapping[str, TargetGroup]) -> None:
+    def _update(self, name: str, groups: Mapping[str, Group]) -> None:
         section = self._sections.get(name)
         if section is None:
             return

@@ -16,6 +16,7 @@ from podium.telemetry.metrics.server import queries, series, state
 from podium.telemetry.metrics.server.answers import failure, text
 from podium.telemetry.metrics.server.errors import ApiError
 from podium.telemetry.metrics.server.federation import federate
+from podium.telemetry.metrics.server.pages import page
 from podium.telemetry.metrics.server.parameters import Parameters
 from podium.telemetry.metrics.server.sources import Sources
 from podium.world.http_messages import Headers, HttpRequest, Response
@@ -85,6 +86,8 @@ class Application:
             return text("Prometheus Server is Ready.\n") if control.ready() else text("Service Unavailable", 503)
         if path in ("/-/reload", "/-/quit"):
             return await self._lifecycle(path, method)
+        if method == "GET" and (shown := page(request)) is not None:
+            return shown
         return text("404 page not found\n", 404)
 
     async def _api(self, request: HttpRequest, name: str, method: str) -> Response:

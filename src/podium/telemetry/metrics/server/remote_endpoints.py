@@ -10,7 +10,7 @@ from pathlib import Path
 from podium.telemetry.metrics.configuration.remote import WRITE_2_0, RemoteReadConfig, RemoteWriteConfig
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.labels import Labels, labels_of
-from podium.telemetry.metrics.outbound.client import OutboundClient
+from podium.telemetry.metrics.outbound.client import OutboundClient, OutboundMaker
 from podium.telemetry.metrics.outbound.interface import OutboundError, Requester
 from podium.telemetry.metrics.relabel import Relabeling
 from podium.telemetry.metrics.remote.errors import SendFailed
@@ -30,11 +30,14 @@ def name_of(config: RemoteWriteConfig | RemoteReadConfig) -> str:
     return config.name or hashlib.md5(str.__str__(config.url).encode(), usedforsecurity=False).hexdigest()[:6]
 
 
-def writer(config: RemoteWriteConfig, storage: Queryable, world: World, external_labels: Labels, directory: Path | None) -> RemoteWriter:
+def writer(
+    config: RemoteWriteConfig, storage: Queryable, world: World, external_labels: Labels, directory: Path | None,
+    outbound: OutboundMaker | None = None,
+) -> RemoteWriter:  # fmt: skip
     """Raises ConfigurationError."""
     if config.send_exemplars:
         raise ConfigurationError("send_exemplars is not supported: exemplars are kept here only", f"remote_write {name_of(config)}")
-    requester = OutboundClient(config.http, world, user_agent="Podium")
+    requester = outbound(config.http) if outbound else OutboundClient(config.http, world, user_agent="Podium")
     queue, relabeling = config.queue_config, Relabeling(config.write_relabel_configs)
     shards = max(queue.min_shards, min(queue.max_shards, 4))
     options = QueueOptions(

@@ -21,12 +21,16 @@ from podium.telemetry.metrics.promql.results import Matrix, Point, Result, Scala
 from podium.telemetry.metrics.samples import Times, Values
 
 _OPEN_LEFT, _OPEN_RIGHT, _CLOSED_BOTH = 0, 1, 3
-STEP_SERIES, STEP_POINTS, STEP_HISTOGRAMS = 1_000, 20_000, 100
-"""Written in one piece."""
-TIMES_KNOWN_MAX = 50_000
-"""Series of a range query have at most 11,000 times, and share them; those of a selector with a range may have any."""
 _PLAIN_MIN, _PLAIN_MAX = 1e-5, 1e15
 """Magnitudes within which orjson and Go write the same digits, but for the `.0` of whole numbers."""
+
+POINTS_AT_ONCE = 1 << 15
+"""That are texts at a time: a text takes eight times the space of a number."""
+POINTS_A_HISTOGRAM = 64
+"""As many points' work is a native histogram."""
+SERIES_AT_ONCE = 1_000
+TIMES_KNOWN_MAX = 50_000
+"""Series of a range query have at most 11,000 times, and share them; those of a selector with a range may have any."""
 
 
 def number_text(value: float) -> str:
@@ -49,11 +53,16 @@ def number_texts(values: Values) -> list[str]:
     if not len(values):
         return []
     magnitudes = np.abs(values)
-    plain = (magnitudes < _PLAIN_MAX) & ((magnitudes >= _PLAIN_MIN) | (magnitudes == 0))
-    if not plain.all():
-        return [number_text(v) for v in values.tolist()]
-    texts = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode() + ","
-    return texts.replace(".0,", ",")[:-1].split(",")
+    odd = np.flatnonzero(~((magnitudes < _PLAIN_MAX) & ((magnitudes >= _PLAIN_MIN) | (magnitudes == 0))))
+    plain = np.ascontiguousarray(values)
+    if len(odd):
+        plain = values.copy()
+        plain[odd] = 0.0
+    joined = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode() + ","
+    texts = joined.replace(".0,", ",")[:-1].split(",")
+    for at in odd.tolist():
+        texts[at] = number_text(float(values[at]))
+    return texts
 
 
 def time_text(time_ms: int) -> str:
@@ -87,8 +96,8 @@ def _histograms(times: Sequence[int], histograms: Sequence[Histogram]) -> str:
 
 
 def _vector(points: Sequence[Point]) -> Iterator[str]:
-    for start in range(0, len(points), STEP_SERIES):
-        yield ("," if start else "") + ",".join(map(_point, points[start : start + STEP_SERIES]))
+    for start in range(0, len(points), SERIES_AT_ONCE):
+        yield ("," if start else "") + ",".join(map(_point, points[start : start + SERIES_AT_ONCE]))
 
 
 def _point(point: Point) -> str:
@@ -98,39 +107,82 @@ def _point(point: Point) -> str:
     return f'{{"metric":{metric},"value":[{time},"{number_text(point.value)}"]}}'
 
 
+def matrix_json(series: Sequence[Series]) -> str:
+    return f"[{''.join(_matrix(series))}]"
+
+
 def _matrix(series: Sequence[Series]) -> Iterator[str]:
-    known: dict[int, str] = {}
-    waiting, cost = "", 0
-    for number, one in enumerate(series):
-        waiting += "," if number else ""
-        for piece in _series(one, known):
-            waiting += piece
-            cost += STEP_POINTS // STEP_SERIES + len(one.times)
-            if cost >= STEP_POINTS:
-                yield waiting
-                waiting, cost = "", 0
-    yield waiting
+    """Numbers of many series become texts together, and go into what a series of its times looks like, made once."""
+    templates = _Templates()
+    comma = ""
+    for some in _batches(series):
+        pieces = _long_series(some[0]) if _is_long(some[0]) else iter((_short_series(some, templates),))
+        yield comma + next(pieces)
+        yield from pieces
+        comma = ","
 
 
-def _series(series: Series, known: dict[int, str]) -> Iterator[str]:
-    """`known` keeps the texts of times: all series of a range query share them."""
+def _batches(series: Sequence[Series]) -> Iterator[Sequence[Series]]:
+    """About POINTS_AT_ONCE points each, SERIES_AT_ONCE series at most; a long series by itself."""
+    start = points = 0
+    for at, one in enumerate(series):
+        if at > start and (_is_long(one) or points + len(one.values) > POINTS_AT_ONCE or at - start >= SERIES_AT_ONCE):
+            yield series[start:at]
+            start, points = at, 0
+        points += len(one.values) + POINTS_A_HISTOGRAM * len(one.histograms)
+    if start < len(series):
+        yield series[start:]
+
+
+def _is_long(series: Series) -> bool:
+    return len(series.values) + POINTS_A_HISTOGRAM * len(series.histograms) > POINTS_AT_ONCE
+
+
+def _short_series(some: Sequence[Series], templates: "_Templates") -> str:
+    parts: list[str] = []
+    points = [s.values for s in some if len(s.values)]
+    texts = number_texts(np.concatenate(points)) if points else []
+    at = 0
+    for one in some:
+        fields = [f'"metric":{_metric(one.labels)}']
+        if size := len(one.values):
+            fields.append(f'"values":[{templates.of(one.times) % tuple(texts[at : at + size])}]')
+            at += size
+        if one.histograms:
+            fields.append(f'"histograms":[{_histograms(one.histogram_times.tolist(), one.histograms)}]')
+        parts.append("{" + ",".join(fields) + "}")
+    return ",".join(parts)
+
+
+def _long_series(series: Series) -> Iterator[str]:
     yield f'{{"metric":{_metric(series.labels)}'
-    for start in range(0, len(series.times), STEP_POINTS):
-        end = start + STEP_POINTS
-        yield ("," if start else ',"values":[') + _points(series.times[start:end], series.values[start:end], known)
-    yield "]" if len(series.times) else ""
-    times = series.histogram_times.tolist()
-    for start in range(0, len(series.histograms), STEP_HISTOGRAMS):
-        end = start + STEP_HISTOGRAMS
+    for start in range(0, len(series.values), POINTS_AT_ONCE):
+        end = start + POINTS_AT_ONCE
+        texts = zip(series.times[start:end].tolist(), number_texts(series.values[start:end]), strict=True)
+        yield ("," if start else ',"values":[') + ",".join([f'[{time_text(t)},"{text}"]' for t, text in texts])
+    yield "]" if len(series.values) else ""
+    times, step = series.histogram_times.tolist(), POINTS_AT_ONCE // POINTS_A_HISTOGRAM
+    for start in range(0, len(series.histograms), step):
+        end = start + step
         yield ("," if start else ',"histograms":[') + _histograms(times[start:end], series.histograms[start:end])
     yield "]}" if series.histograms else "}"
 
 
-def _points(times: Times, values: Values, known: dict[int, str]) -> str:
-    if len(known) > TIMES_KNOWN_MAX:
-        known.clear()
-    heads = [known.get(t) or known.setdefault(t, f'[{time_text(t)},"') for t in times.tolist()]
-    return ",".join([head + text + '"]' for head, text in zip(heads, number_texts(values), strict=True)])
+class _Templates:
+    """Points at given times, with %s for the values. Most series of a range query share one array of times."""
+
+    def __init__(self) -> None:
+        self._last: Times | None = None
+        self._text = ""
+        self._points: dict[int, str] = {}
+
+    def of(self, times: Times) -> str:
+        if times is not self._last:
+            if len(self._points) > TIMES_KNOWN_MAX:
+                self._points.clear()
+            points = [self._points.get(t) or self._points.setdefault(t, f'[{time_text(t)},"%s"]') for t in times.tolist()]
+            self._last, self._text = times, ",".join(points)
+        return self._text
 
 
 def result_pieces(result: Result) -> Iterator[str]:

@@ -26,12 +26,14 @@ class Reloads:
 
 class SelfMetrics:
     def __init__(
-        self, engine: Engine, scrapes: ScrapeEngine, rules: RuleSchedule, notifier: Notifier, reloads: Reloads, version: str
-    ) -> None:
+        self, engine: Engine, scrapes: ScrapeEngine, rules: RuleSchedule, notifier: Notifier, reloads: Reloads, version: str, *,
+        process: bool = True,
+    ) -> None:  # fmt: skip
         self._engine, self._scrapes, self._rules, self._notifier = engine, scrapes, rules, notifier
         self._reloads, self._version = reloads, version
         self._process = Registry()
-        register_process(self._process)
+        if process:
+            register_process(self._process)
 
     def families(self, writers: Iterable[RemoteWriter], store: Iterable[Family]) -> list[Family]:
         """`store`: the store's own."""

@@ -20,7 +20,9 @@ from podium.telemetry.metrics.configuration.configuration import Configuration
 from podium.telemetry.metrics.configuration.remote import RemoteWriteConfig
 from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker, core_makers
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.labels import Labels, labels_of
+from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
 from podium.telemetry.metrics.promql.query_log import ActiveQueries, QueryLogFile
@@ -32,7 +34,7 @@ from podium.telemetry.metrics.rules.notifier import Notifier
 from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.rules.schedule import RuleSchedule
 from podium.telemetry.metrics.rules.views import RuleViews
-from podium.telemetry.metrics.scrape.engine import RequesterMaker, ScrapeEngine
+from podium.telemetry.metrics.scrape.engine import ScrapeEngine
 from podium.telemetry.metrics.server import remote_endpoints, store_metrics
 from podium.telemetry.metrics.server.alertmanager_targets import AlertmanagerTargets, relabel_of
 from podium.telemetry.metrics.server.application import Application
@@ -58,6 +60,7 @@ class ServerOptions:
     cors_origin: str = ".*"
     seed: int = 0  # moves scrapes against those of another server
     restoring: bool = True  # alerts' state of before is looked for; False where there is no before
+    process_metrics: bool = True  # this process is measured too; False under a virtual clock, where it is no part of what is simulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,10 @@ class MetricsServer:
 
     def __init__(
         self, store: Tsdb, world: World, options: ServerOptions, *,
-        makers: Mapping[str, Maker] | None = None, requester: RequesterMaker | None = None,
+        makers: Mapping[str, Maker] | None = None, outbound: OutboundMaker | None = None,
+        sources: Mapping[str, PageSource] | None = None,
     ) -> None:  # fmt: skip
+        """`outbound` makes what asks targets, Alertmanagers and remote storage: sockets unless given. `sources` as a ScrapeEngine takes them."""
         self.store, self.world, self.options = store, world, options
         self.configuration = Configuration().checked()
         self.reloads = Reloads(at_s=world.clock.now().timestamp())
@@ -82,14 +87,18 @@ class MetricsServer:
         self.tee = Tee(store)
         self._supervisor = Supervisor("metrics")
         known = {**core_makers(world), **(makers or {})}
-        self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed)
+        requester = (lambda job: outbound(job.http)) if outbound else None
+        self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed, sources=sources)
         self._discovery = DiscoveryRunner(known, self._supervisor, self.scrapes.update)
         self.rules = RuleSchedule(
             RuleServer(self.engine, self.tee, world, self.notifier.notify, external_url=options.external_url),
             restoring=options.restoring,
         )
-        self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor)
-        self._measured = SelfMetrics(self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version)
+        self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor, outbound)
+        self._outbound = outbound
+        self._measured = SelfMetrics(
+            self.engine, self.scrapes, self.rules, self.notifier, self.reloads, options.version, process=options.process_metrics
+        )
         self._query_log: QueryLogFile | None = None
         self._writers: list[_Running] = []
 
@@ -134,7 +143,7 @@ class MetricsServer:
         unchanged = external == labels_of(self.configuration.global_config.external_labels)
         kept = [one for one in self._writers if unchanged and one.config in configuration.remote_write]
         made = [
-            (config, remote_endpoints.writer(config, self.store, self.world, external, self.options.directory))
+            (config, remote_endpoints.writer(config, self.store, self.world, external, self.options.directory, self._outbound))
             for config in configuration.remote_write
             if not any(one.config == config for one in kept)
         ]

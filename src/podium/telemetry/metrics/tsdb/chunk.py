@@ -25,6 +25,7 @@ Bounds: T up to COLUMNS_MAX, S x T up to CELLS_MAX.
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +35,13 @@ import numpy.typing as npt
 from pcodec import ChunkConfig, DeltaSpec, ModeSpec, standalone
 
 from podium.telemetry.metrics.samples import ABSENT, ABSENT_BITS, STALE, STALE_BITS, Times, Values
+from podium.telemetry.metrics.tsdb import restoration
 
 FORMAT = 1
 COLUMNS_MAX = 4096
 CELLS_MAX = 1 << 26
 PIECE_NUMBERS = 1 << 16
 DIGITS_MAX = 9
-RESTORED_CELLS = 1 << 15
-"""Values restored at a time: they stay in the processor's cache between the steps."""
 SMALL_CELLS = 1 << 15
 """Matrices below this have few classes: a piece has a price."""
 
@@ -51,16 +51,18 @@ ROWS_SQUEEZED = 1  # flag
 
 HEADER = struct.Struct("<BBHIIqq")  # format, flags, pieces, series, times, first time, step (0: times are a section)
 _LENGTHS = struct.Struct("<5I")
+HEAD_MIN = HEADER.size + _LENGTHS.size
 CONSTANT, RAW = 0, 255
 WIDTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32])
 WIDTHS_SMALL = np.array([8, 16, 32])
 DENSE, MONOTONIC = 1, 2
+ABSENT_MARK, STALE_MARK = 1, 2
 RUNNING_MAX = 16
 """Up to this width a piece has running sums: of COLUMNS_MAX excesses they are below 2**31. Above, it has the excesses."""
 LIFTED_MIN, LIFTED_COLUMNS_MIN = 1 << 10, 16
 """Rows whose excesses are smaller, or few, are taken as they are."""
 _EXACT = float(1 << 53)
-_LINE = float(1 << 51)
+LINE_MAX = float(1 << 51)
 """Rows of running sums start, and rise along their bases, by less: so that no step of the arithmetic is rounded."""
 
 _WHOLE = ChunkConfig(delta_spec=DeltaSpec.no_op(), mode_spec=ModeSpec.classic(), enable_8_bit=True)
@@ -99,12 +101,12 @@ def encode(times: Times, values: Values) -> bytes:
 
 
 def _without_marks(values: Values, flags: Flags8) -> tuple[Values, Flags8 | None]:
-    """Values whose gaps are filled with the value before (or after), and the marks (0, 1 ABSENT, 2 STALE) of the rows that have any."""
+    """Values whose gaps are filled with the value before (or after), and the marks (0, ABSENT_MARK, STALE_MARK) of the rows that have any."""
     flags[:] = DENSE
     if not np.isnan(values).any():
         return values, None
     bits = values.view(np.uint64)
-    marks = ((bits == ABSENT_BITS) + 2 * (bits == STALE_BITS)).astype(np.uint8)
+    marks = (ABSENT_MARK * (bits == ABSENT_BITS) + STALE_MARK * (bits == STALE_BITS)).astype(np.uint8)
     marked = np.flatnonzero(marks.any(axis=1))
     if not len(marked):
         return values, None
@@ -149,7 +151,7 @@ def _classify(values: Values, rows: Flags8) -> tuple[npt.NDArray[np.uint32], npt
     widths = WIDTHS if values.size > SMALL_CELLS else WIDTHS_SMALL
     needed = np.frexp(most.astype(np.float64))[1]  # bits: exact below 2**53
     classes[at] = widths[np.searchsorted(widths, np.maximum(needed, 1))]
-    far = (np.abs(base) >= _LINE / values.shape[1]) | (np.abs(integers[fits, 0]) >= _LINE)
+    far = (np.abs(base) >= LINE_MAX / values.shape[1]) | (np.abs(integers[fits, 0]) >= LINE_MAX)
     classes[at[far & (classes[at] <= RUNNING_MAX)]] = WIDTHS[-1]
     excess[at] = growth[fits]
     bases[at] = base
@@ -173,7 +175,7 @@ def _lift(growth: npt.NDArray[np.int64], firsts: npt.NDArray[np.int64], base: np
     typical = np.quantile(np.abs(lifted), 0.9, axis=1).astype(np.int64)
     sums = np.cumsum(lifted, axis=1)
     line = base[rows] + usual
-    near = (np.abs(line) < _LINE / (growth.shape[1] + 1)) & (np.abs(firsts[rows]) < _LINE)
+    near = (np.abs(line) < LINE_MAX / (growth.shape[1] + 1)) & (np.abs(firsts[rows]) < LINE_MAX)
     better = near & (typical < most[rows] // 16) & (np.abs(sums).max(axis=1) < (1 << 31)) & (typical < (1 << (RUNNING_MAX - 1)))
     chosen = rows[better]
     growth[chosen] = lifted[better] & 0xFFFFFFFF
@@ -217,7 +219,9 @@ def _decimals(values: Values, digits: int) -> tuple[npt.NDArray[np.bool_], npt.N
 
 def _pieces(values: Values, excess: npt.NDArray[np.uint32], classes: Flags8) -> list[bytes]:
     pieces = []
-    for kind, rows in _piece_rows(classes, values.shape[1]):
+    arranged = Arranged.of(classes, values.shape[1])
+    for number, kind in enumerate(arranged.kinds):
+        rows = arranged.rows(number)
         if kind == RAW:
             pieces.append(standalone.simple_compress(values[rows].ravel(), _FLOATS))
         else:
@@ -232,20 +236,40 @@ def _running(excess: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.uint32], Ch
     return np.cumsum(steps.reshape(-1), dtype=np.uint32), _RUNNING
 
 
-def _piece_rows(classes: Flags8, columns: int) -> list[tuple[int, Indices]]:
-    """(class, rows) of each piece, in the order of the pieces: what encoder and decoder agree on."""
-    per_piece = max(1, PIECE_NUMBERS // columns)
-    pieces: list[tuple[int, Indices]] = []
-    if len(classes) == classes.tobytes().count(int(classes[0])):  # all of one class
-        groups = [np.arange(len(classes))]
-    else:
-        order = np.argsort(classes, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
-    for rows in groups:
-        kind = int(classes[rows[0]])
-        if kind != CONSTANT:
-            pieces.extend((kind, rows[at : at + per_piece]) for at in range(0, len(rows), per_piece))
-    return pieces
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Which rows are in which piece: what encoder and decoder agree on. Rows are ordered by (class, row), constant ones first, in no piece."""
+
+    order: npt.NDArray[np.int32] | None  # (S,); None: rows are in order already
+    starts: npt.NDArray[np.int64]  # (P + 1,) places in the order at which pieces begin, and the end
+    kinds: list[int]  # P classes
+
+    @classmethod
+    def of(cls, classes: Flags8, columns: int) -> "Arranged":
+        order = None if bool((classes[1:] >= classes[:-1]).all()) else np.argsort(classes, kind="stable").astype(np.int32)
+        counts = np.bincount(classes, minlength=RAW + 1)
+        per_piece = max(1, PIECE_NUMBERS // columns)
+        starts: list[int] = []
+        kinds: list[int] = []
+        at = int(counts[CONSTANT])
+        for kind in (np.flatnonzero(counts[1:]) + 1).tolist():
+            here = list(range(at, at + int(counts[kind]), per_piece))
+            starts += here
+            kinds += [kind] * len(here)
+            at += int(counts[kind])
+        return cls(order, np.array([*starts, at], np.int64), kinds)
+
+    def rows(self, piece: int) -> Indices:
+        a, b = self.starts[piece : piece + 2].tolist()
+        return np.arange(a, b) if self.order is None else self.order[a:b]
+
+    def places(self, rows: Indices) -> Indices:
+        """Of these rows in the order."""
+        if self.order is None:
+            return rows
+        places = np.empty(len(self.order), np.int32)
+        places[self.order] = np.arange(len(self.order), dtype=np.int32)
+        return places[rows]
 
 
 def _squeeze(array: Flags8) -> bytes:
@@ -261,16 +285,40 @@ class Rows:
     flags: Flags8
     firsts: Values
     bases: npt.NDArray[np.int64]  # of whole rows, others 0
-    marks: Flags8 | None  # of rows that are not dense
+    marks: Flags8 | None  # of rows that are not dense: 0, ABSENT_MARK, STALE_MARK
+    arranged: Arranged
+
+    @property
+    def bytes(self) -> int:
+        """In memory."""
+        arrays = (self.classes, self.digits, self.flags, self.firsts, self.bases, self.marks, self.arranged.order)
+        return sum(array.nbytes for array in arrays if array is not None)
+
+    @property
+    def marked(self) -> Indices:
+        """Which rows these are."""
+        return np.flatnonzero((self.flags & DENSE) == 0)
+
+
+Fetch = Callable[[int, int], bytes]
+"""Bytes [start, end) of a chunk."""
+
+
+def head_size(beginning: bytes | memoryview) -> int:
+    """How much of a chunk comes before its pieces, from its first HEAD_MIN bytes at least."""
+    pieces = HEADER.unpack_from(beginning)[2]
+    return int(HEADER.size + _LENGTHS.size + 4 * pieces + sum(_LENGTHS.unpack_from(beginning, HEADER.size)))
 
 
 class Chunk:
     """A chunk's bytes, parsed. Raises ValueError (anything pcodec or zstd raises too) for what `encode` did not make: see `decode`."""
 
-    __slots__ = ("_flags", "_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
+    __slots__ = ("_fetch", "_flags", "_pieces_at", "_sections", "columns", "first_ms", "payload", "series", "step_ms")
 
-    def __init__(self, payload: bytes | memoryview) -> None:
+    def __init__(self, payload: bytes | memoryview, size: int = 0, fetch: Fetch | None = None) -> None:
+        """`payload` is all of it, or, with the chunk's `size` and `fetch` for pieces, head_size() of it at least."""
         self.payload = memoryview(payload)
+        self._fetch = fetch or self._from_payload
         version, self._flags, pieces, self.series, self.columns, self.first_ms, self.step_ms = HEADER.unpack_from(payload)
         if version != FORMAT:
             raise ValueError(f"chunk format {version}, this version reads {FORMAT}")
@@ -281,8 +329,12 @@ class Chunk:
         at += 4 * pieces
         self._sections = _spans(at, lengths)
         self._pieces_at = _spans(at + sum(lengths), piece_lengths)
-        if self.series * self.columns > CELLS_MAX or (self._pieces_at[-1][1] if pieces else at + sum(lengths)) != len(self.payload):
+        end = self._pieces_at[-1][1] if pieces else at + sum(lengths)
+        if self.series * self.columns > CELLS_MAX or end != (size if fetch else len(self.payload)):
             raise ValueError("chunk lengths do not add up")
+
+    def _from_payload(self, start: int, end: int) -> bytes:
+        return bytes(self.payload[start:end])
 
     def _section(self, index: int) -> memoryview:
         start, end = self._sections[index]
@@ -302,80 +354,75 @@ class Chunk:
         if whole.any():
             bases[whole] = _numbers(self._section(3))
         marks = _bytes(self._section(4)).reshape(-1, self.columns) if self._section(4) else None
-        return Rows(classes, digits, flags, _numbers(self._section(2)), bases, marks)
+        arranged = Arranged.of(classes, self.columns)
+        if len(arranged.kinds) != len(self._pieces_at):
+            raise ValueError(f"{len(self._pieces_at)} pieces where there should be {len(arranged.kinds)}")
+        return Rows(classes, digits, flags, _numbers(self._section(2)), bases, marks, arranged)
 
-    def decode(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int, rows: Rows | None = None) -> None:
-        """Writes columns [start, end) of each row r with target[r] >= 0 into out[target[r]]; `out` is (any, end - start).
+    def decode(self, wanted: Indices, to: Indices, out: Values, start: int, end: int, known: Rows | None = None) -> None:
+        """Writes columns [start, end) of each row wanted[i] (ascending) into out[to[i]]; `out` is (any, end - start).
 
         Raises whatever its libraries raise on bytes that are not a chunk: the caller knows the file to blame.
         """
-        known = rows or self.rows()
-        constant = np.flatnonzero((known.classes == CONSTANT) & (target >= 0))
-        out[target[constant]] = known.firsts[constant, None]
-        for (kind, members), (a, b) in zip(_piece_rows(known.classes, self.columns), self._pieces_at, strict=True):
-            to = target[members]
-            wanted = to >= 0
-            if not wanted.any():
-                continue
-            numbers = _numbers(self.payload[a:b]).reshape(len(members), -1)
-            if not wanted.all():
-                numbers, members, to = numbers[wanted], members[wanted], to[wanted]
-            into = out[to[0] : to[-1] + 1] if _consecutive(to) else None
-            if kind == RAW:
-                out[to] = numbers[:, start:end]
-            elif into is not None and start == 0:
-                _restore(kind, numbers, members, known, into)
-            else:
-                values = np.empty((len(members), end))
-                _restore(kind, numbers, members, known, values)
-                out[to] = values[:, start:]
+        known = known or self.rows()
+        arranged = known.arranged
+        places = arranged.places(wanted)
+        if arranged.order is not None:
+            order = np.argsort(places)
+            wanted, to, places = wanted[order], to[order], places[order]
+        bounds = np.searchsorted(places, arranged.starts)
+        constant = wanted[: bounds[0]]
+        out[to[: bounds[0]]] = known.firsts[constant, None]
+        for piece in np.flatnonzero(bounds[1:] > bounds[:-1]).tolist():
+            here = slice(*bounds[piece : piece + 2].tolist())
+            self._decode_piece(piece, places[here], (wanted[here], to[here]), out, start, end, known)
         if known.marks is not None:
-            _mark(known, target, out, start, end)
+            _mark(known, wanted, to, out, start, end)
+
+    def _decode_piece(
+        self, piece: int, places: Indices, mine: tuple[Indices, Indices], out: Values, start: int, end: int, known: Rows
+    ) -> None:
+        first, last = known.arranged.starts[piece : piece + 2].tolist()
+        numbers = _numbers(self._fetch(*self._pieces_at[piece])).reshape(last - first, -1)
+        if len(places) < last - first:
+            numbers = numbers[places - first]
+        wanted, to = mine
+        if _consecutive(to):
+            _restore(known.arranged.kinds[piece], numbers, wanted, known, start, out[to[0] : to[-1] + 1])
+            return
+        values = np.empty((len(to), end - start))
+        _restore(known.arranged.kinds[piece], numbers, wanted, known, start, values)
+        out[to] = values
 
 
-def _consecutive(rows: npt.NDArray[np.int32]) -> bool:
+def _consecutive(rows: Indices) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1) and (len(rows) < 3 or bool((rows[1:] - rows[:-1] == 1).all()))
 
 
-def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows, values: Values) -> None:
-    """Fills (len(members), any) values, from the first column on, from what a piece says of their differences."""
-    bases = rows.bases[members].astype(np.float64)[:, None]
-    firsts = rows.firsts[members]
-    width = values.shape[1]
-    if kind <= RUNNING_MAX:
-        columns = np.arange(width, dtype=np.float64)
-        step = max(1, RESTORED_CELLS // width)
-        for at in range(0, len(members), step):
-            part = values[at : at + step]
-            sums = (
-                numbers[at : at + step, :width] - numbers[at : at + step, :1]
-            )  # modulo 2**32: those of a row are between -2**31 and 2**31
-            part[:] = sums.view(np.int32)
-            line = bases[at : at + step] * columns
-            line += firsts[at : at + step, None]
-            part += line
-    else:
-        values[:, 0] = firsts
-        np.add(numbers[:, : width - 1], bases, out=values[:, 1:])
-        np.cumsum(values, axis=1, out=values)
-    digits = rows.digits[members]
-    if digits.any():
-        decimal = np.flatnonzero(digits)
-        values[decimal] /= (10.0 ** digits[decimal])[:, None]
-
-
-def _mark(rows: Rows, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> None:
-    marked = np.flatnonzero((rows.flags & DENSE) == 0)
-    wanted = target[marked] >= 0
-    if not wanted.any():
+def _restore(kind: int, numbers: npt.NDArray[Any], members: Indices, rows: Rows, start: int, values: Values) -> None:
+    """Fills `values` (len(members), W) with columns [start, start + W) from what a piece says of these rows."""
+    if kind == RAW:
+        values[:] = numbers[:, start : start + values.shape[1]]
         return
+    restore = restoration.running if kind <= RUNNING_MAX else restoration.steps
+    restore(numbers, rows.bases[members], rows.firsts[members], start, values)
+    restoration.scale(rows.digits[members], values)
+
+
+def _mark(rows: Rows, wanted: Indices, to: Indices, out: Values, start: int, end: int) -> None:
+    """Puts back the gaps and stale markers of `wanted` (any order)."""
     assert rows.marks is not None
-    marks = rows.marks[wanted, start:end]
-    to = target[marked[wanted]]
-    part = out[to]
-    part[marks == 1] = ABSENT
-    part[marks == 2] = STALE
-    out[to] = part
+    number = np.full(len(rows.flags), -1, np.int32)
+    number[rows.marked] = np.arange(len(rows.marks), dtype=np.int32)
+    mine = number[wanted]
+    there = mine >= 0
+    if not there.any():
+        return
+    marks = rows.marks[mine[there], start:end]
+    part = out[to[there]]
+    part[marks == ABSENT_MARK] = ABSENT
+    part[marks == STALE_MARK] = STALE
+    out[to[there]] = part
 
 
 def _spans(at: int, lengths: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -386,8 +433,8 @@ def _spans(at: int, lengths: tuple[int, ...]) -> list[tuple[int, int]]:
     return spans
 
 
-def _numbers(data: memoryview) -> npt.NDArray[Any]:
-    numbers = standalone.simple_decompress(bytes(data))
+def _numbers(data: bytes | memoryview) -> npt.NDArray[Any]:
+    numbers = standalone.simple_decompress(data if isinstance(data, bytes) else bytes(data))
     if numbers is None:
         raise ValueError("no numbers where there should be some")
     return numbers

@@ -26,10 +26,12 @@ from podium.telemetry.metrics.labels import LabelColumns
 from podium.telemetry.metrics.samples import ABSENT, Times, Values
 from podium.telemetry.metrics.tsdb import records
 from podium.telemetry.metrics.tsdb.assembly import RowSet, RowSets
-from podium.telemetry.metrics.tsdb.chunk import DENSE, MONOTONIC, Chunk, encode
+from podium.telemetry.metrics.tsdb.chunk import ABSENT_MARK, DENSE, MONOTONIC, Chunk, encode, head_size
+from podium.telemetry.metrics.tsdb.chunk import Rows as ChunkRows
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.errors import Damaged
 from podium.telemetry.metrics.tsdb.histograms import Stored, decode_histograms, encode_histograms
+from podium.telemetry.metrics.tsdb.recent import ROWS_MAX, Recent
 from podium.telemetry.metrics.tsdb.series_codec import decode_series, encode_series
 from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 
@@ -38,6 +40,10 @@ CHUNK_HEAD = struct.Struct("<Iqq")
 SPAN = struct.Struct("<qq")
 COUNT = struct.Struct("<I")
 HISTOGRAMS_PER_RECORD = 512
+_HEAD = b"head"
+"""What is kept of a chunk under this name; rows are kept under their numbers, 4 bytes each."""
+HEAD_GUESS = 8192
+"""Bytes of a chunk that are read first: mostly all that comes before its pieces, never less than chunk.HEAD_MIN but at a file's end."""
 
 T = TypeVar("T")
 
@@ -75,7 +81,7 @@ class Deletion:
 class StoredChunk:
     """A chunk in memory or in a file: a source (assembly.py)."""
 
-    __slots__ = ("_body", "_crc", "_file", "_length", "_offset", "deletions", "first_ms", "last_ms", "row_set")
+    __slots__ = ("__weakref__", "_body", "_crc", "_file", "_length", "_offset", "deletions", "first_ms", "kept", "last_ms", "row_set")
 
     def __init__(self, row_set: RowSet, first_ms: int, last_ms: int, body: bytes | None) -> None:
         """`body` is that of the record; None: `place` says where it is."""
@@ -83,6 +89,7 @@ class StoredChunk:
         self.first_ms = first_ms
         self.last_ms = last_ms
         self.deletions: tuple[Deletion, ...] = ()
+        self.kept: dict[bytes, Any] | None = None  # see recent.py
         self._body = body
         self._file: FileBytes | None = None
         self._offset = self._length = 0
@@ -91,6 +98,7 @@ class StoredChunk:
     def place(self, file: FileBytes, offset: int, length: int, crc: int | None) -> None:
         """Its bytes are in that file; `crc` is to be verified when they are read for the first time (None: is verified)."""
         self._file, self._offset, self._length, self._crc, self._body = file, offset, length, crc, None
+        self.kept = None  # it would hold the body
 
     @property
     def size(self) -> int:
@@ -114,53 +122,105 @@ class StoredChunk:
         return body
 
     def chunk(self) -> Chunk:
-        return self._guarded(lambda: Chunk(memoryview(self.body())[CHUNK_HEAD.size :]))
+        return self.guarded(lambda: Chunk(memoryview(self.body())[CHUNK_HEAD.size :]))
 
-    def times(self) -> Times:
-        return self._guarded(lambda: self.chunk().times())
+    @property
+    def lasting(self) -> bool:
+        return True
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        return self._guarded(lambda: self._read(target, out, start, end))
+    def opened(self, recent: Recent | None, *, few: bool) -> "OpenedChunk":
+        """What is known of its rows is read, its pieces are not yet. Raises Damaged."""
+        found: tuple[Chunk, ChunkRows, Times] | None = self.kept.get(_HEAD) if self.kept else None
+        if found is None:
+            if self._crc is not None:
+                self.body()
+            chunk = self.chunk() if self._body is not None else self.guarded(self._head)
+            found = chunk, self.guarded(chunk.rows), self.guarded(chunk.times)
+            if recent is not None:
+                recent.keep(self, _HEAD, found, found[1].bytes + found[2].nbytes + HEAD_GUESS, if_room=not few)
+        return OpenedChunk(self, *found, self.deletions)
 
-    def _read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        chunk = self.chunk()
-        rows = chunk.rows()
-        chunk.decode(target, out, start, end, rows)
-        flags = int(np.bitwise_and.reduce(rows.flags[target >= 0]))
-        dense, monotonic = bool(flags & DENSE), bool(flags & MONOTONIC)
-        if self.deletions and self._delete(target, out, chunk.times()[start:end]):
-            return False, False
-        return dense, monotonic
-
-    def _delete(self, target: npt.NDArray[np.int32], out: Values, times: Times) -> bool:
-        done = False
-        for deletion in self.deletions:
-            a, b = int(np.searchsorted(times, deletion.start_ms)), int(np.searchsorted(times, deletion.end_ms, "right"))
-            rows = target[deletion.rows & (target >= 0)]
-            if a < b and len(rows):
-                out[rows, a:b] = ABSENT
-                done = True
-        return done
+    def _head(self) -> Chunk:
+        assert self._file is not None
+        file, offset, size = self._file, self._offset + CHUNK_HEAD.size, self._length - CHUNK_HEAD.size
+        beginning = file.read(offset, min(size, HEAD_GUESS))
+        if len(beginning) < (needed := head_size(beginning)):
+            beginning += file.read(offset + len(beginning), min(size, needed) - len(beginning))
+        return Chunk(beginning, size, lambda start, end: file.read(offset + start, end - start))
 
     def last_times(self) -> Times:
         """Of each row its last sample; -2**62 for none."""
         chunk = self.chunk()
-        rows = self._guarded(chunk.rows)
-        times = chunk.times()
+        rows = self.guarded(chunk.rows)
+        times = self.guarded(chunk.times)
         last = np.full(chunk.series, times[-1])
         if rows.marks is not None:
-            marked = np.flatnonzero((rows.flags & DENSE) == 0)
-            there = rows.marks != 1
+            there = rows.marks != ABSENT_MARK
             at = chunk.columns - 1 - np.argmax(there[:, ::-1], axis=1)
-            last[marked] = np.where(there.any(axis=1), times[at], -(2**62))
+            last[rows.marked] = np.where(there.any(axis=1), times[at], -(2**62))
         return last
 
-    def _guarded(self, work: Callable[[], T]) -> T:
+    def guarded(self, work: Callable[[], T]) -> T:
         """Bytes that pass the checksum and are no chunk are damage all the same: whatever a library says of them."""
         try:
             return work()
         except (ValueError, IndexError, RuntimeError, TypeError, struct.error) as error:
             raise Damaged(self._file.path if self._file else "memory", f"a chunk cannot be read: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedChunk:
+    """A chunk as it was when it was opened, whatever is deleted or moved since. Its pieces are read from its file."""
+
+    stored: StoredChunk
+    chunk: Chunk
+    rows: ChunkRows
+    times: Times
+    deletions: tuple[Deletion, ...]
+
+    def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
+        if any(deletion.rows[wanted].any() for deletion in self._deletions(start, end)):
+            return False, False
+        flags = int(np.bitwise_and.reduce(self.rows.flags[wanted]))
+        return bool(flags & DENSE), bool(flags & MONOTONIC)
+
+    def _deletions(self, start: int, end: int) -> list[Deletion]:
+        if not self.deletions:
+            return []
+        first, last = int(self.times[start]), int(self.times[end - 1])
+        return [d for d in self.deletions if d.start_ms <= last and d.end_ms >= first]
+
+    def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
+        cells = np.ones((self.chunk.series, end - start), np.bool_)
+        if self.rows.marks is not None:
+            cells[self.rows.marked] = self.rows.marks[:, start:end] != ABSENT_MARK
+        times = self.times[start:end]
+        for deletion in self._deletions(start, end):
+            cells[np.ix_(deletion.rows, (times >= deletion.start_ms) & (times <= deletion.end_ms))] = False
+        return np.asarray(cells[wanted].any(axis=1))
+
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: Recent | None) -> None:
+        """Raises Damaged."""
+        if recent is not None and len(wanted) <= ROWS_MAX:
+            out[to] = self._whole(wanted, recent)[:, start:end]
+        else:
+            self.stored.guarded(lambda: self.chunk.decode(wanted, to, out, start, end, self.rows))
+        times = self.times[start:end]
+        for deletion in self._deletions(start, end):
+            a, b = int(np.searchsorted(times, deletion.start_ms)), int(np.searchsorted(times, deletion.end_ms, "right"))
+            out[to[deletion.rows[wanted]], a:b] = ABSENT
+
+    def _whole(self, wanted: Ids, recent: Recent) -> Values:
+        """All columns of a few rows, as they were before anything was deleted."""
+        kept = self.stored.kept
+        key = wanted.tobytes()
+        values: Values | None = kept.get(key) if kept else None
+        if values is None:
+            values = np.empty((len(wanted), self.chunk.columns))
+            to, made = np.arange(len(wanted)), values
+            self.stored.guarded(lambda: self.chunk.decode(wanted, to, made, 0, self.chunk.columns, self.rows))
+            recent.keep(self.stored, key, values, values.nbytes + len(key))
+        return values
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 from podium.telemetry.metrics.samples import is_absent
 from podium.telemetry.metrics.tsdb.assembly import RowSet, RowSets, joined
 from podium.telemetry.metrics.tsdb.block import BlockMeta, BlockWriter
+from podium.telemetry.metrics.tsdb.chunk import ABSENT_MARK
 from podium.telemetry.metrics.tsdb.chunk_file import StoredChunk
 from podium.telemetry.metrics.tsdb.histograms import Stored
 
@@ -103,7 +104,7 @@ def _rewrite_run(row_set: RowSet, run: list[StoredChunk], start_ms: int, end_ms:
     if len(run) == 1 and whole and len(row_set.ids) <= ROWS:
         chunk = first.chunk()
         marks = chunk.rows().marks
-        to.add_encoded(first, chunk.series * chunk.columns - (int((marks == 1).sum()) if marks is not None else 0))
+        to.add_encoded(first, chunk.series * chunk.columns - (int((marks == ABSENT_MARK).sum()) if marks is not None else 0))
         return
     for at in range(0, len(row_set.ids), ROWS):
         for ids, columns in joined(row_set, at, min(at + ROWS, len(row_set.ids)), run, start_ms, end_ms - 1):

@@ -106,7 +106,8 @@ def _copy_without(
     times = parsed.times()
     ids = chunk.row_set.ids
     values = np.empty((parsed.series, parsed.columns))
-    parsed.decode(np.arange(parsed.series, dtype=np.int32), values, 0, parsed.columns)
+    every = np.arange(parsed.series)
+    parsed.decode(every, every, values, 0, parsed.columns)
     values[np.ix_(gone[ids], (times >= start_ms) & (times <= end_ms))] = ABSENT
     rows = ~is_absent(values).all(axis=1)
     columns = ~is_absent(values).all(axis=0)

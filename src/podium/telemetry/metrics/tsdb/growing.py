@@ -8,6 +8,8 @@ from podium.telemetry.metrics.tsdb.columns import Ids
 NEVER = -(2**62)
 """A time before all others."""
 NOWHERE = -1
+GROWTH = 8
+"""Arrays grow by 1 / GROWTH at least: a copy of them costs little beside registering the series."""
 
 
 class SeriesState:
@@ -25,7 +27,7 @@ class SeriesState:
         size = len(self.last_ms)
         if allocated <= size:
             return
-        more = max(allocated, size + size // 2) - size
+        more = max(allocated, size + size // GROWTH) - size
         self.last_ms = np.concatenate([self.last_ms, np.full(more, NEVER, np.int64)])
         self.first_ms = np.concatenate([self.first_ms, np.full(more, -NEVER, np.int64)])
         self.last_value = np.concatenate([self.last_value, np.full(more, ABSENT)])

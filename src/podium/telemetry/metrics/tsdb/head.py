@@ -34,6 +34,8 @@ from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 from podium.telemetry.metrics.tsdb.window import Window
 
 Mask = npt.NDArray[np.bool_]
+HOMES_SOUGHT_MAX = 4096
+"""Series whose groups are looked up when they are read; of more, every group is looked at."""
 
 
 class HeadLayout:
@@ -429,9 +431,14 @@ class Head:
 
     # Reading
 
-    def sources(self, start_ms: int, end_ms: int) -> Iterator[Source]:
-        """Open matrices with samples in the range."""
-        for number in sorted(self.groups):
+    def _homes(self, ids: Ids) -> list[int]:
+        """The groups that these series are in, ascending."""
+        self.state.cover(self.index.allocated)
+        return sorted(set(self.state.group[ids].tolist()) - {NOWHERE})
+
+    def sources(self, ids: Ids, start_ms: int, end_ms: int) -> Iterator[Source]:
+        """Open matrices with samples in the range that may be of these series."""
+        for number in self._homes(ids) if len(ids) <= HOMES_SOUGHT_MAX else sorted(self.groups):
             group = self.groups[number]
             if group.count and group.times[0] <= end_ms and group.times[group.count - 1] >= start_ms:
                 yield OpenColumns(group)

@@ -179,7 +179,7 @@ async def _made(store: "Tsdb", one: Window, start_ms: int, end_ms: int) -> Block
         return None
     ids = ids_of(one)
     uid = store.world.token(12)
-    labels = store.labels_of(ids)
+    labels = store.frozen_labels(ids)
     assert store.directory is not None
     directory = store.directory
     chunks, histograms = list(one.chunks), list(one.histograms.all())
@@ -227,7 +227,7 @@ async def join(store: "Tsdb", blocks: list[Block]) -> None:
     start_ms, end_ms, level = span([b.meta for b in blocks])
     store.deleted_meanwhile.clear()
     uid = store.world.token(12)
-    labels = store.labels_of(np.unique(np.concatenate([b.ids() for b in blocks])))
+    labels = store.frozen_labels(np.unique(np.concatenate([b.ids() for b in blocks])))
 
     def work() -> Block | None:
         writer = BlockWriter(directory, uid, labels)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from podium.telemetry.metrics.samples import ABSENT, Times, Values
+from podium.telemetry.metrics.samples import ABSENT, Times, Values, is_absent
 from podium.telemetry.metrics.tsdb.assembly import RowSet, RowSets
 from podium.telemetry.metrics.tsdb.chunk import COLUMNS_MAX
 from podium.telemetry.metrics.tsdb.columns import Ids
@@ -26,26 +26,34 @@ class Matrix:
     """Samples of some series in memory: a source (assembly.py)."""
 
     row_set: RowSet
-    at: Times
+    times: Times
     values: Values
 
     @property
     def first_ms(self) -> int:
-        return int(self.at[0])
+        return int(self.times[0])
 
     @property
     def last_ms(self) -> int:
-        return int(self.at[-1])
+        return int(self.times[-1])
 
-    def times(self) -> Times:
-        return self.at
+    @property
+    def lasting(self) -> bool:
+        return True
 
-    def read(self, target: npt.NDArray[np.int32], out: Values, start: int, end: int) -> tuple[bool, bool]:
-        rows = np.flatnonzero(target >= 0)
-        part = self.values[rows, start:end]
-        out[target[rows]] = part
+    def opened(self, recent: object, *, few: bool) -> "Matrix":
+        return self
+
+    def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
+        part = self.values[wanted, start:end]
         dense = not bool(np.isnan(part).any())
         return dense, dense and bool((part[:, 1:] >= part[:, :-1]).all())
+
+    def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
+        return np.asarray(~is_absent(np.ascontiguousarray(self.values[wanted, start:end])).all(axis=1))
+
+    def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
+        out[to] = self.values[wanted, start:end]
 
 
 class LooseSamples:

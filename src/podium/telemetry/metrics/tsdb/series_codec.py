@@ -17,8 +17,9 @@ _ZSTD_LEVEL = 3
 
 
 def encode_series(labels: LabelColumns) -> bytes:
+    """One column at a time: it may be made when it is asked for."""
     names = []
-    codes = []
+    packer = cramjam.zstd.Compressor(_ZSTD_LEVEL)
     for name in labels.names:
         column = labels.columns[name]
         used, local = np.unique(column.codes, return_inverse=True)
@@ -27,11 +28,10 @@ def encode_series(labels: LabelColumns) -> bytes:
         if used[0] != 0:
             local = local + 1
         names.append([name, [column.values[code] for code in used.tolist() if code]])
-        codes.append(local.astype("<i4"))
+        packer.compress(local.astype("<i4").tobytes())
     head = orjson.dumps({"count": labels.count, "names": names})
-    body = np.concatenate(codes).view(np.uint8) if codes else np.zeros(0, np.uint8)
     packed = bytes(cramjam.zstd.compress(head, _ZSTD_LEVEL))
-    return _LENGTH.pack(len(packed)) + packed + bytes(cramjam.zstd.compress(body.data, _ZSTD_LEVEL))
+    return _LENGTH.pack(len(packed)) + packed + bytes(packer.finish())
 
 
 def decode_series(data: bytes | memoryview) -> LabelColumns:

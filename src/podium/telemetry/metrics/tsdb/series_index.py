@@ -13,15 +13,16 @@ decided matchers. Code tables are rebuilt when half of their values are unused (
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.errors import LimitExceeded
-from podium.telemetry.metrics.labels import METRIC_NAME, Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
+from podium.telemetry.metrics.labels import Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
 from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
+from podium.telemetry.metrics.tsdb.hash_ids import NOBODY, Hashes, HashIds
 
 MATCHES_KEPT_MAX = 512
 MATCHES_BYTES_MAX = 64 * 1024 * 1024
@@ -39,8 +40,6 @@ LABEL_NAMES_MAX = 32_000
 _LITERALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-:/ @,|")
 
 _EXPRESSIONS = (MatchType.REGEXP, MatchType.NOT_REGEXP)
-
-Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(slots=True)
@@ -68,6 +67,21 @@ class Batch:
     codes: dict[str, Codes]
 
 
+class _LazyColumns(Mapping[str, LabelColumn]):
+    def __init__(self, ids: Ids, tables: dict[str, LabelTable]) -> None:
+        self._ids, self._tables = ids, tables
+
+    def __getitem__(self, name: str) -> LabelColumn:
+        table = self._tables[name]
+        return LabelColumn(table.column.gather(self._ids), table.values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+
 class SeriesIndex:
     def __init__(self, series_max: int) -> None:
         self.series_max = series_max
@@ -76,7 +90,7 @@ class SeriesIndex:
         self._labels_count = np.zeros(1024, np.int16)
         self._allocated = 0
         self._free: list[int] = []
-        self._by_hash: dict[int, int] = {}
+        self._by_hash = HashIds()
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
         self._matches_bytes = 0
@@ -174,12 +188,13 @@ class SeriesIndex:
 
     def _register(self, batch: Batch) -> Ids:
         hashes = self._hashes(batch)
-        found = np.array([-1 if i is None else i for i in map(self._by_hash.get, hashes.tolist())], np.int32)
-        known = np.flatnonzero(found >= 0)
-        found[known[~self._same(batch, known, found[known])]] = -1
-        missing = np.flatnonzero(found < 0)
+        found = self._by_hash.find(hashes)
+        known = np.flatnonzero(found != NOBODY)
+        others = known[~self._same(batch, known, found[known])]  # whose hash another series has
+        found[others] = NOBODY
+        missing = np.flatnonzero(found == NOBODY)
         if len(missing):
-            self._add(batch, hashes, missing, found)
+            self._add(batch, hashes, missing, found, set(others.tolist()))
         return found
 
     def _hashes(self, batch: Batch) -> Hashes:
@@ -198,8 +213,8 @@ class SeriesIndex:
             count += theirs > 0
         return same & (self._labels_count[ids] == count)
 
-    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids) -> None:
-        """Gives ids to the rows `missing`, into `found`: one id for rows that are the same series."""
+    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, others: set[int]) -> None:
+        """Gives ids to the rows `missing`, into `found`: one id for rows that are the same series. The hash of `others` is taken."""
         first: dict[int, int] = {}
         fresh: list[int] = []
         repeated: list[tuple[int, int]] = []
@@ -208,17 +223,14 @@ class SeriesIndex:
             if other != row and all(c[row] == c[other] for c in batch.codes.values()):
                 repeated.append((row, other))
                 continue
-            if (other != row or key in self._by_hash or self._overflow) and (
-                known := self._overflow.get(self._labels(batch, row))
-            ) is not None:
+            if (other != row or row in others or self._overflow) and (known := self._overflow.get(self._labels(batch, row))) is not None:
                 found[row] = known
                 continue
             fresh.append(row)
         ids = self._allocate(len(fresh))
-        for row, i in zip(fresh, ids.tolist(), strict=True):
-            if self._by_hash.setdefault(int(hashes[row]), i) != i:
-                self._overflow[self._labels(batch, row)] = i
         rows = np.array(fresh, np.intp)
+        for at in np.flatnonzero(self._by_hash.add(hashes[rows], ids)).tolist():
+            self._overflow[self._labels(batch, fresh[at])] = int(ids[at])
         found[rows] = ids
         counts = np.zeros(len(rows), np.int16)
         for name, codes in batch.codes.items():
@@ -264,7 +276,7 @@ class SeriesIndex:
     def matching(self, matchers: Sequence[Matcher]) -> Ids:
         """The series that match all, ascending. None: all series. Raises LimitExceeded."""
         _bounded(matchers)
-        needing = sorted((m for m in matchers if not m.matches("")), key=_cost)
+        needing = sorted((m for m in matchers if not m.matches("")), key=self._cost)
         ids = self._with(needing[0]) if needing else self.live()
         for matcher in [*needing[1:], *(m for m in matchers if m.matches(""))]:
             if not len(ids):
@@ -279,6 +291,11 @@ class SeriesIndex:
             else:
                 ids = ids[self._accepted(table, matcher)[table.column.gather(ids)]]
         return ids
+
+    def _cost(self, matcher: Matcher) -> tuple[bool, int]:
+        """The order in which to narrow down: equality first, of labels with many values before those with few."""
+        table = self.tables.get(matcher.name)
+        return matcher.type is not MatchType.EQUAL, 0 if table is None else -len(table.values)
 
     def _with(self, matcher: Matcher) -> Ids:
         """Those of all series that a matcher chooses which needs its label."""
@@ -326,6 +343,11 @@ class SeriesIndex:
                     columns[name] = LabelColumn(codes, table.values)
         return LabelColumns(len(ids), columns)
 
+    def lazy_labels(self, ids: Ids) -> LabelColumns:
+        """The same for one pass over very many, at once: a column is made when it is asked for, and not kept."""
+        pages = np.unique(ids >> PAGE_BITS)
+        return LabelColumns(len(ids), _LazyColumns(ids, {n: t for n, t in self.tables.items() if t.column.touches(pages)}))
+
     # Forgetting
 
     def forget(self, ids: Ids) -> None:
@@ -334,9 +356,7 @@ class SeriesIndex:
             return
         labels = self.labels(ids)
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
-        for key, i in zip(hashes.tolist(), ids.tolist(), strict=True):
-            if self._by_hash.get(key) == i:
-                del self._by_hash[key]
+        self._by_hash.remove(hashes, ids)
         if self._overflow:
             gone = set(ids.tolist())
             self._overflow = {k: i for k, i in self._overflow.items() if i not in gone}
@@ -372,21 +392,13 @@ class SeriesIndex:
         ids = self.live()
         labels = self.labels(ids)
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
-        self._by_hash = {}
-        self._overflow = {}
-        for at, (key, i) in enumerate(zip(hashes.tolist(), ids.tolist(), strict=True)):
-            if self._by_hash.setdefault(key, i) != i:
-                self._overflow[labels.row(at)] = i
+        self._by_hash = HashIds()
+        self._overflow = {labels.row(at): int(ids[at]) for at in np.flatnonzero(self._by_hash.add(hashes, ids)).tolist()}
 
 
 def _bounded(matchers: Sequence[Matcher]) -> None:
     if len(matchers) > MATCHERS_MAX:
         raise LimitExceeded("matchers_max", f"a selector has {len(matchers)} matchers, at most {MATCHERS_MAX} are allowed")
-
-
-def _cost(matcher: Matcher) -> tuple[int, int]:
-    """The order in which to narrow down: a metric's name first, then equality, then the rest."""
-    return (matcher.type is not MatchType.EQUAL, matcher.name != METRIC_NAME)
 
 
 def _mixed(codes: Codes, number: int) -> Hashes:

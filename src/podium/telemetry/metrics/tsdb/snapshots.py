@@ -46,6 +46,25 @@ async def take(store: "Tsdb", *, skip_head: bool) -> str:
     return name
 
 
+async def export(store: "Tsdb", directory: Path) -> None:
+    """Makes `directory` a store of what one in memory has, which stays as it is. Raises StorageFailed; what is half done is removed then."""
+    if store.directory is not None:
+        raise StorageFailed("a store on disk is not exported: take a snapshot of it")
+    unfinished = directory.with_name(f"{TEMPORARY}{directory.name}")
+    try:
+        if directory.exists() and any(directory.iterdir()):
+            raise StorageFailed(f"{directory} is not empty: name a new directory")
+        async with store.steps:
+            unfinished.mkdir(parents=True, mode=0o700)
+            await _head(store, unfinished)
+            sync_directory(unfinished)
+            os.rename(unfinished, directory)
+            sync_directory(directory.parent)
+    except OSError as error:
+        _remove(unfinished)
+        raise StorageFailed(f"cannot export to {directory}: {error.strerror}") from error
+
+
 def _link(source: Path, target: Path) -> None:
     target.mkdir(mode=0o700)
     for path in sorted(source.iterdir()):
@@ -64,7 +83,7 @@ async def _window(store: "Tsdb", one: "Window", directory: Path) -> None:
     ids = lifecycle.ids_of(one)
     if not len(ids):
         return
-    labels = store.labels_of(ids)
+    labels = store.frozen_labels(ids)
     uid = store.world.token(12)
     chunks, histograms = list(one.chunks), list(one.histograms.all())
     end_ms = one.start_ms + store.options.window_ms

@@ -16,17 +16,19 @@ from what is there when it is called. A file that turns out to be damaged when i
 
 import asyncio
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.instrument.log import logger
-from podium.telemetry.metrics.errors import StorageFailed
+from podium.telemetry.metrics.errors import ReadAgain, StorageFailed
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
-from podium.telemetry.metrics.samples import ABSENT, Columns, Exemplar, HistogramSeries, Sample, Selection, Times, Values
+from podium.telemetry.metrics.samples import ABSENT, Columns, Exemplar, HistogramSeries, Sample, Scan, Selection, Times, Values
 from podium.telemetry.metrics.storage import Metadata, Rejected
 from podium.telemetry.metrics.tsdb import assembly, window
 from podium.telemetry.metrics.tsdb.assembly import RowSets, Source
@@ -41,6 +43,7 @@ from podium.telemetry.metrics.tsdb.journal import Journal
 from podium.telemetry.metrics.tsdb.lock import DirectoryLock
 from podium.telemetry.metrics.tsdb.loose import matrices
 from podium.telemetry.metrics.tsdb.options import Options
+from podium.telemetry.metrics.tsdb.recent import Recent
 from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 from podium.telemetry.metrics.tsdb.wal import WriteAheadLog
 from podium.telemetry.metrics.tsdb.window import Window
@@ -50,6 +53,7 @@ from podium.world.worker import InlineWorker, ThreadWorker, Worker
 
 log = logger("metrics.tsdb")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Tsdb:
@@ -63,6 +67,7 @@ class Tsdb:
         self.each: Mapper = one_by_one
         self.index = SeriesIndex(options.series_max)
         self.sets = RowSets()
+        self.recent = Recent()
         self.head = Head(self.index, self.sets, options, self.window, self._value_at)
         self.windows: dict[int, Window] = {}
         self.cutting: list[Window] = []
@@ -125,6 +130,13 @@ class Tsdb:
     def layout(self, series: Sequence[Labels]) -> HeadLayout:
         return self.head.layout(self.index.register(series))
 
+    def joined(self, layouts: Sequence[HeadLayout], places: npt.NDArray[np.int32] | None = None) -> HeadLayout:
+        ids = np.concatenate([np.zeros(0, np.int32), *(layout.ids for layout in layouts)])
+        return self.head.layout(ids if places is None else ids[places])
+
+    def labels_of(self, layout: HeadLayout) -> list[Labels]:
+        return self.index.labels(layout.ids).rows()
+
     def append(self, layout: HeadLayout, time_ms: int, values: Values) -> Rejected:
         """Raises StorageFailed when the disk does not keep up, ValueError when `values` are not one for each series."""
         values = np.ascontiguousarray(values, np.float64)
@@ -134,7 +146,7 @@ class Tsdb:
         accepted = self.head.append(layout, time_ms, values)
         if self.journal is not None:
             if accepted.values is not None:
-                self.journal.column(layout, lambda: self.index.labels(layout.ids), time_ms, accepted.values)
+                self.journal.column(layout, lambda: self.index.lazy_labels(layout.ids), time_ms, accepted.values)
             self._log_loose(accepted)
         return accepted.rejected
 
@@ -239,16 +251,39 @@ class Tsdb:
         native = self._histograms(ids, start_ms, end_ms)
         if not native:
             return Selection(self.index.labels(kept), columns)
-        both = np.union1d(kept, np.array(sorted(native), np.int32)).astype(np.int32)
-        place = np.searchsorted(both, kept).astype(np.int32)
-        columns = [Columns(place[c.rows], c.times, c.values, c.dense, c.monotonic) for c in columns]
-        series: list[HistogramSeries] = [joined_histograms(int(np.searchsorted(both, i)), native[i]) for i in sorted(native)]
-        return Selection(self.index.labels(both), columns, series)
+        both, place, series = _beside(kept, native)
+        return Selection(self.index.labels(both), [replace(c, rows=place[c.rows]) for c in columns], series)
+
+    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        """Raises LimitExceeded (select_cells_max)."""
+        return self._despite_damage(lambda: self._scan(self.index.matching(matchers), start_ms, end_ms))
+
+    def _scan(self, ids: Ids, start_ms: int, end_ms: int) -> Scan:
+        sources = list(self._sources(ids, start_ms, end_ms))
+        limit = self.options.select_cells_max
+        kept, unread = assembly.scan(ids, self.index.allocated, sources, start_ms, end_ms, limit, lasting=True, recent=self.recent)
+        several = self.each if sum(one.cells for one in unread) >= assembly.PARALLEL_CELLS_MIN else one_by_one
+        native = self._histograms(ids, start_ms, end_ms)
+        if not native:
+            return Scan(self.index.labels(kept), unread, (), partial(self._or_again, several))
+        both, place, series = _beside(kept, native)
+        columns = [replace(one.read(), rows=place[one.rows]) for one in unread]
+        return Scan.of(Selection(self.index.labels(both), columns, series))
+
+    def _or_again(self, each: Mapper, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        try:
+            return each(work, items)
+        except Damaged as error:
+            from podium.telemetry.metrics.tsdb import lifecycle
+
+            if lifecycle.set_aside(self, error):
+                raise ReadAgain(str(error)) from error
+            raise
 
     def _assemble(self, ids: Ids, start_ms: int, end_ms: int) -> tuple[Ids, list[Columns]]:
         sources = list(self._sources(ids, start_ms, end_ms))
         limit = self.options.select_cells_max
-        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, limit, self.each)
+        return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, limit, self.each, self.recent)
 
     def _sources(self, ids: Ids, start_ms: int, end_ms: int) -> Iterator[Source]:
         wanted = np.zeros(self.index.allocated, np.bool_)
@@ -260,7 +295,7 @@ class Tsdb:
             yield from one.chunks
             if one.loose.count:
                 yield from matrices(self.sets, *one.loose.between(wanted, start_ms, end_ms))
-        yield from self.head.sources(start_ms, end_ms)
+        yield from self.head.sources(ids, start_ms, end_ms)
 
     def _windows(self) -> list[Window]:
         return [*self.cutting, *(self.windows[start] for start in sorted(self.windows))]
@@ -418,13 +453,20 @@ class Tsdb:
 
         deletion.from_head(self, self.index.register_columns(labels), start_ms, end_ms)
 
-    def labels_of(self, ids: Ids) -> Callable[[Ids], LabelColumns]:
+    def frozen_labels(self, ids: Ids) -> Callable[[Ids], LabelColumns]:
         """Labels of any of these (ascending) that may be asked for from another thread, whatever happens to the index."""
         frozen = self.index.labels(ids)
         return lambda wanted: frozen.take(np.searchsorted(ids, wanted))
 
     def failed(self, what: str) -> None:
         self.failures[what] = self.failures.get(what, 0) + 1
+
+
+def _beside(floats: Ids, native: dict[int, dict[int, Histogram]]) -> tuple[Ids, Ids, list[HistogramSeries]]:
+    """(all series, the row of each of `floats` among them, the histograms)."""
+    both = np.union1d(floats, np.array(sorted(native), np.int32)).astype(np.int32)
+    series: list[HistogramSeries] = [joined_histograms(int(np.searchsorted(both, i)), native[i]) for i in sorted(native)]
+    return both, np.searchsorted(both, floats).astype(np.int32), series
 
 
 def _union(parts: Iterable[Ids]) -> Ids:

@@ -98,7 +98,7 @@ class Window:
         """Loose samples and histograms become records of the file."""
         if self.loose.count:
             for matrix in matrices(self.sets, *self.loose.columns()):
-                self.add(matrix.row_set, matrix.at, matrix.values, self.first_segment)
+                self.add(matrix.row_set, matrix.times, matrix.values, self.first_segment)
             self.loose = LooseSamples()
         if self._unsaved and self._sink is not None:
             self._sink.add_histograms(self._unsaved)

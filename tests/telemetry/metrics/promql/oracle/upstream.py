@@ -58,12 +58,13 @@ def running(samples: list[Sample], directory: Path) -> Iterator[Upstream]:
 
 
 def _port(process: subprocess.Popen[bytes]) -> int:
-    """Read from its log, which goes on to be read to the end by `communicate`."""
+    """Read from its log, which goes on to be read to the end by `communicate`. The store and the listener are ready in either order."""
     assert process.stderr is not None
-    port = 0
+    port, ready = 0, False
     for line in process.stderr:
         if match := _READY.search(line):
             port = int(match[1])
-        if b"Server is ready" in line:
+        ready = ready or b"Server is ready" in line
+        if port and ready:
             return port
     raise AssertionError("prometheus ended before it was ready")
