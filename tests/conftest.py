@@ -3,6 +3,7 @@
 A shell starts its background jobs (`make test &`, some CI) with SIGINT ignored, and every process that a test starts would inherit that.
 """
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Set up first, so torn down last: after the clusters that tests share."""
+    os.environ[leftovers.SESSION] = str(tmp_path_factory.getbasetemp())
     yield
     deadline = time.monotonic() + DEATH_PATIENCE_S
     while (left := leftovers.of(tmp_path_factory.getbasetemp())) and time.monotonic() < deadline:

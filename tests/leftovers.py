@@ -14,6 +14,9 @@ from pathlib import Path
 from podium.network import fabric
 from podium.node.runtime import process_cgroup, remains
 
+SESSION = "PODIUM_TEST_SESSION"
+"""In the environment of all that the tests start, unless they give it another: the session's temporary directory."""
+
 _NAME = re.compile(r"podium-([0-9a-f]{12}|[0-9a-f]{6})(?:-|$)|pd([0-9a-f]{6})[0-9a-f]{7}$")
 
 
@@ -23,7 +26,7 @@ def of(session: Path) -> list[str]:
     marks = _marks(session) if named else set()
     found = [f"{what} {name}" for what, name in named if (match := _NAME.match(name)) and match[match.lastindex or 0] in marks]
     found += [f"mount {point}" for point in remains.mounts_below(session)]
-    return found + [f"process {pid}: {words}" for pid, words in _processes() if str(session) in words]
+    return found + [f"process {pid}: {words}" for pid, words in _processes(session)]
 
 
 def _named() -> list[tuple[str, str]]:
@@ -55,14 +58,14 @@ def _marks(session: Path) -> set[str]:
     return found
 
 
-def _processes() -> Iterator[tuple[int, str]]:
-    """Other than this one and those above it; zombies have no command line."""
+def _processes(session: Path) -> Iterator[tuple[int, str]]:
+    """Those that show it on their command line or were started with it in their environment; zombies have neither."""
     above = set(_ancestors(os.getpid()))
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in above):
         with contextlib.suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
-            if words and pid not in above:
-                yield pid, words
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if os.fsencode(session) in words or f"{SESSION}={session}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                yield pid, words.decode(errors="replace").replace("\0", " ").strip()
 
 
 def _ancestors(pid: int) -> Iterator[int]:

@@ -49,8 +49,9 @@ def run(cluster: Cluster) -> None:
         )
         world = RealWorld()
         around = LiveSurroundings(
-            world, cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority)
-        )
+            world, cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority),
+            service_host=cluster.node_ip,
+        )  # fmt: skip
         supervisor = Supervisor("telemetry")
         supervisor.start("monitoring", Monitoring(around, client, world, supervisor).run())
         try:

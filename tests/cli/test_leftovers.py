@@ -14,6 +14,7 @@ from podium.cli.arguments import run
 from podium.cli.cluster import Cluster
 from podium.network import fabric
 from podium.node.runtime import process_cgroup
+from podium.node.runtime.command_session import python_command
 from tests import leftovers
 from tests.cli.clusters import make_cluster
 
@@ -59,7 +60,7 @@ def remove_directory(cluster: Cluster) -> None:
         (["python3", "-m", "podium", "run", "supervisor", "--data-dir", "/d"], "/d"),
         (["/usr/bin/containerd", "--config", "/d/containerd/config.toml", "--log-level", "warn"], "/d"),
         (["/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", "x", "-address", "/d/run/containerd.sock"], "/d"),
-        (["python3", "-m", "podium.node.runtime.process_shim", "/d/processes/containers/x", "/d/c"], "/d"),
+        (python_command("podium.node.runtime.process_shim", "/d/processes/containers/x", "25"), "/d"),
         (["/usr/bin/containerd"], ""),
         (["/usr/bin/containerd", "--config", "/etc/containerd/config.toml"], ""),
         (["/usr/bin/containerd-shim-runc-v2", "-id", "x", "-address", "/run/containerd/containerd.sock"], ""),
@@ -88,6 +89,16 @@ def test_a_process_is_left_once_its_directory_is_gone_and_goes_when_it_is_told(t
         assert run(["leftovers", "--remove", left.mark], {}) == 0
         assert process.wait(10) == -9
         assert f"removed: {left.mark}" in capsys.readouterr().out
+    finally:
+        process.kill()
+        process.wait()
+    assert leftovers.of(tmp_path) == []
+
+
+def test_what_a_session_started_is_known_without_its_directory_on_the_command_line(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SLEEPER], env={leftovers.SESSION: str(tmp_path)})
+    try:
+        until(lambda: [line for line in leftovers.of(tmp_path) if line.startswith(f"process {process.pid}: ")])
     finally:
         process.kill()
         process.wait()

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from podium.cli import processes, supervise
 from podium.cli.cluster import require
-processes.wanted = lambda cluster: ["one", "two"]
+processes.wanted = lambda cluster: ["node", "simulated-nodes"]
 processes.role_command = lambda cluster, role: ["sleep", "300"]
 sys.exit(supervise.run_supervisor(require(Path(sys.argv[1]))))
 """
@@ -57,24 +57,25 @@ def test_killed_roles_come_back_and_a_new_supervisor_adopts_the_living(cluster: 
     first = start_supervisor(cluster)
     until(lambda: len(pids(cluster)) == 3)
     before = pids(cluster)
-    os.kill(before["one"], signal.SIGKILL)
-    until(lambda: pids(cluster).get("one", before["one"]) != before["one"])
-    assert pids(cluster)["two"] == before["two"]
+    os.kill(before["node"], signal.SIGKILL)
+    until(lambda: pids(cluster).get("node", before["node"]) != before["node"])
+    assert pids(cluster)["simulated-nodes"] == before["simulated-nodes"]
 
     second = start_supervisor(cluster)
     assert second.wait(PATIENCE_S) == 0, "a second supervisor leaves"
-    one = pids(cluster)["one"]
+    one = pids(cluster)["node"]
     first.kill()
     first.wait()
-    os.kill(before["two"], signal.SIGKILL)
+    os.kill(before["simulated-nodes"], signal.SIGKILL)
     third = start_supervisor(cluster)
-    until(lambda: pids(cluster).get("supervisor") == third.pid and "two" in pids(cluster))
-    assert pids(cluster)["one"] == one, "adopted, not started again"
-    assert pids(cluster)["two"] != before["two"]
+    until(lambda: pids(cluster).get("supervisor") == third.pid and "simulated-nodes" in pids(cluster))
+    assert pids(cluster)["node"] == one, "adopted, not started again"
+    assert pids(cluster)["simulated-nodes"] != before["simulated-nodes"]
 
+    running = processes.living(cluster)
     take_down(cluster)
     third.wait(PATIENCE_S)
-    assert not processes.living(cluster)
+    assert not [process for process in running if process.alive]
     assert [p.name for p in cluster.run_dir.iterdir()] == ["stopping"]
     take_down(cluster)
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podium.client import mirror as mirror_module
 from podium.client.mirror import Change, Mirror
 from podium.client.mirrors import Mirrors
 from podium.objects.resources import resource
@@ -108,6 +109,21 @@ def test_refused_mirror_tries_again_with_growing_pauses(error, verb):
         client.put(configmap("a"))
         await asyncio.sleep(1)
         assert changes == [("added", "a")]
+
+    mirrored(scenario)
+
+
+def test_a_list_of_many_pages_is_one_list(monkeypatch):
+    monkeypatch.setattr(mirror_module, "LIST_PAGE_ITEMS", 3)
+    monkeypatch.setattr(mirror_module, "LIST_PAGE_ITEMS_PACKED", 2)
+
+    async def scenario(client, mirror, changes):
+        for name in "gfedcba":
+            client.put(configmap(name, n=name))
+        await mirror.synced()
+        assert changes == [("added", name) for name in "abcdefg"]
+        assert [o["data"]["n"] for o in mirror.all()] == list("abcdefg")
+        assert client.calls["list", "configmaps"] in (3, 4)
 
     mirrored(scenario)
 

@@ -17,6 +17,10 @@ from typing import Any
 
 import pytest
 
+from podium.cli.cluster import load
+from podium.node.runtime import process_cgroup
+from tests.e2e import leftovers
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
 
@@ -190,6 +194,29 @@ def test_two_clusters_live_side_by_side(terminal: Terminal, tmp_path: Path) -> N
     finally:
         other.podium("down")
     assert terminal.status()["ready"]
+
+
+def test_what_a_cluster_leaves_when_its_directory_is_removed_goes_by_its_names(terminal: Terminal) -> None:
+    terminal.podium("up", "--detach", "--runtime", "process", "--no-metrics")
+    cluster = load(terminal.data_dir)
+    assert cluster is not None
+    terminal.sh("kubectl create deployment kept --image=x --replicas=2 -- sleep 4712 && kubectl rollout status deployment/kept")
+    names = {cluster.cluster_id, process_cgroup.group_name(str(cluster.processes_dir)).removeprefix("podium-")}
+
+    def left() -> list[str]:
+        said = subprocess.run([sys.executable, "-m", "podium", "leftovers"], capture_output=True, text=True, timeout=60, check=True).stdout
+        return sorted(names & {line.partition(":")[0] for line in said.splitlines()})
+
+    assert not left()  # it runs
+    for pid in terminal.pids().values():
+        os.kill(pid, signal.SIGKILL)
+    assert not left()  # its directory is there: `podium up` or `podium down` find it again
+    shutil.rmtree(terminal.data_dir)
+    removed = left()
+    assert removed
+    subprocess.run([sys.executable, "-m", "podium", "leftovers", "--remove", *removed], timeout=60, check=True)
+    assert not leftovers.of(cluster)
+    assert not [words for _, words in leftovers.commands() if words == ["sleep", "4712"]]
 
 
 def test_manifests_are_applied_and_followed(terminal: Terminal, tmp_path: Path) -> None:

@@ -237,3 +237,98 @@ def test_killed_it_comes_back_with_its_samples(live: LiveCluster, kubectl: Kubec
     assert ask(live, "/api/v1/query", query="count({__name__!=''})", time=str(at))["result"][0]["value"][1] == before
     print(f"killed, it answered again after {time.monotonic() - began:.2f} s, with all {before} series")
     assert Path(live.cluster.metrics_dir).is_dir()
+
+
+OWN = """
+apiVersion: monitoring.coreos.com/v1
+kind: Prometheus
+metadata: {name: own}
+spec:
+  serviceAccountName: prometheus
+  retention: 2h
+  enforcedNamespaceLabel: namespace
+  ruleSelector: {}
+  alerting: {alertmanagers: [{name: alertmanager-operated, port: web}]}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: Alertmanager
+metadata: {name: own}
+spec: {replicas: 1}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: {name: own}
+spec: {groups: [{name: own, interval: 1s, rules: [{alert: Always, expr: vector(1), labels: {namespace: elsewhere}}]}]}
+"""
+
+
+def test_users_own_prometheus_finds_their_own_alertmanager_by_its_service(live: LiveCluster, kubectl: Kubectl) -> None:
+    said = kubectl("apply", "-f", "-", stdin=OWN)
+    try:
+        kubectl("wait", "--for=condition=Available", "prometheus/own", "alertmanager/own", "--timeout=30s", timeout=60)
+        assert "prometheus.monitoring.coreos.com/own created" in said
+        url = kubectl("get", "alertmanager", "own", "-o", "jsonpath={.status.url}")
+
+        def told() -> Any:
+            with urllib.request.urlopen(f"{url}/api/v2/alerts", timeout=5) as answer:
+                return json.load(answer) or None
+
+        (alert,) = until(told, START_S)
+        assert alert["labels"] == {"alertname": "Always", "namespace": kubectl.namespace, "prometheus": f"{kubectl.namespace}/own"}
+        service = json.loads(kubectl("get", "service", "alertmanager-operated", "-o", "json"))
+        assert (service["spec"]["clusterIP"], service["metadata"]["ownerReferences"][0]["name"]) == ("None", "own")
+        process = processes.find(live.cluster, processes.TELEMETRY)
+        assert process is not None
+        before = kubectl("get", "endpoints", "alertmanager-operated", "-o", "jsonpath={.subsets[0].ports[0].port}")
+        os.kill(process.pid, signal.SIGKILL)
+
+        def moved() -> Any:
+            now = kubectl("get", "endpoints", "alertmanager-operated", "-o", "jsonpath={.subsets[0].ports[0].port}")
+            return now if now != before else None
+
+        until(moved, START_S)
+        until(lambda: _quiet(told), START_S)
+    finally:
+        kubectl("delete", "prometheus,alertmanager,prometheusrule", "own")
+    until(lambda: "gone" if "alertmanager-operated" not in kubectl("get", "services", "-o", "name") else None, START_S)
+
+
+def _quiet(told: Callable[[], Any]) -> Any:
+    try:
+        return told()
+    except OSError:
+        return None
+
+
+BETA = """
+apiVersion: monitoring.coreos.com/v1beta1
+kind: AlertmanagerConfig
+metadata: {name: beta}
+spec:
+  route: {receiver: hook, matchers: [{name: severity, value: "p.*", matchType: "=~"}]}
+  receivers: [{name: hook, webhookConfigs: [{url: "http://127.0.0.1:9/"}]}]
+  timeIntervals: [{name: nights, timeIntervals: [{times: [{startTime: "22:00", endTime: "24:00"}]}]}]
+"""
+
+
+def test_an_alertmanager_config_is_written_and_read_in_both_versions(live: LiveCluster, kubectl: Kubectl) -> None:
+    until(lambda: kubectl("api-resources", "--api-group", "monitoring.coreos.com", "-o", "name") or None, START_S)
+    kubectl("apply", "-f", "-", stdin=BETA)
+    try:
+        assert "unchanged" in kubectl("apply", "-f", "-", stdin=BETA)
+        alpha = json.loads(kubectl("get", "alertmanagerconfigs.v1alpha1.monitoring.coreos.com", "beta", "-o", "json"))
+        assert (alpha["apiVersion"], alpha["spec"]["muteTimeIntervals"][0]["name"]) == ("monitoring.coreos.com/v1alpha1", "nights")
+        bad = BETA.replace("receiver: hook,", "receiver: nobody,")
+        assert 'receiver "nobody" not found' in kubectl("apply", "-f", "-", stdin=bad, code=1)
+    finally:
+        kubectl("delete", "alertmanagerconfig", "beta")
+
+
+def test_what_a_prometheus_asks_for_and_cannot_have_is_refused_by_name(live: LiveCluster, kubectl: Kubectl) -> None:
+    asked = "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nmetadata: {name: unwanted}\nspec: "
+    for spec, refusal in (
+        ('{remoteRead: [{url: "http://a/"}]}', 'unknown field "spec.remoteRead"'),
+        ("{replicas: 2}", "spec.replicas: there is one telemetry process, so 1 is all there can be, not 2"),
+        ("{retention: soon}", "spec.retention"),
+    ):
+        assert refusal in kubectl("create", "-f", "-", stdin=asked + spec, code=1)

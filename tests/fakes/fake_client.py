@@ -165,6 +165,14 @@ class FakeClient:
             raise status.conflict(resource.group, resource.plural, name)
         return self._write(resource, old, copy(new), subresource)
 
+    async def apply(self, resource: Resource, value: Object, manager: str, *, force: bool = False) -> Object:
+        """Without ownership: creates, or merges."""
+        metadata = value["metadata"]
+        try:
+            return await self.patch(resource, metadata["name"], value, metadata.get("namespace"))
+        except status.NotFound:
+            return await self.create(resource, value)
+
     async def delete(self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE) -> Object:
         await self._call("delete", resource)
         old = self._get(resource, name, namespace)

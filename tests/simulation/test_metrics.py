@@ -252,6 +252,33 @@ receivers: [{name: team, slack_configs: [{api_url: "https://hooks.slack.test/x",
     testing.run(scenario, nodes=1, metrics=testing.MetricsOptions(alertmanager=configuration))
 
 
+def test_users_own_prometheus_finds_their_own_alertmanager_by_its_service() -> None:
+    """And what it enforces on rules is what reaches their receiver, which a team has given in v1alpha1."""
+
+    async def scenario(cluster: testing.Cluster) -> None:
+        base = "{route: {receiver: base}, receivers: [{name: base}]}"
+        everything = {"ruleSelector": {}, "ruleNamespaceSelector": {}, "enforcedNamespaceLabel": "namespace"}
+        manager = {"name": "alertmanager-operated", "port": "web"}
+        rule = {"alert": "Always", "expr": "vector(1)", "labels": {"namespace": "elsewhere"}}
+        team = {
+            "route": {"receiver": "team", "groupWait": "1s"}, "receivers": [{"name": "team", "webhookConfigs": [{"url": "http://team.test/"}]}],
+        }  # fmt: skip
+        cluster.network.serve("team.test:80", lambda request: Response(200))
+        await cluster.create(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "alertmanager-own"}, "stringData": {"alertmanager.yaml": base}},
+            monitoring_object("Alertmanager", "own", {"alertmanagerConfigSelector": {}}),
+            monitoring_object("AlertmanagerConfig", "team", team, "monitoring.coreos.com/v1alpha1"),
+            monitoring_object("Prometheus", "own", {**everything, "alerting": {"alertmanagers": [manager]}, "evaluationInterval": "5s"}),
+            monitoring_object("PrometheusRule", "always", {"groups": [{"name": "g", "rules": [rule]}]}),
+        )
+        await cluster.pass_time(120)
+        found = [n for n in cluster.metrics.notifications("Always") if n.to.startswith("http://team.test")]
+        assert found, "the Service led there"
+        assert found[0].alerts()[0]["labels"] == {"alertname": "Always", "namespace": "default", "prometheus": "default/own"}
+
+    testing.run(scenario, nodes=1, metrics=True)
+
+
 def test_a_cluster_that_ends_leaves_nothing_running() -> None:
     async def main(world: Any) -> list[str]:
         before = {task.get_name() for task in asyncio.all_tasks()}
@@ -261,3 +288,49 @@ def test_a_cluster_that_ends_leaves_nothing_running() -> None:
         return sorted({task.get_name() for task in asyncio.all_tasks()} - before)
 
     assert virtual.run(main) == []
+
+
+def test_pods_behind_a_service_are_scraped_where_the_test_serves_them_and_teams_hear_of_their_own_alerts() -> None:
+    named = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    service = {
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web"}},
+        "spec": {"selector": {"app": "web"}, "ports": [{"name": "metrics", "port": 8080}]},
+    }  # fmt: skip
+    monitor = monitoring_object("ServiceMonitor", "web", {"selector": {"matchLabels": {"app": "web"}}, "endpoints": [{"port": "metrics"}]})
+    hook = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hook", "namespace": "shop"}, "stringData": {"url": "http://team.test/x"},
+    }  # fmt: skip
+    receivers = [{"name": "team", "webhookConfigs": [{"urlSecret": {"name": "hook", "key": "url"}}]}]
+    team = monitoring_object(
+        "AlertmanagerConfig", "team", {"route": {"receiver": "team", "groupWait": "5s"}, "receivers": receivers}, f"{MONITORING}alpha1"
+    )
+    own = monitoring_object("Prometheus", "small", {"serviceMonitorSelector": {}, "scrapeInterval": "30s"})
+    rules = [{"alert": "Loud", "expr": 'loudness{namespace="shop"} > 5'}]
+    rule = monitoring_object("PrometheusRule", "loud", {"groups": [{"name": "g", "interval": "15s", "rules": rules}]})
+
+    async def scenario(cluster: testing.Cluster) -> None:
+        web = deployment(3)
+        for value in (web, monitor, team, own, rule):
+            value["metadata"]["namespace"] = "shop"
+        await cluster.create(named, service, web, hook, monitor, team, own, rule)
+        await cluster.running(3, "shop")
+        pods = (await cluster.client.list(resource("pods"), "shop")).items
+        for number, pod in enumerate(pods):
+            page = f"loudness {3 * number}\n".encode()
+            cluster.network.serve(f"{pod['status']['podIP']}:8080", lambda request, page=page: Response(200, page, TEXT))
+        await cluster.pass_time(150)
+        metrics = cluster.metrics
+        assert await metrics.value('sum(up{job="web", namespace="shop", service="web"})') == 3
+        assert await metrics.value("max(loudness) * count(loudness)") == 18
+        (told,) = [n for n in metrics.notifications("Loud") if n.to == "http://team.test/x"]
+        assert [a["labels"]["pod"] for a in told.alerts("firing")] == [pods[2]["metadata"]["name"]]
+        answer = await cluster.network.ask(
+            "GET", "http://podium.monitoring.svc:9090/prometheus/shop/small/api/v1/query?query=sum(loudness)", {}, b""
+        )
+        assert b'"9"' in answer.body
+        cluster.network.close(f"{pods[0]['status']['podIP']}:8080")
+        await cluster.pass_time(60)
+        (down,) = [t for t in metrics.targets() if t["health"] == "down"]
+        assert down["lastError"].endswith("connect: connection refused")
+
+    testing.run(scenario, nodes=3, metrics=True)

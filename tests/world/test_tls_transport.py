@@ -196,6 +196,22 @@ async def test_a_client_that_never_leaves_is_cut_off(place: Place) -> None:
     await ended(place)
 
 
+async def test_one_too_many_who_will_not_leave_is_cut_off_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls_transport, "LEAVING_MAX", 2)
+    monkeypatch.setattr(tls_transport, "LINGER_TIMEOUT_S", 1000.0)
+    open_ = []
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+        open_.append((reader, writer))
+        writer.write(b"this is not TLS" * 10)
+        await asyncio.sleep(0.02)
+    leaving = place.server._tls._leaving  # type: ignore[union-attr]
+    assert len(leaving) == 2
+    for _, writer in open_:
+        writer.close()
+    await ended(place)
+
+
 async def test_an_answer_that_nobody_takes_is_not_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "STALL_TIMEOUT_S", 0.2)
     reader, writer = await place.connect()

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from podium.api.request import Request, User
 
 LEVELS = ("None", "Metadata", "Request", "RequestResponse")
@@ -90,6 +88,8 @@ class Policy:
 
 def parse(text: str) -> Policy:
     """Raises ValueError, with what is wrong and where."""
+    import yaml  # who has no policy need not load it
+
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

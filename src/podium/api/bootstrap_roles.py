@@ -19,6 +19,13 @@ TOKEN_REVIEW: Row = ("create", "authentication.k8s.io", "tokenreviews")
 ACCESS_REVIEW: Row = ("create", "authorization.k8s.io", "subjectaccessreviews")
 _CERTIFICATES = "certificates.k8s.io"
 _STORAGE = "storage.k8s.io"
+_MONITORING_DEFINITIONS = " ".join(
+    f"{plural}.monitoring.coreos.com"
+    for plural in (
+        "alertmanagerconfigs", "alertmanagers", "podmonitors", "probes", "prometheusagents", "prometheuses", "prometheusrules",
+        "scrapeconfigs", "servicemonitors",
+    )
+)  # fmt: skip
 _HEALTH = "/healthz /livez /readyz /version /version/"
 
 
@@ -252,10 +259,13 @@ CLUSTER_ROLES: dict[str, list[Row]] = {
         (READ, "coordination.k8s.io", "leases"),
         (READ, "admissionregistration.k8s.io", "mutatingwebhookconfigurations validatingwebhookconfigurations"),
         (READ, "rbac.authorization.k8s.io", "clusterrolebindings clusterroles rolebindings roles"),
-        ("create", "apiextensions.k8s.io", "customresourcedefinitions"),
-        ("create", "core", "namespaces"),
+        ("create get", "apiextensions.k8s.io", "customresourcedefinitions"),
+        ("patch", "apiextensions.k8s.io", "customresourcedefinitions", _MONITORING_DEFINITIONS),
+        ("create", "core", "endpoints namespaces services"),
+        ("delete patch", "core", "endpoints services", "alertmanager-operated prometheus-agent-operated prometheus-operated"),
         (READ, "monitoring.coreos.com", "*"),
         ("create", "monitoring.coreos.com", "alertmanagers prometheuses"),
+        ("patch", "monitoring.coreos.com", "alertmanagers prometheuses", "podium"),
         ("patch update", "monitoring.coreos.com", "alertmanagers/status prometheuses/status prometheusagents/status"),
         ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations"),
         ("patch", "admissionregistration.k8s.io", "validatingwebhookconfigurations", "podium-monitoring"),

@@ -39,7 +39,7 @@ _GROUP = re.compile(r"podium-([0-9a-f]{6}|[0-9a-f]{12})$")
 _ROLE = re.compile(r"\0-m\0podium\0run\0[a-z-]+\0--data-dir\0([^\0]+)\0")
 _CONTAINERD = re.compile(r"^[^\0]*containerd\0--config\0([^\0]+)/containerd/config\.toml\0--log-level\0")
 _SHIM = re.compile(r"^[^\0]*containerd-shim[^\0]*\0.*-address\0(?:([^\0]+)/run|/run/podium-([0-9a-f]{6}))/containerd\.sock\0", re.DOTALL)
-_PROCESS_SHIM = re.compile(r"\0[^\0]*process_shim[^\0]*\0([^\0]+)/processes/containers/")
+_PROCESS_SHIM = re.compile(r"process_shim[^\0]*\0(?:[^\0]*\0)*?([^\0]+)/processes/containers/")
 
 
 @dataclass(slots=True)

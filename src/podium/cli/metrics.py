@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from podium.cli import metrics_alertmanager, metrics_exporter, metrics_import
+from podium.cli import metrics_alertmanager, metrics_explain, metrics_exporter, metrics_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,12 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-concurrency", "--query.max-concurrency", type=int, metavar="N", default=20, help="queries at a time (default: %(default)s)"
     )
-    parser.add_argument("--enable-feature", metavar="NAMES", help="promql-experimental-functions")
+    parser.add_argument(
+        "--enable-feature",
+        metavar="NAMES",
+        action="append",
+        help="promql-experimental-functions, promql-duration-expr, ... (docs/metrics.md)",
+    )
 
 
 def _declare_scripts(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +89,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("check-rules", "check rule files", _check_rules, "podium.cli.metrics_rules:check"),
     Command("test-rules", "run unit tests of rules", _test_rules, "podium.cli.metrics_rules:test"),
     Command("test-promql", "run scripts that say what PromQL queries must give", _declare_scripts, "podium.cli.promql_scripts:run"),
+    Command("explain", "say what answering a query takes, part by part", metrics_explain.declare, "podium.cli.metrics_explain:run"),
     Command(
         "alertmanager",
         "an Alertmanager: routes, groups and silences alerts and tells receivers",

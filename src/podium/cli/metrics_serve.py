@@ -1,11 +1,16 @@
 """`podium metrics serve`: settings from the command line. Prometheus' own spellings of the flags are understood, too."""
 
 from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from podium import __version__
 from podium.cli.listening import listen_address
 from podium.cli.refusal import Refusal
+
+if TYPE_CHECKING:
+    from podium.telemetry.metrics.promql.token_stream import Features
 
 
 def serve(arguments: Namespace) -> int:
@@ -23,7 +28,7 @@ def serve(arguments: Namespace) -> int:
     configure()
     host, port = listen_address(arguments.listen, "127.0.0.1:9090")
     data_dir = Path(arguments.data_dir).absolute()
-    experimental = "promql-experimental-functions" in (arguments.enable_feature or "").split(",")
+    features = _features([name for text in arguments.enable_feature or () for name in text.split(",") if name])
     try:
         store = StoreOptions(retention_ms=parse_duration(arguments.retention), retention_bytes=arguments.retention_bytes)
         settings = Settings(
@@ -32,10 +37,11 @@ def serve(arguments: Namespace) -> int:
                 directory=data_dir,
                 external_url=arguments.external_url or f"http://{host}:{port}",
                 version=__version__,
-                switches=Switches(arguments.admin_api, arguments.lifecycle, arguments.remote_write_receiver),
+                switches=Switches(arguments.admin_api, arguments.lifecycle, arguments.remote_write_receiver, features.language),
                 engine=EngineOptions(
                     lookback_ms=parse_duration(arguments.lookback_delta), samples_max=arguments.max_samples,
-                    timeout_s=parse_duration(arguments.query_timeout) / 1000, concurrency=arguments.max_concurrency, experimental=experimental,
+                    timeout_s=parse_duration(arguments.query_timeout) / 1000, concurrency=arguments.max_concurrency, features=features.language,
+                    delayed_name_removal=features.delayed_name_removal, type_and_unit_labels=features.type_and_unit_labels,
                 ),
                 cors_origin=arguments.cors_origin,
             ),
@@ -50,6 +56,37 @@ def serve(arguments: Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """What --enable-feature switches on."""
+
+    language: "Features"
+    delayed_name_removal: bool
+    type_and_unit_labels: bool
+
+
+LANGUAGE = {
+    "promql-experimental-functions": "functions", "promql-duration-expr": "durations",
+    "promql-extended-range-selectors": "extended_ranges", "promql-binop-fill-modifiers": "fill_modifiers",
+}  # fmt: skip
+DELAYED, TYPED = "promql-delayed-name-removal", "type-and-unit-labels"
+ALWAYS = (
+    "exemplar-storage", "native-histograms", "promql-at-modifier", "promql-negative-offset", "promql-per-step-stats", "utf8-names",
+    "concurrent-rule-eval", "auto-gomaxprocs", "auto-gomemlimit", "no-default-scrape-port",
+)  # fmt: skip
+"""What is there without being asked for, or means nothing here."""
+
+
+def _features(names: list[str]) -> Enabled:
+    from podium.telemetry.metrics.promql.token_stream import Features
+
+    known = (*LANGUAGE, DELAYED, TYPED, *ALWAYS)
+    for name in names:
+        if name not in known:
+            raise Refusal(f"--enable-feature {name}: there is no such feature here; there are {', '.join(known)}")
+    return Enabled(Features(**{part: name in names for name, part in LANGUAGE.items()}), DELAYED in names, TYPED in names)
+
+
 def _flags(arguments: Namespace) -> dict[str, str]:
     """Under Prometheus' names."""
     return {
@@ -58,6 +95,6 @@ def _flags(arguments: Namespace) -> dict[str, str]:
         "web.enable-admin-api": str(arguments.admin_api).lower(), "web.enable-lifecycle": str(arguments.lifecycle).lower(),
         "web.enable-remote-write-receiver": str(arguments.remote_write_receiver).lower(), "query.lookback-delta": arguments.lookback_delta,
         "query.max-samples": str(arguments.max_samples), "query.timeout": arguments.query_timeout,
-        "query.max-concurrency": str(arguments.max_concurrency), "enable-feature": arguments.enable_feature or "",
+        "query.max-concurrency": str(arguments.max_concurrency), "enable-feature": ",".join(arguments.enable_feature or ()),
         "web.external-url": arguments.external_url or "", "web.cors.origin": arguments.cors_origin,
     }  # fmt: skip

@@ -91,6 +91,12 @@ class HttpsClient:
     ) -> Object:
         return await self._call("PATCH", resource.path(namespace, name, subresource), orjson.dumps(patch), _PATCH_MEDIA[type])
 
+    async def apply(self, resource: Resource, value: Object, manager: str, *, force: bool = False) -> Object:
+        metadata = value["metadata"]
+        query = _query({"fieldManager": manager, "force": "true" if force else ""})
+        target = resource.path(metadata.get("namespace"), metadata["name"]) + query
+        return await self._call("PATCH", target, orjson.dumps(value), "application/apply-patch+yaml")
+
     async def delete(self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE) -> Object:
         return await self._call("DELETE", resource.path(namespace, name), orjson.dumps(options.to_value()))
 

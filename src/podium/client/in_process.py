@@ -59,6 +59,11 @@ class InProcessClient:
     ) -> Object:
         return await self._call("patch", resource, namespace, name, subresource, patch, type)
 
+    async def apply(self, resource: Resource, value: Object, manager: str, *, force: bool = False) -> Object:
+        metadata = value["metadata"]
+        options = {**_STRICT, "fieldManager": manager, **({"force": "true"} if force else {})}
+        return await self._call("patch", resource, metadata.get("namespace"), metadata["name"], "", value, "apply", options)
+
     async def delete(self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE) -> Object:
         return await self._call("delete", resource, namespace, name, "", options.to_value())
 
@@ -116,9 +121,10 @@ class InProcessClient:
         return found
 
     async def _call(
-        self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str, value: Any, patch_type: str = ""
-    ) -> Object:
-        request = self._request(verb, resource, namespace, _STRICT)
+        self, verb: str, resource: Resource, namespace: str | None, name: str, subresource: str, value: Any, patch_type: str = "",
+        options: dict[str, str] = _STRICT,
+    ) -> Object:  # fmt: skip
+        request = self._request(verb, resource, namespace, options)
         request.name, request.subresource, request.patch_type = name, subresource, patch_type
         if value is not None:
             request.value = values.copy(value)

@@ -89,6 +89,11 @@ class Client(Protocol):
         self, resource: Resource, name: str, patch: Any, namespace: str | None = None, *, type: PatchType = "merge", subresource: str = ""
     ) -> Object: ...
 
+    async def apply(self, resource: Resource, value: Object, manager: str, *, force: bool = False) -> Object:
+        """Server-side apply by the field manager `manager`: creates the object, or sets the fields that `value` (which names its apiVersion
+        and kind) has. Raises Conflict, with a cause for each field, where another manager has set one differently, unless `force`."""
+        ...
+
     async def delete(
         self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE
     ) -> Object: ...

@@ -10,6 +10,7 @@ is named without `_total`, a counter without that suffix is `unknown`, bounds ar
 Source: Prometheus text format 0.0.4, OpenMetrics 1.0.0; negotiation as prometheus/common expfmt.
 """
 
+import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -210,6 +211,8 @@ def number(value: float) -> str:
         whole = int(value)
     except (OverflowError, ValueError):
         return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
+    if not whole and math.copysign(1.0, value) < 0:
+        return repr(float(value))  # -0.0 is not 0
     return str(whole) if whole == value and -1e15 < value < 1e15 else repr(float(value))
 
 

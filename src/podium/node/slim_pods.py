@@ -71,6 +71,9 @@ class SlimPods:
     ) -> Object:
         return self._taken(resource, await self._client.patch(resource, name, patch, namespace, type=type, subresource=subresource))
 
+    async def apply(self, resource: Resource, value: Object, manager: str, *, force: bool = False) -> Object:
+        return self._taken(resource, await self._client.apply(resource, value, manager, force=force))
+
     async def delete(self, resource: Resource, name: str, namespace: str | None = None, options: DeleteOptions = DEFAULT_DELETE) -> Object:
         return self._taken(resource, await self._client.delete(resource, name, namespace, options))
 

@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from podium.telemetry.metrics.exposition.writing import format_number, write_series
+from podium.instrument.exposition import number
+from podium.telemetry.metrics.exposition.writing import write_series
 from podium.telemetry.metrics.labels import METRIC_NAME, Labels, Matcher, MatchType
 from podium.telemetry.metrics.samples import Times, Values, is_absent, is_stale
 from podium.telemetry.metrics.storage import Queryable
@@ -45,5 +46,5 @@ def _series(store: Queryable, name: str) -> Iterator[tuple[Labels, Times, Values
 
 def _write(file: BinaryIO, labels: Labels, times: Times, values: Values) -> None:
     head = write_series(labels)
-    lines = (f"{head} {format_number(v)} {t // 1000}.{t % 1000:03d}\n" for t, v in zip(times.tolist(), values.tolist(), strict=True))
+    lines = (f"{head} {number(v)} {t // 1000}.{t % 1000:03d}\n" for t, v in zip(times.tolist(), values.tolist(), strict=True))
     file.write("".join(lines).encode())

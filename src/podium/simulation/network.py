@@ -19,6 +19,7 @@ from podium.instrument.log import logger
 from podium.simulation.errors import Unreachable
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.outbound.credentials import basic, bearer, extra_headers
+from podium.telemetry.metrics.outbound.decompression import Body
 from podium.telemetry.metrics.outbound.interface import (
     RESPONSE_BYTES_MAX,
     OutboundError,
@@ -94,7 +95,10 @@ class NetworkRequester:
             raise OutboundTimeout("context deadline exceeded") from error
         if len(answer.body) >= response_bytes_max:
             raise ResponseTooLarge(f"the answer has {len(answer.body)} bytes, {response_bytes_max} or more are too many")
-        return OutboundResponse(answer.status, {name.decode().lower(): value.decode() for name, value in answer.headers}, answer.body)
+        found = {name.decode().lower(): value.decode() for name, value in answer.headers}
+        received = Body(found.get("content-encoding", ""), response_bytes_max)
+        received.add(answer.body)
+        return OutboundResponse(answer.status, found, received.whole())
 
     async def aclose(self) -> None:
         return

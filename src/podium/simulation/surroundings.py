@@ -22,17 +22,19 @@ from podium.telemetry.metrics.discovery.runner import Maker, core_makers
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.server.server import ServerOptions
-from podium.telemetry.metrics.server.sources import Switches
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
+from podium.telemetry.monitoring.admission import AdmissionWebhook
 from podium.telemetry.monitoring.jobs import Job, Place, cluster_jobs
-from podium.telemetry.monitoring.surroundings import Answer, Close
+from podium.telemetry.monitoring.surroundings import Answer, Close, Door
 from podium.world.http_messages import HttpRequest, Response
 from podium.world.interface import World
 
 KINDS = ("static_configs", "kubernetes_sd_configs", "http_sd_configs")
 API, OWN, FLEET = "kubernetes.default.svc:443", "podium.monitoring.svc:9090", "nodes.podium.test:10250"
 """Addresses on the network: the API server, monitoring itself, all simulated nodes."""
+DOORS, FIRST_DOOR = "192.0.2.90", 20_000
+"""Where each server and Alertmanager answers by itself: one address, a port each. (192.0.2.0/24 is for documentation: nobody else's.)"""
 
 
 class SimulatedSurroundings:
@@ -40,7 +42,8 @@ class SimulatedSurroundings:
 
     def __init__(self, world: World, network: Network, *, interval: str, retention_ms: int, apart: bool = True) -> None:
         self._world, self._network = world, network
-        self._retention_ms, self._apart = retention_ms, apart
+        self._apart, self._doors = apart, 0
+        self.retention = f"{retention_ms}ms"
         self.interval, self.packed = interval, False
         self.outbound: OutboundMaker | None = network.outbound
         self.kinds: Mapping[str, type] = {name: kind for name, kind in ALL_KINDS.items() if name in KINDS}
@@ -81,16 +84,29 @@ class SimulatedSurroundings:
 
         return close
 
-    async def serve_admission(self, client: Client) -> Close | None:
+    async def open_door(self, answer: Answer, own: bool) -> Door:
+        self._doors += 1
+        port = FIRST_DOOR + self._doors
+
+        async def answered(request: HttpRequest) -> Response:
+            return await answer(request, None) or Response(500, b"no answer\n")
+
+        self._network.serve(f"{DOORS}:{port}", answered)
+
+        async def close() -> None:
+            self._network.close(f"{DOORS}:{port}")
+
+        return Door(DOORS, port, close)
+
+    async def serve_webhooks(self, client: Client) -> AdmissionWebhook | None:
         return None
 
     def exporters(self) -> Mapping[str, Callable[[HttpRequest], Any]]:
         return {}
 
-    def open_store(self, folder: str) -> tuple[Tsdb, ServerOptions]:
-        store = Tsdb.open(None, self._world, StoreOptions(retention_ms=self._retention_ms), threads=False)
-        switches = Switches(admin_api=True, lifecycle=False, remote_write_receiver=True)
-        return store, ServerOptions(version=__version__, switches=switches, restoring=False, process_metrics=False)
+    def open_store(self, folder: str, options: StoreOptions) -> tuple[Tsdb, ServerOptions]:
+        store = Tsdb.open(None, self._world, options, threads=False)
+        return store, ServerOptions(version=__version__, restoring=False, process_metrics=False)
 
     def alertmanager_storage(self, folder: str) -> Storage:
         return self._states.setdefault(folder, MemoryStorage())

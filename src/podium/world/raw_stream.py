@@ -5,8 +5,17 @@ Bound: beyond `RECEIVED_BYTES_MAX` of unread bytes the socket is not read until 
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
-from podium.world.websocket import RECEIVED_BYTES_MAX, ByteTransport
+RECEIVED_BYTES_MAX = 1024 * 1024
+
+
+class ByteTransport(Protocol):
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+    async def drain(self) -> None: ...
 
 
 class RawStream:

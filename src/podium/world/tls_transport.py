@@ -9,8 +9,9 @@ A connection's life: SHAKING -> OPEN -> LEAVING -> GONE. The protocol is made wh
 none. A connection that is closed says so (close_notify), ends its direction, and lingers: what the peer still sends is taken and thrown away until it
 leaves too, since to close at once would reset the connection, and take an answer that is under way from the peer.
 
-Bounds: RECORD_BYTES at a time pass through OpenSSL's buffers, so no connection holds more than twice that. SHAKING_MAX handshakes at a time (one
-more is closed at once), each for at most HANDSHAKE_TIMEOUT_S; LINGER_TIMEOUT_S to leave, then the connection is cut.
+Bounds: RECORD_BYTES at a time pass through OpenSSL's buffers, which keep the room for it (4/3 of that, each way). SHAKING_MAX handshakes at a
+time (one more is closed at once), each for at most HANDSHAKE_TIMEOUT_S; LINGER_TIMEOUT_S to leave, then the connection is cut, as it is at
+once when LEAVING_MAX others are leaving.
 
 Source: RFC 8446 sections 5 and 6; asyncio's Transport and Protocol.
 """
@@ -23,7 +24,7 @@ from typing import Any, Final, cast
 
 RECORD_BYTES: Final = 16 * 1024
 """The most plaintext of one record (RFC 8446, section 5.1)."""
-SHAKING_MAX = 20_000
+SHAKING_MAX = LEAVING_MAX = 20_000
 HANDSHAKE_TIMEOUT_S = 10.0
 LINGER_TIMEOUT_S = 30.0
 
@@ -55,7 +56,10 @@ class TlsAcceptor:
             else:
                 self._shaking[end] = self._time()
         elif state == LEAVING:
-            self._leaving[end] = self._time()
+            if len(self._leaving) >= LEAVING_MAX:
+                end.abort()
+            else:
+                self._leaving[end] = self._time()
 
     def sweep(self) -> None:
         now_s = self._time()
@@ -179,6 +183,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if below is None or below.is_closing():
             return
         self._move(LEAVING)
+        if self._state != LEAVING:
+            return
         try:
             below.write_eof()
             below.resume_reading()

@@ -9,26 +9,18 @@ import asyncio
 import base64
 import hashlib
 from collections import deque
-from typing import Protocol
 
 from wsproto.connection import Connection as Framing
 from wsproto.connection import ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong, TextMessage
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from podium.world.raw_stream import RECEIVED_BYTES_MAX, ByteTransport
+
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
-RECEIVED_BYTES_MAX = 1024 * 1024
 OPCODE_TEXT = 1
 OPCODE_BINARY = 2
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-class ByteTransport(Protocol):
-    def write(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-    async def drain(self) -> None: ...
 
 
 def accept_key(key: str) -> str:

@@ -15,6 +15,7 @@ from podium.telemetry.monitoring.surroundings import LiveSurroundings
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.world import virtual
 
+KEY = ("alertmanagers", "shop", "main")
 URL = "http://127.0.0.1:9090/alertmanager"
 
 
@@ -39,12 +40,12 @@ def run(scenario: Callable[[Alerting], Awaitable[None]], directory: Path) -> Non
 
 def test_a_new_configuration_is_a_reload_that_keeps_alerts(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
-        await alerting.run(plan("a"), "state", URL)
-        running = alerting.get(("shop", "main"))
+        await alerting.run(KEY, plan("a"), "state", URL)
+        running = alerting.get(KEY)
         assert running is not None
         await running.manager.put_alerts([PostedAlert({"alertname": "Down"})])
-        await alerting.run(plan("b"), "state", URL)
-        assert alerting.get(("shop", "main")) is running
+        await alerting.run(KEY, plan("b"), "state", URL)
+        assert alerting.get(KEY) is running
         assert running.manager.receivers_of({}) == ["b"]
         assert len(running.manager.alerts()) == 1
         await running.reload()
@@ -55,10 +56,10 @@ def test_a_new_configuration_is_a_reload_that_keeps_alerts(tmp_path: Path) -> No
 
 def test_another_address_or_retention_starts_it_anew_on_the_same_disk(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
-        await alerting.run(plan("a"), "state", URL)
-        before = alerting.get(("shop", "main"))
-        await alerting.run(plan("a", external_url="https://alerts.example", retention_s=3600.0), "state", URL)
-        after = alerting.get(("shop", "main"))
+        await alerting.run(KEY, plan("a"), "state", URL)
+        before = alerting.get(KEY)
+        await alerting.run(KEY, plan("a", external_url="https://alerts.example", retention_s=3600.0), "state", URL)
+        after = alerting.get(KEY)
         assert before is not None
         assert after is not None
         assert (before.identity, after.identity) == ((URL, None), ("https://alerts.example", 3600.0))
@@ -70,11 +71,11 @@ def test_another_address_or_retention_starts_it_anew_on_the_same_disk(tmp_path: 
 
 def test_a_configuration_that_cannot_be_used_leaves_the_one_of_before(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
-        await alerting.run(plan("a"), "state", URL)
+        await alerting.run(KEY, plan("a"), "state", URL)
         (tmp_path / "bad.tmpl").write_text("{{ define")
         with pytest.raises(ConfigurationError):
-            await alerting.run(plan("b", f", templates: ['{tmp_path}/*.tmpl']"), "state", URL)
-        running = alerting.get(("shop", "main"))
+            await alerting.run(KEY, plan("b", f", templates: ['{tmp_path}/*.tmpl']"), "state", URL)
+        running = alerting.get(KEY)
         assert running is not None
         assert running.manager.receivers_of({}) == ["a"]
 
@@ -85,11 +86,11 @@ def test_a_disk_that_refuses_is_an_error_of_that_one(tmp_path: Path) -> None:
     async def scenario(alerting: Alerting) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(ConfigurationError, match="cannot write to"):
-            await alerting.run(plan("a"), "file", URL)
-        assert alerting.get(("shop", "main")) is None
-        await alerting.run(plan("a"), "folder", URL)
-        await alerting.end("shop", "main")
-        assert alerting.get(("shop", "main")) is None
-        await alerting.end("shop", "main")
+            await alerting.run(KEY, plan("a"), "file", URL)
+        assert alerting.get(KEY) is None
+        await alerting.run(KEY, plan("a"), "folder", URL)
+        await alerting.end(KEY)
+        assert alerting.get(KEY) is None
+        await alerting.end(KEY)
 
     run(scenario, tmp_path)

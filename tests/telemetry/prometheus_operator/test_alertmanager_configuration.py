@@ -217,6 +217,12 @@ BAD = [
         "spec.receivers[0].webhookConfigs[0].httpConfig.tlsConfig.caFile is not supported: use a Secret",
     ),
     ("{route: {receiver: r}, receivers: [{name: r, emailConfigs: [{to: a@b}]}]}", "no global SMTP smarthost set"),
+    ("{receivers: [{name: r, webhookConfigs: [{urlSecret: {name: none, key: k}}]}]}", "no Secret shop/none"),
+    (
+        "{route: {receiver: r}, receivers: [{name: r, webhookConfigs: [{url: 'http://a/', httpConfig: {basicAuth: {username: "
+        "{name: login, key: user}}, authorization: {credentials: {name: login, key: word}}}}]}]}",
+        "at most one of basic_auth, oauth2 & authorization must be configured",
+    ),
 ]
 
 
@@ -243,12 +249,20 @@ def test_routes_nested_without_end_are_refused() -> None:
         ({"replicas": 3}, "spec.replicas"),
         ({"web": {"x": 1}}, "spec.web is not supported"),
         ({"alertmanagerConfiguration": {"name": "nobody"}}, "AlertmanagerConfig monitoring/nobody is not there"),
+        ({"alertmanagerConfiguration": {"name": "going-on"}}, "spec.route.continue: the root route has no siblings"),
         ({"alertmanagerConfiguration": {"name": "x", "templates": [{}]}}, "alertmanagerConfiguration.templates is not supported"),
     ],
 )
 def test_an_alertmanager_that_cannot_be_is_refused(spec: dict[str, Any], reason: str) -> None:
+    going_on = config("{route: {receiver: r, continue: true}, receivers: [{name: r}]}", "going-on", "monitoring")
     with pytest.raises(ResourceRefused, match=reason):
-        plan(**spec)
+        plan(going_on, **spec)
+
+
+def test_without_a_route_only_what_is_inhibited_counts() -> None:
+    found = rendered(config("{receivers: [{name: r}], inhibitRules: [{sourceMatch: [{name: a, value: b}], targetMatch: [{name: c}]}]}"))
+    assert [r["name"] for r in found["receivers"]] == ["all", "pages"]
+    assert found["inhibit_rules"] == [{"source_matchers": ['a="b"', 'namespace="shop"'], "target_matchers": ['c=""', 'namespace="shop"']}]
 
 
 def test_an_alertmanager_config_may_be_the_base() -> None:

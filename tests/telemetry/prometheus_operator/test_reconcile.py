@@ -9,12 +9,12 @@ import yaml
 
 from podium.client.events import EventRecorder
 from podium.objects.resources import resource
-from podium.objects.status import StatusError
+from podium.objects.status import Forbidden, StatusError
 from podium.telemetry.discovery.kinds import ALL_KINDS
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.telemetry.prometheus_operator.definitions import definitions
-from podium.telemetry.prometheus_operator.reconcile import QUIET_S, RESOURCES, SECRETS_PERIOD_S, PrometheusOperator
+from podium.telemetry.prometheus_operator.reconcile import QUIET_S, RESOURCES, SECRETS_PERIOD_S, Key, PrometheusOperator
 from podium.telemetry.prometheus_operator.server_configuration import ServerPlan
 from tests.controllers import api_cluster
 
@@ -28,23 +28,30 @@ class Servers:
     def __init__(self) -> None:
         self.plans: dict[str, ServerPlan] = {}
         self.alertmanagers: dict[str, AlertmanagerPlan] = {}
+        self.published: dict[Key, str] = {}
         self.starts = 0
-        self.refused = ""
+        self.refused = self.forbidden = ""
 
-    async def run_server(self, plan: ServerPlan) -> None:
+    async def run_server(self, key: Key, plan: ServerPlan) -> None:
         if self.refused == plan.name:
             raise ConfigurationError("its disk is full")
         self.starts += 1
         self.plans[plan.name] = plan
 
-    async def end_server(self, namespace: str, name: str) -> None:
-        del self.plans[name]
-
-    async def run_alertmanager(self, plan: AlertmanagerPlan) -> None:
+    async def run_alertmanager(self, key: Key, plan: AlertmanagerPlan) -> None:
         self.alertmanagers[plan.name] = plan
 
-    async def end_alertmanager(self, namespace: str, name: str) -> None:
-        del self.alertmanagers[name]
+    async def end(self, key: Key) -> None:
+        (self.alertmanagers if key[0] == "alertmanagers" else self.plans).pop(key[2], None)
+
+    async def publish(self, key: Key, found: Object) -> None:
+        if self.forbidden:
+            raise Forbidden(self.forbidden)
+        self.published[key] = found["metadata"]["resourceVersion"]
+
+    def url(self, key: Key) -> str:
+        running = self.alertmanagers if key[0] == "alertmanagers" else self.plans
+        return f"http://here/{'/'.join(key)}" if key[2] in running else ""
 
     def jobs(self, name: str = "main") -> list[str]:
         return [job["job_name"] for job in yaml.safe_load(self.plans[name].text)["scrape_configs"]]
@@ -166,7 +173,7 @@ def test_secrets_are_read_again_while_other_things_keep_changing() -> None:
             "prometheuses", "main", {**ALL, "remoteWrite": [{"url": "http://a/", "basicAuth": {"username": {"name": "u", "key": "k"}}}]}
         )
         await soon()
-        assert (await bench.conditions("prometheuses", "main"))["Available"][:2] == ("False", "SecretMissing")
+        assert (await bench.conditions("prometheuses", "main"))["Available"][:2] == ("False", "NotRunning")
         await bench.secret("u", k="alice")
         for number in range(round(SECRETS_PERIOD_S / 10) + 1):
             await bench.client.create(resource("namespaces"), {"metadata": {"name": f"n{number}"}})
@@ -197,8 +204,10 @@ def test_conditions_say_what_came_of_it_and_when() -> None:
         await bench.make("prometheuses", "main", ALL)
         await bench.make("prometheuses", "other", ALL)
         await soon()
-        expected = ("False", "ConfigurationError", "its disk is full")
-        assert await bench.conditions("prometheuses", "main") == {"Available": expected, "Reconciled": expected}
+        said = "its disk is full"
+        assert await bench.conditions("prometheuses", "main") == {
+            "Available": ("False", "NotRunning", said), "Reconciled": ("False", "ReconciliationFailed", said)
+        }  # fmt: skip
         assert (await bench.conditions("prometheuses", "other"))["Available"] == ("True", "", "")
         before = (await bench.status("prometheuses", "main"))["conditions"]
         await asyncio.sleep(100)
@@ -214,6 +223,64 @@ def test_conditions_say_what_came_of_it_and_when() -> None:
     run(scenario)
 
 
+def test_what_is_refused_later_leaves_the_server_of_before_available() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        await bench.make("prometheuses", "main", ALL)
+        await soon()
+        assert (await bench.status("prometheuses", "main"))["url"] == "http://here/prometheuses/default/main"
+        await bench.change("prometheuses", "main", {"replicas": 3})
+        refusal = "spec.replicas: there is one telemetry process, so 1 is all there can be, not 3"
+        status = await bench.status("prometheuses", "main")
+        assert (status["replicas"], status["updatedReplicas"], status["availableReplicas"], status["unavailableReplicas"]) == (1, 0, 1, 0)
+        assert await bench.conditions("prometheuses", "main") == {
+            "Available": ("True", "", ""), "Reconciled": ("False", "ReconciliationFailed", refusal)
+        }  # fmt: skip
+        assert (await bench.events())["Prometheus/main"] == refusal
+
+    run(scenario)
+
+
+def test_what_has_no_effect_is_an_event_once_and_the_object_is_reconciled() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        await bench.make("prometheuses", "main", {**ALL, "image": "prom/prometheus:v3", "resources": {"requests": {"memory": "1Gi"}}})
+        await bench.make("servicemonitors", "web", MONITOR)
+        await soon()
+        await bench.change("servicemonitors", "web", {"endpoints": [{"port": "admin"}]})
+        items = (await bench.client.list(resource("events"), "default")).items
+        told = [(e["reason"], e["message"], e.get("count", 1)) for e in items if e["involvedObject"]["kind"] == "Prometheus"]
+        assert sorted(told) == [
+            ("NoEffect", "spec.image has no effect: Podium brings one version", 1),
+            ("NoEffect", "spec.resources has no effect: no pods run it: it is part of Podium's telemetry", 1),
+        ]
+        assert (await bench.conditions("prometheuses", "main"))["Reconciled"] == ("True", "", "")
+
+    run(scenario)
+
+
+def test_a_prometheus_and_an_agent_of_one_name_are_two() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        await bench.make("prometheuses", "main", ALL)
+        await bench.make("prometheusagents", "main", {"serviceMonitorSelector": {}})
+        await soon()
+        assert sorted(bench.servers.published) == [(plural, "default", "main") for plural in ("prometheusagents", "prometheuses")]
+
+    run(scenario)
+
+
+def test_without_the_right_to_a_service_it_runs_and_that_is_told() -> None:
+    async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
+        bench.servers.forbidden = "exceeded quota"
+        await bench.make("prometheuses", "main", ALL)
+        await soon()
+        assert (await bench.conditions("prometheuses", "main"))["Reconciled"] == ("True", "", "")
+        assert await bench.events() == {"Prometheus/main": "others do not find it by its Service: exceeded quota"}
+        bench.servers.forbidden = ""
+        await bench.change("prometheuses", "main", {"scrapeInterval": "5s"})
+        assert list(bench.servers.published) == [("prometheuses", "default", "main")]
+
+    run(scenario)
+
+
 def test_a_bad_selector_is_a_condition() -> None:
     async def scenario(bench: Bench, operator: PrometheusOperator) -> None:
         wrong = {"matchExpressions": [{"key": "a", "operator": "Near", "values": ["b"]}]}
@@ -222,7 +289,7 @@ def test_a_bad_selector_is_a_condition() -> None:
         await soon()
         for kind in ("prometheuses", "alertmanagers"):
             status, reason, message = (await bench.conditions(kind, "main"))["Available"]
-            assert (status, reason) == ("False", "ResourceRefused")
+            assert (status, reason) == ("False", "NotRunning")
             assert "is not a valid label selector operator" in message
 
     run(scenario)

@@ -13,7 +13,7 @@ from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
 from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Scan, Selection, Values, is_absent, is_stale
-from podium.telemetry.metrics.storage import Layout, Metadata, Rejected
+from podium.telemetry.metrics.storage import Layout, Metadata, Outcome, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,22 @@ class MemorySamples:
     def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
         assert isinstance(layout, MemoryLayout)
         absent = is_absent(values)
-        samples = [Sample(s, time_ms, v) for s, v, a in zip(layout.series, values.tolist(), absent, strict=True) if not a]
-        return self.append_samples(samples)
+        outcomes = np.zeros(layout.size, np.int8)
+        for n in np.flatnonzero(~absent).tolist():
+            outcomes[n] = self._take(Sample(layout.series[n], time_ms, values[n].item()))
+        return Rejected.of(outcomes)
 
-    def append_samples(self, samples: Sequence[Sample]) -> Rejected:
-        duplicate = out_of_order = 0
-        for sample in samples:
-            kept = self.values.setdefault(sample.labels, {})
-            if sample.time_ms in kept:
-                duplicate += not _same(kept[sample.time_ms], sample.value)
-            elif kept and sample.time_ms < max(kept):
-                out_of_order += 1
-            else:
-                kept[sample.time_ms] = _noted(sample.value, kept)
-        return Rejected(out_of_order=out_of_order, duplicate=duplicate)
+    def append_samples(self, samples: Sequence[Sample], *, partly: bool = False) -> Rejected:
+        return Rejected.of(np.array([self._take(sample) for sample in samples], np.int8))
+
+    def _take(self, sample: Sample) -> Outcome:
+        kept = self.values.setdefault(sample.labels, {})
+        if sample.time_ms in kept:
+            return Outcome.KNOWN if _same(kept[sample.time_ms], sample.value) else Outcome.DUPLICATE
+        if kept and sample.time_ms < max(kept):
+            return Outcome.OUT_OF_ORDER
+        kept[sample.time_ms] = _noted(sample.value, kept)
+        return Outcome.TAKEN
 
     def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
         for labels, exemplar in exemplars:

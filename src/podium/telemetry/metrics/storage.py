@@ -6,8 +6,9 @@ time. A layout is cheap to keep and to drop. Reading gives whole matrices (`Sele
 Own store: telemetry/metrics/tsdb. For scripts and tests: memory_samples.py.
 """
 
+import enum
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,16 +18,45 @@ from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values
 
 
+class Outcome(enum.IntEnum):
+    """What became of one sample of an append."""
+
+    TAKEN = 0
+    KNOWN = 1  # the same is there already: left out in silence
+    OUT_OF_ORDER = 2
+    TOO_OLD = 3  # outside of the out-of-order window
+    DUPLICATE = 4  # another value at a time that has one
+    OVER_LIMIT = 5  # of a series that is new, in a store that has no room for it
+
+
+Outcomes = npt.NDArray[np.int8]
+"""(N,) `Outcome` of each sample, in the order they came in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """How many samples of an append were not taken, and why. Upstream counts the same three."""
+    """How many samples of an append were not taken, and why. Upstream counts the first three."""
 
     out_of_order: int = 0
-    too_old: int = 0  # outside of the out-of-order window
-    duplicate: int = 0  # another value at a time that has one; an equal value is taken in silence
+    too_old: int = 0
+    duplicate: int = 0
+    over_limit: int = 0
+    outcomes: Outcomes | None = field(default=None, compare=False, repr=False)
+    """Sample by sample; None: all were taken. What is ABSENT counts as taken."""
 
     def __bool__(self) -> bool:
-        return bool(self.out_of_order or self.too_old or self.duplicate)
+        return bool(self.out_of_order or self.too_old or self.duplicate or self.over_limit)
+
+    @property
+    def count(self) -> int:
+        return self.out_of_order + self.too_old + self.duplicate + self.over_limit
+
+    @classmethod
+    def of(cls, outcomes: Outcomes) -> "Rejected":
+        if not outcomes.any():
+            return cls()
+        counts = np.bincount(outcomes, minlength=len(Outcome)).tolist()
+        return cls(counts[Outcome.OUT_OF_ORDER], counts[Outcome.TOO_OLD], counts[Outcome.DUPLICATE], counts[Outcome.OVER_LIMIT], outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +94,13 @@ class Appendable(Protocol):
         """One value for each series of the layout (one that this store made), at one time; ABSENT for those that have none."""
         ...
 
-    def append_samples(self, samples: Sequence[Sample]) -> Rejected:
-        """Samples of any series at any times (within the out-of-order window), histograms among them."""
+    def append_samples(self, samples: Sequence[Sample], *, partly: bool = False) -> Rejected:
+        """Samples of any series at any times (within the out-of-order window), histograms among them. New series beyond the store's limit:
+        none of the samples is taken, and LimitExceeded raised; `partly`: theirs are left out and counted."""
         ...
 
     def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
-        """(series, exemplar). Bounded: the oldest make room."""
+        """(series, exemplar). Bounded: the oldest make room. Those of new series beyond the store's limit are left out, and counted."""
         ...
 
     def set_metadata(self, target: Labels, metadata: dict[str, Metadata]) -> None:

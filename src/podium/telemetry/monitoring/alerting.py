@@ -15,7 +15,8 @@ from podium.telemetry.monitoring.surroundings import Surroundings
 from podium.telemetry.prometheus_operator.alertmanager_configuration import AlertmanagerPlan
 from podium.world.interface import World
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]
+"""Resource, namespace, name."""
 
 
 @dataclass(slots=True)
@@ -30,8 +31,6 @@ class Running:
 
 
 class Alerting:
-    """By (namespace, name)."""
-
     def __init__(self, world: World, around: Surroundings) -> None:
         self._world, self._around = world, around
         self._running: dict[Key, Running] = {}
@@ -39,16 +38,16 @@ class Alerting:
     def get(self, key: Key) -> Running | None:
         return self._running.get(key)
 
-    async def run(self, plan: AlertmanagerPlan, folder: str, url: str) -> None:
+    async def run(self, key: Key, plan: AlertmanagerPlan, folder: str, url: str) -> None:
         """`folder` names its state; `url` is where it answers, told to receivers unless the plan has another. Raises ConfigurationError."""
-        key, identity = (plan.namespace, plan.name), (plan.external_url or url, plan.retention_s)
+        identity = (plan.external_url or url, plan.retention_s)
         running = self._running.get(key)
         try:
             if running is not None and running.identity == identity:
                 await running.manager.reload(plan.configuration)
                 running.wanted = plan.configuration
                 return
-            await self.end(*key)
+            await self.end(key)
             manager = Alertmanager(
                 plan.configuration, self._world, self._around.transport(), self._around.alertmanager_storage(folder),
                 external_url=identity[0],
@@ -60,11 +59,11 @@ class Alerting:
         self._running[key] = started
         manager.start()
 
-    async def end(self, namespace: str, name: str) -> None:
-        running = self._running.pop((namespace, name), None)
+    async def end(self, key: Key) -> None:
+        running = self._running.pop(key, None)
         if running is not None:
             await running.manager.stop()
 
     async def stop(self) -> None:
         for key in list(self._running):
-            await self.end(*key)
+            await self.end(key)

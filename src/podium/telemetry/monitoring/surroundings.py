@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from podium import __version__
 from podium.client.interface import Client
 from podium.instrument.log import logger
-from podium.objects.status import StatusError
 from podium.telemetry.discovery.kinds import ALL_KINDS, all_makers
 from podium.telemetry.discovery.kubernetes_clients import KubernetesAccess
 from podium.telemetry.exporters.node import serving as node_serving
@@ -25,7 +24,6 @@ from podium.telemetry.metrics.discovery.runner import Maker
 from podium.telemetry.metrics.errors import ConfigurationError, StorageFailed
 from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.server.server import ServerOptions
-from podium.telemetry.metrics.server.sources import Switches
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from podium.telemetry.monitoring.admission import AdmissionWebhook
@@ -39,6 +37,15 @@ Close = Callable[[], Awaitable[None]]
 _log = logger("monitoring")
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where one server or Alertmanager answers by itself. `host` is an IP address."""
+
+    host: str
+    port: int
+    close: Close
+
+
 class Surroundings(Protocol):
     """`folder` names what belongs to one server or Alertmanager: a directory where there is a disk."""
 
@@ -48,6 +55,8 @@ class Surroundings(Protocol):
     """Whether objects are kept packed (client/packed_objects.py): they are nobody else's in this process."""
     interval: str
     """Between scrapes and between evaluations of rules, unless objects say otherwise."""
+    retention: str
+    """Of the cluster's own server, as its object says it."""
     kinds: Mapping[str, type]
     """Of discovery: other kinds in a ScrapeConfig are refused."""
 
@@ -66,16 +75,21 @@ class Surroundings(Protocol):
         """Raises OSError when the port is taken."""
         ...
 
-    async def serve_admission(self, client: Client) -> Close | None:
-        """None: rules are not checked when they are written, only told of in events."""
+    async def open_door(self, answer: Answer, own: bool) -> Door:
+        """`own` is for what Podium brings, False for what users made. Raises OSError."""
+        ...
+
+    async def serve_webhooks(self, client: Client) -> AdmissionWebhook | None:
+        """They listen, and are not registered yet. None: objects are not checked when they are written, only told of in events, and
+        AlertmanagerConfigs are in v1alpha1 only."""
         ...
 
     def exporters(self) -> Mapping[str, Callable[[HttpRequest], Any]]:
         """Answers by the beginning of their path."""
         ...
 
-    def open_store(self, folder: str) -> tuple[Tsdb, ServerOptions]:
-        """The options lack the external URL. Raises ConfigurationError when it cannot be opened."""
+    def open_store(self, folder: str, options: StoreOptions) -> tuple[Tsdb, ServerOptions]:
+        """The server's options lack what its object says. Raises ConfigurationError when it cannot be opened."""
         ...
 
     def alertmanager_storage(self, folder: str) -> Storage:
@@ -89,16 +103,18 @@ class Surroundings(Protocol):
 
 @dataclass(slots=True)
 class LiveSurroundings:
-    """`directory` is for samples, silences and the notification log; `host` and `port` are where it answers."""
+    """`directory` is for samples, silences and the notification log; `host` and `port` are where it answers. What users' own objects run
+    answers at `service_host`, too: an address of this machine that the cluster's pods reach, where they have a network of their own."""
 
     world: World
     directory: Path
     host: str
     port: int
     place: Place
-    retention_ms: int = 15 * 24 * 3600 * 1000
     admission_tls: ssl.SSLContext | None = None
-    """Of the webhook that checks rules when they are written: without it they are not checked then."""
+    """Of the webhooks."""
+    service_host: str = "127.0.0.1"
+    retention: str = "15d"
     outbound: OutboundMaker | None = None
     packed: bool = True
     interval: str = INTERVAL
@@ -119,29 +135,33 @@ class LiveSurroundings:
         await http.listen(self.host, self.port)
         return http.close
 
-    async def serve_admission(self, client: Client) -> Close | None:
+    async def open_door(self, answer: Answer, own: bool) -> Door:
+        http, host = HttpServer(answer), self.host if own else self.service_host
+        return Door(host, await http.listen(host, 0), http.close)
+
+    async def serve_webhooks(self, client: Client) -> AdmissionWebhook | None:
         if self.admission_tls is None:
             return None
         webhook = AdmissionWebhook(client, self.admission_tls, self.place.ca.read_bytes())
         try:
             await webhook.start()
-        except (StatusError, OSError) as error:
-            _log.warning("the webhook for rules cannot be registered; they are not checked when they are written", reason=str(error))
-        return webhook.stop
+        except OSError as error:
+            _log.warning("there are no webhooks: objects are not checked when they are written", reason=str(error))
+            return None
+        return webhook
 
     def exporters(self) -> Mapping[str, Callable[[HttpRequest], Any]]:
         node = NodeExporter(self.world)
         return {"/exporters/node": lambda request: node_serving.handle(node, request)}
 
-    def open_store(self, folder: str) -> tuple[Tsdb, ServerOptions]:
+    def open_store(self, folder: str, options: StoreOptions) -> tuple[Tsdb, ServerOptions]:
         directory = self.directory / folder
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            store = Tsdb.open(directory, self.world, StoreOptions(retention_ms=self.retention_ms))
+            store = Tsdb.open(directory, self.world, options)
         except (StorageFailed, OSError) as error:
             raise ConfigurationError(str(error)) from error
-        switches = Switches(admin_api=True, lifecycle=False, remote_write_receiver=True)
-        return store, ServerOptions(directory=directory, version=__version__, switches=switches)
+        return store, ServerOptions(directory=directory, version=__version__)
 
     def alertmanager_storage(self, folder: str) -> Storage:
         return DiskStorage(self.directory / folder)

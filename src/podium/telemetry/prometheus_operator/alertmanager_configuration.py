@@ -21,10 +21,12 @@ from podium.objects.status import BadRequest
 from podium.telemetry.metrics.alertmanager.configuration import Configuration, load
 from podium.telemetry.metrics.alertmanager.errors import ConfigurationError
 from podium.telemetry.metrics.alertmanager.fields import parse_duration
-from podium.telemetry.prometheus_operator.alertmanager_schemas import ROUTE_FIELDS
+from podium.telemetry.prometheus_operator.alertmanager_schemas import ALERTMANAGER_CONFIG, ROUTE_FIELDS
 from podium.telemetry.prometheus_operator.credentials import Credentials, Lookup
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
+from podium.telemetry.prometheus_operator.field_effects import unsupported, without_effect
 from podium.telemetry.prometheus_operator.receiver_fields import INTEGRATIONS, UNSUPPORTED, render_fields, without_files
+from podium.telemetry.prometheus_operator.schemas import ALERTMANAGER
 from podium.telemetry.prometheus_operator.selection import chosen
 from podium.telemetry.prometheus_operator.server_configuration import Listing, Problem
 
@@ -40,7 +42,6 @@ inhibit_rules:
     equal: [namespace, alertname]
 """
 """Without a Secret alerts are grouped and shown, and nobody is told."""
-REFUSED = ("web", "additionalPeers", "secrets", "configMaps", "clusterTLS", "limits")
 ROUTES_DEPTH_MAX = 40
 _ROUTE = {
     "groupBy": "group_by", "groupWait": "group_wait", "groupInterval": "group_interval", "repeatInterval": "repeat_interval",
@@ -58,6 +59,7 @@ class AlertmanagerPlan:
     external_url: str = ""
     retention_s: float | None = None
     problems: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def shown(self) -> str:
@@ -105,8 +107,9 @@ def plan_alertmanager(alertmanager: Object, listing: Listing, lookup: Lookup) ->
     except ConfigurationError as error:
         raise ResourceRefused(str(error)) from error
     return AlertmanagerPlan(
-        metadata["namespace"], metadata["name"], configuration, text, spec.get("externalUrl") or "", retention_s, tuple(problems)
-    )
+        metadata["namespace"], metadata["name"], configuration, text, spec.get("externalUrl") or "", retention_s, tuple(problems),
+        tuple(without_effect("Alertmanager", spec)),
+    )  # fmt: skip
 
 
 def check_config(given: Object) -> None:
@@ -142,14 +145,10 @@ class _AnyKey(dict[str, str]):
 
 
 def _check(spec: Mapping[str, Any]) -> None:
-    for name in REFUSED:
-        if spec.get(name):
-            raise ResourceRefused(f"spec.{name} is not supported")
+    if refused := unsupported(spec, ALERTMANAGER):
+        raise ResourceRefused("; ".join(refused))
     if spec.get("replicas", 1) != 1:
-        raise ResourceRefused("spec.replicas: there is one telemetry process, so one replica is all there can be")
-    for name in ("global", "templates"):
-        if (spec.get("alertmanagerConfiguration") or {}).get(name):
-            raise ResourceRefused(f"spec.alertmanagerConfiguration.{name} is not supported: use a configSecret")
+        raise ResourceRefused(f"spec.replicas: there is one telemetry process, so 1 is all there can be, not {spec['replicas']}")
 
 
 def _base(alertmanager: Object, listing: Listing, lookup: Lookup) -> Config:
@@ -182,6 +181,8 @@ def _base_of_config(name: str, namespace: str, listing: Listing, lookup: Lookup)
     part = _part(found, Credentials(lookup, namespace), enforced=False)
     if not part.routes:
         raise ResourceRefused(f"{where} has no route")
+    if found["spec"]["route"].get("continue"):
+        raise ResourceRefused(f"{where}: spec.route.continue: the root route has no siblings")
     route = part.routes[0]
     del route["continue"]
     base: Config = {
@@ -211,13 +212,16 @@ def _text(base: Config, parts: Sequence[_Part]) -> str:
 def _part(given: Object, credentials: Credentials, *, enforced: bool) -> _Part:
     """Raises ResourceRefused."""
     spec, metadata = given["spec"], given["metadata"]
+    if unknown := unsupported(spec, ALERTMANAGER_CONFIG):
+        raise ResourceRefused("; ".join(unknown))
     prefix = f"{metadata['namespace']}/{metadata['name']}/"
     only = f'namespace="{metadata["namespace"]}"' if enforced else ""
     part = _Part(
         inhibit_rules=[_inhibition(rule, only, f"spec.inhibitRules[{i}]") for i, rule in enumerate(spec.get("inhibitRules") or ())]
     )
+    receivers = [_receiver(r, prefix, credentials, f"spec.receivers[{i}]") for i, r in enumerate(spec.get("receivers") or ())]
     if not spec.get("route"):
-        return part
+        return part  # nobody is told by it, as upstream has it: only what it inhibits counts
     known = {receiver["name"] for receiver in spec.get("receivers") or ()}
     intervals = {interval["name"] for interval in spec.get("muteTimeIntervals") or ()}
     if not spec["route"].get("receiver"):
@@ -227,7 +231,7 @@ def _part(given: Object, credentials: Credentials, *, enforced: bool) -> _Part:
     if only:
         route["matchers"] = [*route.get("matchers", ()), only]
     part.routes.append(route)
-    part.receivers += [_receiver(r, prefix, credentials, f"spec.receivers[{i}]") for i, r in enumerate(spec.get("receivers") or ())]
+    part.receivers += receivers
     part.intervals += [
         {"name": prefix + interval["name"], "time_intervals": [_interval(i) for i in interval.get("timeIntervals") or ()]}
         for interval in spec.get("muteTimeIntervals") or ()

@@ -10,13 +10,16 @@ import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import yaml
+
 from podium.telemetry.prometheus_operator.errors import ResourceRefused, SecretMissing
 
 Config = dict[str, Any]
 Object = dict[str, Any]
 Lookup = Callable[[str, str, str], Object | None]
 """(`secrets` or `configmaps`, namespace, name) -> the object."""
-_REFUSED = ("caFile", "certFile", "keyFile", "bearerTokenFile", "credentialsFile")
+_REFUSED = ("caFile", "certFile", "keyFile", "bearerTokenFile", "credentialsFile", "files")
+"""Fields that name files; `files` are those of file discovery."""
 
 
 class Credentials:
@@ -53,6 +56,21 @@ class Credentials:
             raise SecretMissing(f"{field}: ConfigMap {self._namespace}/{name} has no key {key!r}")
         return str(data[key])
 
+    def documents(self, reference: Mapping[str, Any] | None, field: str) -> list[Config]:
+        """A Secret's key that holds a list of sections, in prometheus.yml's words; [] when nothing is referred to. Raises ResourceRefused."""
+        if not reference:
+            return []
+        where = f"{field}: key {reference.get('key', '')!r} of Secret {self._namespace}/{reference.get('name', '')}"
+        try:
+            found = yaml.safe_load(self.secret(reference, field))
+        except yaml.YAMLError as error:
+            raise ResourceRefused(f"{where}: {' '.join(str(error).split())}") from error
+        if found is None:
+            return []
+        if not isinstance(found, list) or not all(isinstance(section, dict) for section in found):
+            raise ResourceRefused(f"{where}: a list of sections is wanted")
+        return found
+
     def http(self, given: Mapping[str, Any], field: str) -> Config:
         """basicAuth, authorization, bearerTokenSecret, oauth2, tlsConfig, proxies and redirects of an endpoint, in prometheus.yml's words."""
         config: Config = {}
@@ -66,9 +84,9 @@ class Credentials:
                 config["authorization"]["credentials"] = self.secret(authorization["credentials"], f"{field}.authorization.credentials")
         token = given.get("bearerTokenSecret") or {}
         if token.get("key"):
-            config["authorization"] = {"type": "Bearer", "credentials": self.secret(token, f"{field}.bearerTokenSecret")}
+            config["bearer_token"] = self.secret(token, f"{field}.bearerTokenSecret")
         if given.get("bearerTokenFile"):
-            config["authorization"] = {"type": "Bearer", "credentials_file": given["bearerTokenFile"]}
+            config["bearer_token_file"] = given["bearerTokenFile"]
         if oauth := given.get("oauth2"):
             config["oauth2"] = self._oauth2(oauth, f"{field}.oauth2")
         if tls := given.get("tlsConfig"):

@@ -58,11 +58,8 @@ def _pairs(credentials: Credentials, value: Any, where: str) -> Config:
 
 
 def _http(credentials: Credentials, value: Any, where: str) -> Config:
-    """basicAuth goes before authorization, and proxyURL before proxyUrl, as upstream has it."""
-    given = {**value, "proxyUrl": value.get("proxyURL") or value.get("proxyUrl")}
-    if given.get("basicAuth"):
-        given.pop("authorization", None)
-    return credentials.http(given, where)
+    """proxyURL goes before proxyUrl, as upstream has it; whoever gives two kinds of credentials is refused when the text is read."""
+    return credentials.http({**value, "proxyUrl": value.get("proxyURL") or value.get("proxyUrl")}, where)
 
 
 def _sigv4(credentials: Credentials, value: Any, where: str) -> Config:

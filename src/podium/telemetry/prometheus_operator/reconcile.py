@@ -39,12 +39,12 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 RESOURCES: Mapping[str, Resource] = {
-    plural: Resource(GROUP, versions[0], plural, kind, True, _VERBS) for kind, plural, _, versions, _, _ in KINDS
+    kind.plural: Resource(GROUP, kind.versions[0][0], kind.plural, kind.kind, True, _VERBS) for kind in KINDS
 }
 
 
 SERVERS = ("prometheuses", "prometheusagents", "alertmanagers")
-_KIND_OF = {kind: plural for kind, plural, *_ in KINDS}
+_KIND_OF = {kind.kind: kind.plural for kind in KINDS}
 Key = tuple[str, str, str]
 """Resource, namespace, name."""
 
@@ -52,25 +52,33 @@ Key = tuple[str, str, str]
 class Servers(Protocol):
     """Runs what is planned."""
 
-    async def run_server(self, plan: ServerPlan) -> None:
+    async def run_server(self, key: Key, plan: ServerPlan) -> None:
         """From now on as planned; the first time it is started. Raises ConfigurationError."""
         ...
 
-    async def end_server(self, namespace: str, name: str) -> None: ...
-
-    async def run_alertmanager(self, plan: AlertmanagerPlan) -> None:
+    async def run_alertmanager(self, key: Key, plan: AlertmanagerPlan) -> None:
         """Likewise."""
         ...
 
-    async def end_alertmanager(self, namespace: str, name: str) -> None: ...
+    async def end(self, key: Key) -> None:
+        """Whether it ran or not."""
+        ...
+
+    async def publish(self, key: Key, found: Object) -> None:
+        """After each plan that runs: others are to find it. `found` is its object. Raises OSError, StatusError."""
+        ...
+
+    def url(self, key: Key) -> str:
+        """Where it answers; '' when it does not run."""
+        ...
 
 
 class PrometheusOperator:
-    """`servers` runs the plans; `extra_jobs` are scraped by the Prometheus of that (namespace, name) as well."""
+    """`servers` runs the plans; `extra_jobs` are scraped by the Prometheus of that key as well."""
 
     def __init__(
         self, client: Client, mirrors: Mirrors, events: EventRecorder, world: World, servers: Servers, kinds: Mapping[str, type], *,
-        extra_jobs: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]] | None = None,
+        extra_jobs: Mapping[Key, Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:  # fmt: skip
         self._client, self._events, self._world, self._servers, self._kinds = client, events, world, servers, kinds
         self._extra_jobs = extra_jobs or {}
@@ -78,7 +86,7 @@ class PrometheusOperator:
         self._mirrors["namespaces"] = mirrors.of(resource("namespaces"))
         self._changed = asyncio.Event()
         self._running: dict[Key, str] = {}
-        self._told: dict[Key, str] = {}
+        self._told: dict[Key, tuple[int, set[str]]] = {}
         self._references = References(client)
         for mirror in self._mirrors.values():
             mirror.subscribe(lambda change: self._changed.set())
@@ -111,8 +119,7 @@ class PrometheusOperator:
     async def _reconcile(self) -> None:
         objects = {_key(plural, found): found for plural in SERVERS for found in self._mirrors[plural].all()}
         for key in [key for key in self._running if key not in objects]:
-            end = self._servers.end_alertmanager if key[0] == "alertmanagers" else self._servers.end_server
-            await self._guarded(end(*key[1:]))
+            await self._guarded(self._servers.end(key))
             del self._running[key]
         known = {_key(plural, found) for plural in RESOURCES for found in self._mirrors[plural].all()}
         self._told = {key: told for key, told in self._told.items() if key in known}
@@ -134,36 +141,40 @@ class PrometheusOperator:
 
     async def _one(self, key: Key, found: Object) -> None:
         try:
-            problems = await (self._alertmanager(key, found) if key[0] == "alertmanagers" else self._prometheus(key, found))
+            plan = await (self._alertmanager(key, found) if key[0] == "alertmanagers" else self._prometheus(key, found))
         except (ResourceRefused, ConfigurationError) as error:
-            await self._report(found, "False", type(error).__name__, str(error))
-            self._say(found, str(error))
+            await self._report(key, found, str(error))
+            self._say(found, "ReconciliationFailed", str(error))
             return
-        for problem in problems:
+        for problem in plan.problems:
             self._complain(problem)
-        await self._report(found, "True", "", "")
+        for notice in plan.notices:
+            self._say(found, "NoEffect", notice)
+        await self._report(key, found, "")
+        try:
+            await self._servers.publish(key, found)
+        except StatusError as error:
+            self._say(found, "NotPublished", f"others do not find it by its Service: {error.message}")
 
-    async def _prometheus(self, key: Key, found: Object) -> Sequence[Problem]:
+    async def _prometheus(self, key: Key, found: Object) -> ServerPlan:
         """Raises ResourceRefused, ConfigurationError."""
-        extra = self._extra_jobs.get(key[1:], ())
+        extra = self._extra_jobs.get(key, ())
         plan = await self._planned(lambda lookup: plan_server(found, self._all, lookup, self._kinds, extra))
-        shown = f"{plan.text}\n{plan.groups}"
+        shown = plan.shown
         if self._running.get(key) != shown:
             self._running[key] = ""  # should it fail, it is tried again, and ended when its object goes
-            await self._servers.run_server(plan)
+            await self._servers.run_server(key, plan)
             self._running[key] = shown
-        if key[0] == "prometheusagents" and plan.groups:
-            raise ResourceRefused("spec.ruleSelector: an agent evaluates no rules")
-        return plan.problems
+        return plan
 
-    async def _alertmanager(self, key: Key, found: Object) -> Sequence[Problem]:
+    async def _alertmanager(self, key: Key, found: Object) -> AlertmanagerPlan:
         """Raises ResourceRefused, ConfigurationError."""
         plan = await self._planned(lambda lookup: plan_alertmanager(found, self._all, lookup))
         if self._running.get(key) != plan.shown:
             self._running[key] = ""
-            await self._servers.run_alertmanager(plan)
+            await self._servers.run_alertmanager(key, plan)
             self._running[key] = plan.shown
-        return plan.problems
+        return plan
 
     async def _planned(self, plan: Callable[[Lookup], T]) -> T:
         """Raises ResourceRefused."""
@@ -178,30 +189,42 @@ class PrometheusOperator:
     def _complain(self, problem: Problem) -> None:
         found = self._mirrors[problem.resource].get(problem.namespace, problem.name)
         if found is not None:
-            self._say(found, problem.reason)
+            self._say(found, "InvalidConfiguration", problem.reason)
 
-    def _say(self, found: Object, reason: str) -> None:
-        """An event, once for each version of the object and reason."""
-        key = _key(_KIND_OF[found["kind"]], found)
-        told = f"{found['metadata'].get('generation')} {reason}"
-        if self._told.get(key) != told:
-            self._told[key] = told
-            self._events.event(found, "Warning", "InvalidConfiguration", reason)
+    def _say(self, found: Object, reason: str, message: str) -> None:
+        """An event, once for each generation of the object and message."""
+        key, generation = _key(_KIND_OF[found["kind"]], found), found["metadata"].get("generation", 1)
+        if self._told.get(key, (0, set()))[0] != generation:
+            self._told[key] = (generation, set())
+        told = self._told[key][1]
+        if message not in told:
+            told.add(message)
+            self._events.event(found, "Warning", reason, message)
 
-    async def _report(self, found: Object, status: str, reason: str, message: str) -> None:
-        """The conditions Available and Reconciled, when they changed."""
-        metadata, before = found["metadata"], (found.get("status") or {}).get("conditions") or ()
-        known = {c["type"]: c for c in before}
-        conditions = []
-        for kind in ("Available", "Reconciled"):
-            old = known.get(kind, {})
-            same = old.get("status") == status
-            conditions.append({
-                "type": kind, "status": status, "reason": reason, "message": message, "observedGeneration": metadata.get("generation", 1),
-                "lastTransitionTime": old["lastTransitionTime"] if same else self._world.clock.timestamp(),
-            })  # fmt: skip
-        if conditions != list(before) or (found.get("status") or {}).get("paused"):
-            await self._patch(found, {"conditions": conditions, "paused": False})
+    async def _report(self, key: Key, found: Object, refusal: str) -> None:
+        """The status, when it changed. A server whose object is refused goes on as it was, if there was one."""
+        url = self._servers.url(key)
+        up = bool(url)
+        wanted = {
+            "Available": ("True", "", "") if up else ("False", "NotRunning", refusal),
+            "Reconciled": ("False", "ReconciliationFailed", refusal) if refusal else ("True", "", ""),
+        }
+        before: Object = found.get("status") or {}
+        known = {c["type"]: c for c in before.get("conditions") or ()}
+        conditions = [self._condition(found, kind, *values, known.get(kind, {})) for kind, values in wanted.items()]
+        status = {
+            "paused": False, "replicas": 1, "updatedReplicas": 0 if refusal else 1, "availableReplicas": int(up),
+            "unavailableReplicas": int(not up), "url": url, "conditions": conditions,
+        }  # fmt: skip
+        if any(before.get(name) != value for name, value in status.items()):
+            await self._patch(found, status)
+
+    def _condition(self, found: Object, kind: str, status: str, reason: str, message: str, old: Object) -> Object:
+        since = old["lastTransitionTime"] if old.get("status") == status else self._world.clock.timestamp()
+        return {
+            "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
+            "observedGeneration": found["metadata"].get("generation", 1),
+        }  # fmt: skip
 
     async def _report_paused(self, found: Object) -> None:
         if not (found.get("status") or {}).get("paused"):

@@ -70,12 +70,3 @@ def copied_labels(names: Iterable[str] | None, meta: str) -> list[Config]:
         {"source_labels": [f"{meta}_label_{label_name(name)}"], "target_label": label_name(name), "regex": "(.+)", "replacement": "${1}"}
         for name in names or ()
     ]
-
-
-def sharded(shards: int, number: int, source: str = "__address__") -> list[Config]:
-    if shards <= 1:
-        return []
-    return [
-        {"source_labels": [source], "target_label": "__tmp_hash", "modulus": shards, "action": "hashmod"},
-        {"source_labels": ["__tmp_hash"], "regex": str(number), "action": "keep"},
-    ]

@@ -2,13 +2,15 @@
 
 What upstream's resources have beyond that is pruned by the API server with its usual warning (or refused, with strict field validation):
 nothing is accepted in silence. Upstream's own definitions may be applied over these; the operator then refuses by name what it cannot do.
+The few fields that are accepted and change nothing are those of field_effects.py.
 
 Source: the Prometheus operator's API reference (monitoring.coreos.com v1, v1alpha1, v1beta1).
 """
 
 from typing import Any
 
-Schema = dict[str, Any]
+from podium.telemetry.prometheus_operator.field_effects import WITHOUT_EFFECT, Schema
+
 GROUP = "monitoring.coreos.com"
 
 STRING: Schema = {"type": "string"}
@@ -36,6 +38,8 @@ def one_of(*values: str) -> Schema:
 
 
 STRINGS = listed(STRING)
+ANY: Schema = {"x-kubernetes-preserve-unknown-fields": True}
+FREE: Schema = {"type": "object", **ANY}
 SELECTOR = record(
     matchLabels=TEXTS, matchExpressions=listed(record(("key", "operator"), key=STRING, operator=STRING, values=STRINGS))
 )  # fmt: skip
@@ -72,6 +76,7 @@ LIMITS: dict[str, Schema] = {
         INTEGER,
     ),
     "bodySizeLimit": STRING, "scrapeProtocols": STRINGS, "fallbackScrapeProtocol": STRING, "scrapeClassicHistograms": BOOLEAN,
+    "scrapeNativeHistograms": BOOLEAN, "convertClassicHistogramsToNHCB": BOOLEAN,
 }  # fmt: skip
 NAMESPACES = record(any=BOOLEAN, matchNames=STRINGS)
 ENDPOINT: dict[str, Schema] = {
@@ -109,7 +114,8 @@ SCRAPE_CONFIG = record(
     kubernetesSDConfigs=listed(
         record(
             ("role",), role=STRING, apiServer=STRING, namespaces=record(ownNamespace=BOOLEAN, names=STRINGS),
-            selectors=listed(record(("role",), role=STRING, label=STRING, field=STRING)), attachMetadata=record(node=BOOLEAN), **HTTP,
+            selectors=listed(record(("role",), role=STRING, label=STRING, field=STRING)), attachMetadata=record(node=BOOLEAN),
+            authorization=HTTP["authorization"], tlsConfig=record(caFile=STRING, certFile=STRING, keyFile=STRING),
         )
     ),
     **HTTP, **LIMITS,
@@ -132,37 +138,90 @@ RULE = record(
 )  # fmt: skip
 REMOTE_WRITE = record(
     ("url",), url=STRING, name=STRING, remoteTimeout=DURATION, headers=TEXTS, sendExemplars=BOOLEAN, sendNativeHistograms=BOOLEAN,
-    writeRelabelConfigs=RELABELINGS,
+    messageVersion=one_of("V1.0", "V2.0"), writeRelabelConfigs=RELABELINGS,
     queueConfig=record(
         capacity=INTEGER, minShards=INTEGER, maxShards=INTEGER, maxSamplesPerSend=INTEGER, batchSendDeadline=DURATION, minBackoff=DURATION,
         maxBackoff=DURATION, retryOnRateLimit=BOOLEAN, sampleAgeLimit=DURATION,
     ),
-    **HTTP,
+    metadataConfig=record(send=BOOLEAN, sendInterval=DURATION, maxSamplesPerSend=INTEGER),
+    bearerTokenFile=STRING, **HTTP,
 )  # fmt: skip
-_SELECTORS: dict[str, Schema] = {
-    f"{prefix}{suffix}": SELECTOR
-    for prefix in ("serviceMonitor", "podMonitor", "probe", "scrapeConfig", "rule")
-    for suffix in ("Selector", "NamespaceSelector")
-}
-PROMETHEUS = record(
-    **_SELECTORS, scrapeInterval=DURATION, scrapeTimeout=DURATION, evaluationInterval=DURATION, externalLabels=TEXTS,
-    prometheusExternalLabelName=STRING, replicaExternalLabelName=STRING, retention=DURATION, retentionSize=STRING, remoteWrite=listed(REMOTE_WRITE),
-    overrideHonorLabels=BOOLEAN, overrideHonorTimestamps=BOOLEAN, ignoreNamespaceSelectors=BOOLEAN, enforcedNamespaceLabel=STRING,
-    arbitraryFSAccessThroughSMs=record(deny=BOOLEAN), serviceDiscoveryRole=one_of("Endpoints", "EndpointSlice"), paused=BOOLEAN,
-    alerting=record(
-        alertmanagers=listed(
-            record(
-                ("name", "port"), name=STRING, namespace=STRING, port=INT_OR_STRING, scheme=STRING, pathPrefix=STRING, apiVersion=STRING,
-                timeout=DURATION, relabelings=RELABELINGS, alertRelabelings=RELABELINGS, **HTTP,
-            )
+ALERTMANAGERS = record(
+    alertmanagers=listed(
+        record(
+            ("name", "port"), name=STRING, namespace=STRING, port=INT_OR_STRING, scheme=SCHEME, pathPrefix=STRING, apiVersion=STRING,
+            timeout=DURATION, relabelings=RELABELINGS, alertRelabelings=RELABELINGS, bearerTokenFile=STRING, **HTTP,
+        )
+    )
+)  # fmt: skip
+ENFORCED_LIMITS = {
+    "enforcedSampleLimit": "sampleLimit", "enforcedTargetLimit": "targetLimit", "enforcedLabelLimit": "labelLimit",
+    "enforcedLabelNameLengthLimit": "labelNameLengthLimit", "enforcedLabelValueLengthLimit": "labelValueLengthLimit",
+    "enforcedKeepDroppedTargets": "keepDroppedTargets", "enforcedBodySizeLimit": "bodySizeLimit",
+}  # fmt: skip
+"""Field of a Prometheus -> field of a monitor (and of a Prometheus: the limit of monitors that have none)."""
+SIZE: Schema = {**STRING, "pattern": "(^0|([0-9]*[.])?[0-9]+((K|M|G|T|E|P)i?)?B)$"}
+
+
+def _selectors(*prefixes: str) -> dict[str, Schema]:
+    return {f"{prefix}{suffix}": SELECTOR for prefix in prefixes for suffix in ("Selector", "NamespaceSelector")}
+
+
+ENABLED_FEATURES = (
+    "promql-experimental-functions", "promql-duration-expr", "promql-extended-range-selectors", "promql-binop-fill-modifiers",
+    "promql-delayed-name-removal", "type-and-unit-labels",
+)  # fmt: skip
+_COMMON: dict[str, Schema] = {
+    **_selectors("serviceMonitor", "podMonitor", "probe", "scrapeConfig"),
+    **{name: SIZE if "BodySize" in name else INTEGER for name in ENFORCED_LIMITS},
+    **{name: SIZE if name == "bodySizeLimit" else INTEGER for name in ENFORCED_LIMITS.values()},
+    **dict.fromkeys(("scrapeInterval", "scrapeTimeout"), DURATION),
+    **dict.fromkeys(
+        (
+            "overrideHonorLabels", "overrideHonorTimestamps", "ignoreNamespaceSelectors", "enableRemoteWriteReceiver", "paused",
+            "scrapeClassicHistograms", "scrapeNativeHistograms", "convertClassicHistogramsToNHCB",
+        ),
+        BOOLEAN,
+    ),
+    "externalLabels": TEXTS, "prometheusExternalLabelName": STRING, "replicaExternalLabelName": STRING, "externalUrl": STRING,
+    "enableFeatures": listed(one_of(*ENABLED_FEATURES)), "remoteWrite": listed(REMOTE_WRITE), "additionalScrapeConfigs": KEY,
+    "enforcedNamespaceLabel": STRING,
+    "excludedFromEnforcement": listed(
+        record(
+            ("resource", "namespace"), group={**one_of("monitoring.coreos.com"), "default": "monitoring.coreos.com"},
+            resource=one_of("prometheusrules", "servicemonitors", "podmonitors", "probes", "scrapeconfigs"),
+            namespace={**STRING, "minLength": 1}, name=STRING,
         )
     ),
+    "arbitraryFSAccessThroughSMs": record(deny=BOOLEAN), "podTargetLabels": STRINGS, "portName": STRING,
+    "serviceDiscoveryRole": one_of("Endpoints", "EndpointSlice"), "scrapeProtocols": STRINGS,
+    "nameValidationScheme": one_of("UTF8", "Legacy"),
+    "nameEscapingScheme": one_of("AllowUTF8", "Underscores", "Dots", "Values"),
+    "replicas": {"type": "integer", "format": "int32"}, "shards": {"type": "integer", "format": "int32"},
+    "tsdb": record(outOfOrderTimeWindow=DURATION),
+}  # fmt: skip
+
+
+def _idle(kind: str) -> dict[str, Schema]:
+    return dict.fromkeys(WITHOUT_EFFECT[kind], ANY)
+
+
+PROMETHEUS = record(
+    **_COMMON, **_selectors("rule"), evaluationInterval=DURATION, ruleQueryOffset=DURATION, retention=DURATION, retentionSize=SIZE,
+    query=record(lookbackDelta=STRING, maxConcurrency=INTEGER, maxSamples=INTEGER, timeout=DURATION),
+    exemplars=record(maxSize=INTEGER), enableAdminAPI=BOOLEAN,
+    rules=record(alert=record(forOutageTolerance=STRING, forGracePeriod=STRING, resendDelay=STRING)),
+    alerting=ALERTMANAGERS, additionalAlertRelabelConfigs=KEY, additionalAlertManagerConfigs=KEY,
+    prometheusRulesExcludedFromEnforce=listed(record(("ruleName", "ruleNamespace"), ruleName=STRING, ruleNamespace=STRING)),
+    **_idle("Prometheus"),
 )  # fmt: skip
-FREE: Schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+PROMETHEUS_AGENT = record(**_COMMON, **_idle("PrometheusAgent"))
+"""It stores and passes on what it scrapes; rules, alerts and their settings are not its business, as upstream has it."""
 ALERTMANAGER = record(
     configSecret=STRING, alertmanagerConfigSelector=SELECTOR, alertmanagerConfigNamespaceSelector=SELECTOR,
     alertmanagerConfiguration=record(name=STRING),
     alertmanagerConfigMatcherStrategy=record(type=one_of("OnNamespace", "OnNamespaceExceptForAlertmanagerNamespace", "None")),
-    retention=DURATION, externalUrl=STRING, paused=BOOLEAN,
+    retention=DURATION, externalUrl=STRING, paused=BOOLEAN, portName=STRING,
     replicas={"type": "integer", "format": "int32"},
+    **_idle("Alertmanager"),
 )  # fmt: skip

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from podium.telemetry.prometheus_operator.credentials import Credentials, Lookup, without_files
+from podium.telemetry.prometheus_operator.enforcement import NamespaceLabel, job_limits, label_of
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
-from podium.telemetry.prometheus_operator.relabeling import copied_labels, label_name, renamed, selected, sharded, written
+from podium.telemetry.prometheus_operator.relabeling import copied_labels, label_name, renamed, selected, written
 from podium.telemetry.prometheus_operator.selection import namespaces_of
 
 Config = dict[str, Any]
 Object = dict[str, Any]
 _SERVICE, _POD = "__meta_kubernetes_service", "__meta_kubernetes_pod"
-_LIMITS = {
-    "sampleLimit": "sample_limit", "targetLimit": "target_limit", "labelLimit": "label_limit", "labelNameLengthLimit": "label_name_length_limit",
-    "labelValueLengthLimit": "label_value_length_limit", "keepDroppedTargets": "keep_dropped_targets", "bodySizeLimit": "body_size_limit",
+_PAGE = {
     "scrapeProtocols": "scrape_protocols", "fallbackScrapeProtocol": "fallback_scrape_protocol",
     "scrapeClassicHistograms": "always_scrape_classic_histograms", "nativeHistogramBucketLimit": "native_histogram_bucket_limit",
+    "scrapeNativeHistograms": "scrape_native_histograms", "convertClassicHistogramsToNHCB": "convert_classic_histograms_to_nhcb",
 }  # fmt: skip
 _ENDPOINT = {
     "interval": "scrape_interval", "scrapeTimeout": "scrape_timeout", "path": "metrics_path", "params": "params", "scheme": "scheme",
@@ -37,8 +37,11 @@ class Rendering:
 
     spec: Mapping[str, Any]
     lookup: Lookup
-    shards: int = 1
-    shard: int = 0
+
+    @property
+    def label(self) -> NamespaceLabel:
+        """Raises ResourceRefused."""
+        return label_of(self.spec)
 
     def credentials(self, monitor: Object) -> Credentials:
         return Credentials(self.lookup, monitor["metadata"]["namespace"])
@@ -48,18 +51,19 @@ class Rendering:
             without_files(given, field)
         return given
 
-    def finish(self, job: Config, monitor: Object, relabelings: list[Config]) -> Config:
-        """What comes last in every job: the enforced namespace, the shard, limits."""
+    def overrides(self) -> Config:
+        """What every job says, whatever its object does."""
+        honored = (("overrideHonorLabels", "honor_labels"), ("overrideHonorTimestamps", "honor_timestamps"))
+        return {ours: False for theirs, ours in honored if self.spec.get(theirs)}
+
+    def finish(self, job: Config, kind: str, monitor: Object, relabelings: list[Config]) -> Config:
+        """What comes last in every job: the enforced namespace, limits."""
         spec = monitor["spec"]
-        for theirs, ours in _LIMITS.items():
-            if spec.get(theirs) is not None:
-                job[ours] = spec[theirs]
-        enforced = self.spec.get("enforcedNamespaceLabel")
-        if enforced:
-            namespace = {"target_label": enforced, "replacement": monitor["metadata"]["namespace"]}
-            relabelings = [*relabelings, namespace]
-            job["metric_relabel_configs"] = [*job.get("metric_relabel_configs", ()), namespace]
-        job["relabel_configs"] = [*relabelings, *sharded(self.shards, self.shard)]
+        job |= {ours: spec[theirs] for theirs, ours in _PAGE.items() if spec.get(theirs) is not None}
+        job |= job_limits(self.spec, spec)
+        namespace = self.label.relabeling(kind, monitor)
+        job["metric_relabel_configs"] = [*job.get("metric_relabel_configs", ()), *namespace]
+        job["relabel_configs"] = [*relabelings, *namespace]
         return {name: value for name, value in job.items() if value not in (None, [], {})}
 
 
@@ -72,11 +76,8 @@ def _base(rendering: Rendering, name: str, monitor: Object, endpoint: Mapping[st
     job: Config = {"job_name": name}
     for theirs, ours in _ENDPOINT.items():
         if endpoint.get(theirs) is not None:
-            job[ours] = endpoint[theirs]
-    if rendering.spec.get("overrideHonorLabels"):
-        job["honor_labels"] = False
-    if rendering.spec.get("overrideHonorTimestamps"):
-        job["honor_timestamps"] = False
+            job[ours] = endpoint[theirs].lower() if theirs == "scheme" else endpoint[theirs]
+    job |= rendering.overrides()
     job |= rendering.credentials(monitor).http(rendering.checked(endpoint, field), field)
     job["metric_relabel_configs"] = written(endpoint.get("metricRelabelings"))
     return job
@@ -102,11 +103,12 @@ def service_monitor_jobs(rendering: Rendering, monitor: Object) -> list[Config]:
     for number, endpoint in enumerate(monitor["spec"].get("endpoints") or ()):
         job = _base(rendering, _where("serviceMonitor", monitor, number), monitor, endpoint, f"endpoints[{number}]")
         job["kubernetes_sd_configs"] = [_discovery(role, monitor, rendering)]
-        jobs.append(rendering.finish(job, monitor, _service_relabelings(monitor["spec"], endpoint, role)))
+        relabelings = _service_relabelings(monitor["spec"], endpoint, role, rendering.spec.get("podTargetLabels"))
+        jobs.append(rendering.finish(job, "ServiceMonitor", monitor, relabelings))
     return jobs
 
 
-def _service_relabelings(spec: Mapping[str, Any], endpoint: Mapping[str, Any], role: str) -> list[Config]:
+def _service_relabelings(spec: Mapping[str, Any], endpoint: Mapping[str, Any], role: str, pod_labels: Sequence[str] | None) -> list[Config]:
     configs = [renamed("job", "__tmp_prometheus_job_name"), *selected(spec.get("selector"), _SERVICE)]
     port, target = endpoint.get("port"), endpoint.get("targetPort")
     if port:
@@ -127,7 +129,8 @@ def _service_relabelings(spec: Mapping[str, Any], endpoint: Mapping[str, Any], r
     ]
     if endpoint.get("filterRunning") is not False:
         configs.append(_drop_finished())
-    configs += copied_labels(spec.get("targetLabels"), _SERVICE) + copied_labels(spec.get("podTargetLabels"), _POD)
+    configs += copied_labels(spec.get("targetLabels"), _SERVICE)
+    configs += copied_labels(spec.get("podTargetLabels"), _POD) + copied_labels(pod_labels, _POD)
     configs.append({"source_labels": [f"{_SERVICE}_name"], "target_label": "job", "replacement": "${1}"})
     if label := spec.get("jobLabel"):
         source = [f"{_SERVICE}_label_{label_name(label)}"]
@@ -151,11 +154,12 @@ def pod_monitor_jobs(rendering: Rendering, monitor: Object) -> list[Config]:
     for number, endpoint in enumerate(monitor["spec"].get("podMetricsEndpoints") or ()):
         job = _base(rendering, _where("podMonitor", monitor, number), monitor, endpoint, f"podMetricsEndpoints[{number}]")
         job["kubernetes_sd_configs"] = [_discovery("pod", monitor, rendering)]
-        jobs.append(rendering.finish(job, monitor, _pod_relabelings(monitor, endpoint)))
+        relabelings = _pod_relabelings(monitor, endpoint, rendering.spec.get("podTargetLabels"))
+        jobs.append(rendering.finish(job, "PodMonitor", monitor, relabelings))
     return jobs
 
 
-def _pod_relabelings(monitor: Object, endpoint: Mapping[str, Any]) -> list[Config]:
+def _pod_relabelings(monitor: Object, endpoint: Mapping[str, Any], pod_labels: Sequence[str] | None) -> list[Config]:
     spec = monitor["spec"]
     configs = [renamed("job", "__tmp_prometheus_job_name")]
     if endpoint.get("filterRunning") is not False:
@@ -172,6 +176,7 @@ def _pod_relabelings(monitor: Object, endpoint: Mapping[str, Any]) -> list[Confi
         renamed(f"{_POD}_container_name", "container"),
         renamed(f"{_POD}_name", "pod"),
         *copied_labels(spec.get("podTargetLabels"), _POD),
+        *copied_labels(pod_labels, _POD),
         {"target_label": "job", "replacement": f"{monitor['metadata']['namespace']}/{monitor['metadata']['name']}"},
     ]
     if label := spec.get("jobLabel"):
@@ -191,31 +196,28 @@ def probe_jobs(rendering: Rendering, probe: Object) -> list[Config]:
     job = _base(rendering, _where("probe", probe), probe, spec, "spec")
     job["metrics_path"] = prober.get("path") or "/probe"
     if prober.get("scheme"):
-        job["scheme"] = prober["scheme"]
+        job["scheme"] = prober["scheme"].lower()
     if spec.get("module"):
         job["params"] = {"module": [spec["module"]]}
+    relabelings = [renamed("job", "__tmp_prometheus_job_name")]
+    if spec.get("jobName"):
+        relabelings.append({"target_label": "job", "replacement": spec["jobName"]})
+    asked = [renamed("__param_target", "instance"), {"target_label": "__address__", "replacement": prober["url"]}]
     if static := targets.get("staticConfig"):
         job["static_configs"] = [
             {"targets": static.get("static") or [], "labels": {"namespace": probe["metadata"]["namespace"], **(static.get("labels") or {})}}
         ]
-        relabelings = [*written(static.get("relabelingConfigs")), *_probe_address("__address__")]
+        relabelings += [renamed("__address__", "__param_target"), *asked, *written(static.get("relabelingConfigs"))]
     elif ingress := targets.get("ingress"):
         job["kubernetes_sd_configs"] = [_discovery("ingress", {"metadata": probe["metadata"], "spec": ingress}, rendering)]
-        relabelings = [*selected(ingress.get("selector"), "__meta_kubernetes_ingress"), *_ingress_address()]
-        relabelings += [*written(ingress.get("relabelingConfigs")), *_probe_address("__address__")]
+        relabelings += [*selected(ingress.get("selector"), "__meta_kubernetes_ingress"), *_ingress_target()]
+        relabelings += [renamed("__address__", "__tmp_ingress_address"), *asked, *written(ingress.get("relabelingConfigs"))]
     else:
         raise ResourceRefused("targets: a probe needs staticConfig or ingress")
-    relabelings.append({"target_label": "__address__", "replacement": prober["url"]})
-    if spec.get("jobName"):
-        relabelings.append({"target_label": "job", "replacement": spec["jobName"]})
-    return [rendering.finish(job, probe, relabelings)]
+    return [rendering.finish(job, "Probe", probe, relabelings)]
 
 
-def _probe_address(source: str) -> list[Config]:
-    return [renamed(source, "__param_target"), renamed("__param_target", "instance")]
-
-
-def _ingress_address() -> list[Config]:
+def _ingress_target() -> list[Config]:
     meta = "__meta_kubernetes_ingress"
     source = [f"{meta}_scheme", "__address__", f"{meta}_path"]
     return [
@@ -223,7 +225,7 @@ def _ingress_address() -> list[Config]:
             "source_labels": source,
             "separator": ";",
             "regex": "(.+);(.+);(.+)",
-            "target_label": "__address__",
+            "target_label": "__param_target",
             "replacement": "${1}://${2}${3}",
         },
         renamed("__meta_kubernetes_namespace", "namespace"),
@@ -252,16 +254,19 @@ def scrape_config_jobs(rendering: Rendering, given: Object) -> list[Config]:
     job |= {ours: spec[theirs] for theirs, ours in _SCRAPE_CONFIG.items() if spec.get(theirs) is not None}
     if spec.get("scheme"):
         job["scheme"] = spec["scheme"].lower()
+    job |= rendering.overrides()
     credentials = rendering.credentials(given)
     job |= credentials.http(rendering.checked(spec, "spec"), "spec")
     for theirs, ours in SCRAPE_CONFIG_DISCOVERY.items():
         if entries := spec.get(theirs):
+            for index, entry in enumerate(entries):
+                rendering.checked(entry, f"{theirs}[{index}]")
             job[ours] = [_discovery_entry(theirs, entry, credentials, f"{theirs}[{i}]") for i, entry in enumerate(entries)]
     job["metric_relabel_configs"] = written(spec.get("metricRelabelings"))
     relabelings = [renamed("job", "__tmp_prometheus_job_name")]
     if spec.get("jobName"):
         relabelings.append({"target_label": "job", "replacement": spec["jobName"]})
-    return [rendering.finish(job, given, [*relabelings, *written(spec.get("relabelings"))])]
+    return [rendering.finish(job, "ScrapeConfig", given, [*relabelings, *written(spec.get("relabelings"))])]
 
 
 def _discovery_entry(kind: str, entry: Mapping[str, Any], credentials: Credentials, field: str) -> Config:

@@ -19,14 +19,14 @@ Object = dict[str, Any]
 def chosen(
     spec: Mapping[str, Any], prefix: str, own_namespace: str, objects: Iterable[Object], namespaces: Mapping[str, Object]
 ) -> list[Object]:
-    """Objects of one kind, by namespace and name. `prefix` is the selectors' in `spec` (`serviceMonitor`, `rule`...)."""
+    """Objects of one kind, in the order of NAMESPACE/NAME. `prefix` is the selectors' in `spec` (`serviceMonitor`, `rule`...)."""
     selector, of_namespaces = spec.get(f"{prefix}Selector"), spec.get(f"{prefix}NamespaceSelector")
     if selector is None:
         return []
     by_labels = selectors.from_value(selector)
     names = {own_namespace} if of_namespaces is None else _matching(of_namespaces, namespaces)
     found = [o for o in objects if o["metadata"]["namespace"] in names and by_labels.matches(o["metadata"].get("labels") or {})]
-    return sorted(found, key=lambda o: (o["metadata"]["namespace"], o["metadata"]["name"]))
+    return sorted(found, key=lambda o: f"{o['metadata']['namespace']}/{o['metadata']['name']}")
 
 
 def _matching(selector: Mapping[str, Any], namespaces: Mapping[str, Object]) -> set[str]:

@@ -15,26 +15,28 @@ from podium.telemetry.metrics.configuration.configuration import Configuration, 
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.rules.errors import RuleFileError
 from podium.telemetry.metrics.rules.rule import Group
+from podium.telemetry.prometheus_operator.alert_targets import REPLICA_LABEL, alerting
 from podium.telemetry.prometheus_operator.credentials import Credentials, Lookup
+from podium.telemetry.prometheus_operator.definitions import BY_NAME, BY_PLURAL
+from podium.telemetry.prometheus_operator.enforcement import global_limits, label_of
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
-from podium.telemetry.prometheus_operator.relabeling import written
+from podium.telemetry.prometheus_operator.field_effects import unsupported, without_effect
+from podium.telemetry.prometheus_operator.remote_writing import remote_write
 from podium.telemetry.prometheus_operator.rule_groups import groups_of
 from podium.telemetry.prometheus_operator.scrape_jobs import JOBS, Rendering
 from podium.telemetry.prometheus_operator.selection import chosen
+from podium.telemetry.prometheus_operator.server_settings import ServerSettings, settings_of
 
 Object = dict[str, Any]
 Listing = Callable[[str], Sequence[Object]]
 """Resource -> all objects of it."""
 
-UNSUPPORTED = (
-    "additionalScrapeConfigs",
-    "additionalAlertRelabelConfigs",
-    "additionalAlertManagerConfigs",
-    "thanos",
-    "tracingConfig",
-    "objectStorageConfig",
-)
-"""Fields of a Prometheus that are refused by name (those that only say how upstream's pods are run have no meaning here)."""
+_GLOBAL = {
+    "scrapeTimeout": "scrape_timeout", "scrapeProtocols": "scrape_protocols", "scrapeClassicHistograms": "always_scrape_classic_histograms",
+    "scrapeNativeHistograms": "scrape_native_histograms", "convertClassicHistogramsToNHCB": "convert_classic_histograms_to_nhcb",
+    "ruleQueryOffset": "rule_query_offset",
+}  # fmt: skip
+_ESCAPING = {"AllowUTF8": "allow-utf-8", "Underscores": "underscores", "Dots": "dots", "Values": "values"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,21 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ServerPlan:
-    """What a Prometheus is to be: pure, made anew from what there is."""
+    """What a Prometheus is to be: pure, made anew from what there is. `notices` are what its author should know."""
 
     namespace: str
     name: str
     configuration: Configuration
     text: str
     groups: tuple[Group, ...]
+    settings: ServerSettings
     problems: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """Two plans are the same when this is."""
+        return f"{self.settings}\n{self.text}\n{self.groups}"
 
 
 @dataclass(slots=True)
@@ -66,6 +75,7 @@ class _Making:
     lookup: Lookup
     kinds: Mapping[str, type]
     problems: list[Problem] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -83,102 +93,69 @@ class _Making:
     def refuse(self, resource: str, given: Object, reason: object) -> None:
         self.problems.append(Problem(resource, given["metadata"]["namespace"], given["metadata"]["name"], str(reason)))
 
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials(self.lookup, self.namespace)
+
     def jobs(self) -> list[dict[str, Any]]:
-        rendering = Rendering(self.spec, self.lookup, int(self.spec.get("shards") or 1), 0)
+        rendering = Rendering(self.spec, self.lookup)
         found: list[dict[str, Any]] = []
         for resource, prefix, make in JOBS:
             for given in self.select(resource, prefix):
                 try:
+                    _check_fields(resource, given)
                     jobs = make(rendering, given)
                     load(yaml.safe_dump({"scrape_configs": jobs}), self.kinds)
                 except (ResourceRefused, ConfigurationError) as error:
                     self.refuse(resource, given, error)
                 else:
                     found += jobs
-        return found
+        return found + self.credentials.documents(self.spec.get("additionalScrapeConfigs"), "spec.additionalScrapeConfigs")
 
     def rules(self) -> list[Group]:
         found: list[Group] = []
-        enforced = self.spec.get("enforcedNamespaceLabel")
+        label = label_of(self.spec)
         for given in self.select("prometheusrules", "rule"):
-            if enforced:
-                self.refuse(
-                    "prometheusrules", given, "enforcedNamespaceLabel is not supported for rules: expressions would have to be rewritten"
-                )
-                continue
             try:
-                found += groups_of(given)
-            except RuleFileError as error:
+                _check_fields("prometheusrules", given)
+                found += label.on_rules(given, groups_of(given))
+            except (RuleFileError, ResourceRefused) as error:
                 self.refuse("prometheusrules", given, error)
         return found
 
-    def alerting(self) -> dict[str, Any]:
-        alertmanagers = []
-        for number, given in enumerate((self.spec.get("alerting") or {}).get("alertmanagers") or ()):
-            namespace, where = given.get("namespace") or self.namespace, f"alerting.alertmanagers[{number}]"
-            relabelings = [
-                {"action": "keep", "source_labels": ["__meta_kubernetes_service_name"], "regex": given.get("name", "")},
-                {"action": "keep", "source_labels": ["__meta_kubernetes_endpoint_port_name"], "regex": str(given.get("port", ""))},
-            ]
-            config = {
-                "kubernetes_sd_configs": [{"role": "endpoints", "namespaces": {"names": [namespace]}}],
-                "relabel_configs": [*relabelings, *written(given.get("relabelings"))],
-                "api_version": given.get("apiVersion") or "v2",
-                "path_prefix": given.get("pathPrefix") or "/",
-                "scheme": given.get("scheme") or "http",
-                **Credentials(self.lookup, namespace).http(given, where),
-            }
-            if given.get("timeout"):
-                config["timeout"] = given["timeout"]
-            if given.get("alertRelabelings"):
-                config["alert_relabel_configs"] = written(given["alertRelabelings"])
-            alertmanagers.append(config)
-        return {"alertmanagers": alertmanagers} if alertmanagers else {}
-
     def global_(self) -> dict[str, Any]:
         spec = self.spec
-        labels = dict(spec.get("externalLabels") or {})
-        for field_name, default, value in (
-            ("prometheusExternalLabelName", "prometheus", f"{self.namespace}/{self.prometheus['metadata']['name']}"),
-            ("replicaExternalLabelName", "prometheus_replica", f"prometheus-{self.prometheus['metadata']['name']}-0"),
-        ):
-            name = spec.get(field_name, default)
-            if name:
-                labels.setdefault(name, value)
         config = {
             "scrape_interval": spec.get("scrapeInterval") or "30s",
             "evaluation_interval": spec.get("evaluationInterval") or "30s",
-            "external_labels": labels,
+            "external_labels": self._external_labels(),
+            **global_limits(spec),
         }
-        if spec.get("scrapeTimeout"):
-            config["scrape_timeout"] = spec["scrapeTimeout"]
+        config |= {ours: spec[theirs] for theirs, ours in _GLOBAL.items() if spec.get(theirs)}
+        if scheme := spec.get("nameValidationScheme"):
+            config["metric_name_validation_scheme"] = scheme.lower()
+        if scheme := spec.get("nameEscapingScheme"):
+            config["metric_name_escaping_scheme"] = _ESCAPING.get(scheme, scheme)
         return config
 
-    def remote(self) -> list[dict[str, Any]]:
-        found = []
-        for number, given in enumerate(self.spec.get("remoteWrite") or ()):
-            where = f"remoteWrite[{number}]"
-            config = {"url": given.get("url", ""), **Credentials(self.lookup, self.namespace).http(given, where)}
-            for theirs, ours in (
-                ("name", "name"),
-                ("remoteTimeout", "remote_timeout"),
-                ("headers", "headers"),
-                ("sendExemplars", "send_exemplars"),
-                ("sendNativeHistograms", "send_native_histograms"),
-            ):
-                if given.get(theirs) is not None:
-                    config[ours] = given[theirs]
-            if given.get("writeRelabelConfigs"):
-                config["write_relabel_configs"] = written(given["writeRelabelConfigs"])
-            if queue := given.get("queueConfig"):
-                names = {
-                    "capacity": "capacity", "minShards": "min_shards", "maxShards": "max_shards", "maxSamplesPerSend": "max_samples_per_send",
-                    "batchSendDeadline": "batch_send_deadline", "minBackoff": "min_backoff", "maxBackoff": "max_backoff",
-                    "retryOnRateLimit": "retry_on_http_429", "sampleAgeLimit": "sample_age_limit",
-                }  # fmt: skip
-                config["queue_config"] = {ours: queue[theirs] for theirs, ours in names.items() if queue.get(theirs) is not None}
-            found.append(config)
-        return found
+    def _external_labels(self) -> dict[str, str]:
+        """The operator's two, and the user's but for those."""
+        name = self.prometheus["metadata"]["name"]
+        own = {
+            self.spec.get("prometheusExternalLabelName", "prometheus"): f"{self.namespace}/{name}",
+            self.spec.get("replicaExternalLabelName", REPLICA_LABEL): f"prometheus-{name}-0",
+        }
+        own.pop("", None)
+        given = self.spec.get("externalLabels") or {}
+        for label in sorted(own.keys() & given.keys()):
+            self.notices.append(f"spec.externalLabels: {label} is reserved: its value is {own[label]}")
+        return {**given, **own}
+
+
+def _check_fields(resource: str, given: Object) -> None:
+    """Raises ResourceRefused for a field that is there because other definitions than Podium's are in place."""
+    if found := unsupported(given["spec"], BY_PLURAL[resource].spec):
+        raise ResourceRefused("; ".join(found))
 
 
 def plan_server(
@@ -187,18 +164,21 @@ def plan_server(
     """Pure. Raises ResourceRefused when the Prometheus itself cannot be. `kinds` are the kinds of discovery, `extra_jobs` are scraped as
     well (what every cluster has)."""
     making = _Making(prometheus, listing, lookup, kinds)
-    for name in UNSUPPORTED:
-        if making.spec.get(name):
-            raise ResourceRefused(f"spec.{name} is not supported")
+    _check_fields(BY_NAME[prometheus["kind"]].plural, prometheus)
+    settings, spec = settings_of(making.spec), making.spec
     document: dict[str, Any] = {"global": making.global_(), "scrape_configs": [*extra_jobs, *making.jobs()]}
-    if alerting := making.alerting():
-        document["alerting"] = alerting
-    if remote := making.remote():
-        document["remote_write"] = remote
+    if section := alerting(spec, making.namespace, making.credentials):
+        document["alerting"] = section
+    if entries := remote_write(spec.get("remoteWrite"), making.credentials):
+        document["remote_write"] = entries
     text = yaml.safe_dump(document, sort_keys=False)
     try:
         configuration = load(text, kinds)
     except ConfigurationError as error:
         raise ResourceRefused(str(error)) from error
-    metadata = prometheus["metadata"]
-    return ServerPlan(metadata["namespace"], metadata["name"], configuration, text, tuple(making.rules()), problems=tuple(making.problems))
+    metadata, notices = prometheus["metadata"], without_effect(prometheus["kind"], spec)
+    groups = making.rules() if prometheus["kind"] == "Prometheus" else []
+    return ServerPlan(
+        metadata["namespace"], metadata["name"], configuration, text, tuple(groups), settings, tuple(making.problems),
+        (*notices, *making.notices),
+    )  # fmt: skip

@@ -95,7 +95,7 @@ async def test_oauth2_tokens_are_fetched_once(http: FakeHttp, transport: Network
 
 async def test_a_token_that_is_refused_is_an_error(http: FakeHttp, transport: NetworkTransport) -> None:
     http.answer = lambda request: Response(401, b"no")
-    with pytest.raises(NotificationError, match="oauth2: no token, status code 401"):
+    with pytest.raises(NotificationError, match="oauth2: cannot fetch token: 401 Unauthorized"):
         await post(transport, http.url, {"oauth2": {"client_id": "id", "client_secret": "s", "token_url": f"{http.url}/token"}})
 
 
@@ -153,6 +153,16 @@ async def test_a_bad_url_is_refused(transport: NetworkTransport, url: str) -> No
     with pytest.raises(NotificationError) as raised:
         await post(transport, url)
     assert not raised.value.is_retriable
+
+
+BAD_HEADERS = [{"x-a": "a\r\nx-b: c"}, {"x-a": "snowman ☃"}]
+
+
+@pytest.mark.parametrize("headers", BAD_HEADERS)
+async def test_a_header_that_cannot_be_sent_is_refused(http: FakeHttp, transport: NetworkTransport, headers: dict[str, str]) -> None:
+    with pytest.raises(NotificationError) as raised:
+        await transport.http(HttpMessage("POST", http.url, b"", headers), {})
+    assert not raised.value.is_retriable and not http.requests
 
 
 @pytest.fixture

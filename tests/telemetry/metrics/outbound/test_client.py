@@ -20,6 +20,7 @@ from podium.telemetry.metrics.configuration.values import Url
 from podium.telemetry.metrics.outbound.client import OutboundClient
 from podium.telemetry.metrics.outbound.interface import OutboundError, OutboundTimeout, ResponseTooLarge
 from podium.telemetry.metrics.outbound.proxies import proxy_for
+from podium.telemetry.metrics.remote.messages import compress
 from podium.world.http_server import Connection, HttpRequest, HttpServer, Response
 from podium.world.real import RealWorld
 
@@ -187,6 +188,24 @@ async def test_a_redirect_to_no_address_is_told(site: Site) -> None:
     site.answers["/"] = says(b"", 302, (b"location", b"http://["))
     with pytest.raises(OutboundError, match="failed to parse Location header"):
         await ask("{}", site.url("/"))
+
+
+async def test_snappy_s_blocks_are_unpacked_within_the_limit_and_errors_under_their_header_are_text(site: Site) -> None:
+    packed = (b"content-encoding", b"snappy")
+    site.answers["/ok"] = says(compress(b"a" * 1000), 200, packed)
+    site.answers["/bomb"] = says(compress(b"\0" * 2_000_000), 200, packed)
+    site.answers["/wrong"] = says(b"\x05not", 200, packed)
+    site.answers["/empty"] = says(b"", 200, packed)
+    site.answers["/error"] = says(b"exceeded sample limit", 400, packed)
+    assert (await ask("{}", site.url("/ok"))).body == b"a" * 1000
+    assert (await ask("{}", site.url("/error"))).body == b"exceeded sample limit"
+    for path, error, message in [
+        ("/bomb", ResponseTooLarge, "body size limit exceeded"),
+        ("/wrong", OutboundError, "snappy: corrupt input"),
+        ("/empty", OutboundError, "snappy: corrupt input"),
+    ]:
+        with pytest.raises(error, match=message):
+            await ask("{}", site.url(path), response_bytes_max=1_000_000)
 
 
 async def test_an_endless_body_is_cut_at_the_limit() -> None:

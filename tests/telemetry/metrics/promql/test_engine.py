@@ -256,15 +256,28 @@ def test_queries_that_ran_when_the_process_died_are_told(tmp_path) -> None:  # t
 
 def test_explain_says_what_each_part_gave() -> None:
     async def main(world: VirtualWorld) -> None:
-        plan = await engine(world).explain("sum by (job) (rate(requests_total[2m])) > 0", 0, 3 * MINUTE, MINUTE)
+        plan, result = await engine(world).explain("sum by (job) (rate(requests_total[2m])) > 0", 0, 3 * MINUTE, MINUTE)
+        assert len(result.value.series) == 1
         assert plan.root is not None
         assert (plan.root.node, plan.root.rows) == ("Binary", 1)
         aggregated = plan.root.children[0]
         assert (aggregated.node, aggregated.rows, aggregated.steps) == ("Aggregation", 1, 4)
         rated = aggregated.children[0]
         assert (rated.text, rated.rows, rated.samples) == ("rate(requests_total[2m])", 3, 21)
-        assert plan.text().splitlines()[2].endswith("  sum by (job) (rate(requests_total[2m]))")
+        assert (rated.series_read, rated.samples_read, rated.children) == (3, 12, [])
+        assert plan.text().splitlines()[2].endswith("  ├─ sum by (job) (rate(requests_total[2m]))")
+        assert plan.text().splitlines()[3].endswith("  │  └─ rate(requests_total[2m])  (read 3 series, 12 samples)")
         assert plan.root.to_json()["children"][1]["text"] == "0"
+
+    virtual.run(main)
+
+
+def test_explain_marks_what_is_evaluated_once() -> None:
+    async def main(world: VirtualWorld) -> None:
+        plan, _ = await engine(world).explain("requests_total + on () group_left () max(requests_total @ 60)", 0, 3 * MINUTE, MINUTE)
+        assert plan.root is not None
+        assert [(c.once, c.steps) for c in plan.root.children] == [(False, 4), (True, 4)]
+        assert "evaluated once" in plan.text()
 
     virtual.run(main)
 

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from podium.telemetry.metrics.promql.token_stream import Features
 from podium.telemetry.metrics.server.sources import Switches
 from tests.telemetry.metrics.server.conftest import START_S, Ask, data
 
@@ -68,6 +69,17 @@ REFUSALS = [
     ("/api/v1/rules?type=odd", "bad_data", 400, 'invalid parameter "type": not supported value "odd"'),
     ("/api/v1/metadata?limit=x", "bad_data", 400, "limit must be a number"),
     ("/api/v1/nope", "not_found", 404, "no such endpoint"),
+    ("/api/v1/query?query=1&lookback_delta=x", "bad_data", 400, 'error parsing lookback delta duration: cannot parse "x" to a valid duration'),
+    ("/api/v1/rules?exclude_alerts=perhaps", "bad_data", 400, 'invalid parameter "exclude_alerts": error converting exclude_alerts'),
+    ("/api/v1/rules?group_next_token=x", "bad_data", 400, "group_limit needs to be present in order to paginate over the groups"),
+    ("/api/v1/rules?group_limit=0", "bad_data", 400, "group_limit needs to be greater than 0"),
+    ("/api/v1/rules?group_limit=x", "bad_data", 400, "group_limit needs to be a valid number"),
+    ("/api/v1/rules?group_limit=1&group_next_token=x", "bad_data", 400, "invalid group_next_token 'x'. were rule groups changed?"),
+    ("/api/v1/status/tsdb?limit=0", "bad_data", 400, "limit must be a positive number"),
+    ("/api/v1/scrape_pools/config", "bad_data", 400, "no scrapePool parameter provided"),
+    ("/api/v1/scrape_pools/config?scrapePool=x", "bad_data", 400, 'error retrieving scrape config: scrape pool not found: "x"'),
+    ("/api/v1/targets/relabel_steps?scrapePool=x", "bad_data", 400, "no labels parameter provided"),
+    ("/api/v1/targets/relabel_steps?scrapePool=x&labels=[]", "bad_data", 400, "error parsing labels"),
 ]  # fmt: skip
 
 
@@ -99,6 +111,8 @@ VIEWS: list[tuple[str, Any]] = [
     ("/api/v1/targets", {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}),
     ("/api/v1/rules", {"groups": []}),
     ("/api/v1/alerts", {"alerts": []}),
+    ("/api/v1/notifications", []),
+    ("/api/v1/targets?state=odd", {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}),
     ("/api/v1/alertmanagers", {"activeAlertmanagers": [], "droppedAlertmanagers": []}),
 ]  # fmt: skip
 
@@ -145,3 +159,90 @@ def test_browsers_of_allowed_origins_are_answered(ask: Ask) -> None:
 def test_nothing_is_there_beside_the_api_without_control(ask: Ask) -> None:
     assert ask("GET", "/metrics").status == 404
     assert ask("GET", "/").status == 404
+
+
+def test_explain_gives_the_plan_with_what_it_cost(ask: Ask) -> None:
+    explained = data(ask("GET", f"/api/v1/podium/explain?query=sum(up)&start={T - 60}&end={T}&step=30"))
+    assert (explained["plan"]["text"], explained["plan"]["series"], explained["plan"]["steps"]) == ("sum(up)", 1, 3)
+    [selector] = explained["plan"]["children"]
+    assert (selector["text"], selector["seriesRead"]) == ("up", 2)
+    assert explained["stats"]["samples"]["totalQueryableSamples"] == 6
+
+
+def test_explain_is_a_tree_of_text_for_people(ask: Ask) -> None:
+    response = ask("POST", "/api/v1/podium/explain", {"query": "sum(up)", "format": "text"})
+    assert [line.split("  ")[-1].strip() for line in response.body.decode().splitlines()[:2]] == ["expression", "sum(up)"]
+    assert "└─ up  (read 2 series, " in response.body.decode()
+
+
+def test_statistics_are_asked_for_by_true_or_all(ask: Ask) -> None:
+    said = orjson.loads(ask("GET", "/api/v1/query?query=1&stats=yes").body)
+    assert "stats" in said["data"] and said["warnings"][0].startswith('value "yes" for parameter "stats" is deprecated')
+    assert "warnings" not in orjson.loads(ask("GET", "/api/v1/query?query=1&stats=true").body)
+
+
+def test_features_say_what_is_switched_on(ask: Ask) -> None:
+    shown = data(
+        ask("GET", "/api/v1/features", switches=Switches(lifecycle=True, features=Features(functions=True)), discovery=("dns", "static"))
+    )
+    assert (shown["api"]["lifecycle"], shown["api"]["admin"], shown["api"]["search"]) == (True, False, False)
+    assert (shown["promql_functions"]["rate"], shown["promql_functions"]["info"], shown["promql"]["anchored"]) == (True, True, False)
+    assert (shown["promql_operators"]["limitk"], shown["promql_operators"]["=~"]) == (True, True)
+    assert shown["service_discovery_providers"] == {"dns": True, "static": True}
+    assert data(ask("GET", "/api/v1/features"))["promql_functions"]["info"] is False
+
+
+@pytest.mark.parametrize(("path", "said"), [("write", "--web.enable-remote-write-receiver"), ("otlp/v1/metrics", "no OTLP receiver")])
+def test_receivers_that_are_off_say_so(ask: Ask, path: str, said: str) -> None:
+    response = ask("POST", f"/api/v1/{path}")
+    assert response.status == 404 and said in response.body.decode()
+
+
+class Groups:
+    """Three groups of rules in two files."""
+
+    def groups(self, selectors: Any = ()) -> list[Any]:
+        alerting = {"type": "alerting", "name": "A", "alerts": [{"value": "1"}]}
+        recording = {"type": "recording", "name": "r"}
+        return [
+            {"file": "b.yml", "name": "g", "rules": [recording]},
+            {"file": "a.yml", "name": "h", "rules": [alerting, recording]},
+            {"file": "a.yml", "name": "g", "rules": [alerting]},
+        ]
+
+    def alerts(self) -> list[Any]:
+        return []
+
+
+GROUPS = [
+    ("", ["a.yml g A", "a.yml h A r", "b.yml g r"]),
+    ("?type=record", ["a.yml h r", "b.yml g r"]),
+    ("?type=ALERT&file[]=a.yml", ["a.yml g A", "a.yml h A"]),
+    ("?rule_name[]=r&rule_group[]=h", ["a.yml h r"]),
+    ("?rule_name[]=nope", []),
+]
+
+
+def shown_groups(response: Any) -> list[str]:
+    return [" ".join([g["file"], g["name"], *(r["name"] for r in g["rules"])]) for g in data(response)["groups"]]
+
+
+@pytest.mark.parametrize(("query", "shown"), GROUPS)
+def test_rules_are_chosen_and_groups_without_any_left_out(ask: Ask, query: str, shown: list[str]) -> None:
+    assert shown_groups(ask("GET", f"/api/v1/rules{query}", rules=Groups())) == shown
+
+
+def test_groups_of_rules_come_in_pages(ask: Ask) -> None:
+    found: list[str] = []
+    target = "/api/v1/rules?group_limit=2"
+    for _ in range(2):
+        response = ask("GET", target, rules=Groups())
+        found += shown_groups(response)
+        target = f"/api/v1/rules?group_limit=2&group_next_token={data(response).get('groupNextToken', '')}"
+    assert found == ["a.yml g A", "a.yml h A r", "b.yml g r"]
+    assert "groupNextToken" not in data(response)
+
+
+def test_alerts_are_left_out_of_rules_on_demand(ask: Ask) -> None:
+    [group, *_] = data(ask("GET", "/api/v1/rules?exclude_alerts=true", rules=Groups()))["groups"]
+    assert group["rules"][0]["alerts"] is None

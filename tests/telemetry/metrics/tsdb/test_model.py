@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Matcher, MatchType, labels_of
 from podium.telemetry.metrics.samples import ABSENT, STALE, Sample, Scan
+from podium.telemetry.metrics.storage import Outcome, Rejected
 from podium.telemetry.metrics.tsdb import lifecycle
 from podium.telemetry.metrics.tsdb.options import Options
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
@@ -64,6 +65,14 @@ class Model(MemorySamples):
                 self.values[labels] = kept
                 if not kept:
                     del self.values[labels]
+
+
+def said(rejected: Rejected, there: list[int]) -> list[str]:
+    """Of the samples at these positions of an append."""
+    outcomes = rejected.outcomes.tolist() if rejected.outcomes is not None else None
+    words = ["taken" if outcomes is None else {Outcome.TAKEN: "taken", Outcome.KNOWN: "known"}.get(outcomes[n], "refused") for n in there]
+    assert words.count("refused") == rejected.count
+    return words
 
 
 @dataclass
@@ -120,9 +129,9 @@ class History:
             time_ms = self.time()
             values = [ABSENT if self.random.random() < 0.03 else self.value() for _ in series]
             samples = [Sample(s, time_ms, v) for s, v in zip(series, values, strict=True) if bits(v) != bits(ABSENT)]
-            refused = self.refused(samples)
+            expected = self.expect(samples)
             rejected = self.store.append(self.layouts[number], time_ms, np.array(values))  # type: ignore[arg-type]
-            assert rejected.out_of_order + rejected.too_old + rejected.duplicate == refused, (rejected, refused)
+            assert said(rejected, [n for n, v in enumerate(values) if bits(v) != bits(ABSENT)]) == expected, rejected
 
     async def append_samples(self) -> None:
         samples = []
@@ -133,13 +142,19 @@ class History:
             name = labels_of({"__name__": "native", "i": str(self.random.randrange(3))})
             samples.append(Sample(name, self.time(), Histogram(2, 3.0, self.random.choice([1.0, 2.0, STALE]), positive={1: 2.0, 5: 1.0})))
         samples.sort(key=lambda s: (isinstance(s.value, Histogram), s.time_ms))
-        refused = self.refused(samples)
+        expected = self.expect(samples)
         rejected = self.store.append_samples(samples)
-        assert rejected.out_of_order + rejected.too_old + rejected.duplicate == refused, (rejected, refused)
+        assert said(rejected, list(range(len(samples)))) == expected, rejected
 
-    def refused(self, samples: list[Sample]) -> int:
-        """In one append no sample makes another of it older than the window, as all are measured by what was there before."""
-        return sum(not self.model.accepts(s, self.store.head.valid_from_ms) for s in samples)
+    def expect(self, samples: list[Sample]) -> list[str]:
+        """Of each sample: taken, known or refused. In one append no sample makes another of it older than the window, as all are measured by
+        what was there before."""
+        expected = []
+        for sample in samples:
+            known = sample.time_ms in self.model.values.get(sample.labels, {})
+            accepted = self.model.accepts(sample, self.store.head.valid_from_ms)
+            expected.append(("known" if known else "taken") if accepted else "refused")
+        return expected
 
     async def jump(self) -> None:
         self.now += self.random.randint(0, 2500)

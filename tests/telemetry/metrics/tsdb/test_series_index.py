@@ -122,7 +122,7 @@ def test_a_batch_is_small_where_every_series_has_names_of_its_own() -> None:
     rows = [labels_of({"__name__": "up", **{f"n{i}_{j}": "1" for j in range(30)}}) for i in range(400)]
     sizes: list[int] = []
     taken = index._register
-    index._register = lambda batch: (sizes.append(batch.count * len(batch.codes)), taken(batch))[1]  # type: ignore[method-assign]
+    index._register = lambda batch, **more: (sizes.append(batch.count * len(batch.codes)), taken(batch, **more))[1]  # type: ignore[method-assign]
     ids = index.register([*rows, *rows])
     assert ids[:400].tolist() == ids[400:].tolist() == list(range(400))
     assert max(sizes) <= 8192 * 128

@@ -24,6 +24,7 @@ from podium.telemetry.metrics.outbound.interface import (
     OutboundResponse,
     OutboundTimeout,
     Requester,
+    RequestInvalid,
 )  # fmt: skip
 from podium.telemetry.metrics.outbound.oauth2 import TokenSource
 from podium.telemetry.metrics.outbound.proxies import Proxy, proxy_for
@@ -71,11 +72,11 @@ def _address(url: str) -> _Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise OutboundError(f"invalid address: {error}") from error
+        raise RequestInvalid(f"invalid address: {error}") from error
     if parts.scheme not in ("http", "https"):
-        raise OutboundError(f'unsupported protocol scheme "{parts.scheme}"')
+        raise RequestInvalid(f'unsupported protocol scheme "{parts.scheme}"')
     if not parts.hostname:
-        raise OutboundError("no Host in request URL")
+        raise RequestInvalid("no Host in request URL")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     user = BasicAuth(unquote(parts.username), password=Secret(unquote(parts.password or ""))) if parts.username is not None else None
     return _Address(
@@ -108,17 +109,21 @@ class OutboundClient:
         body: bytes = b"",
         timeout_s: float,
         response_bytes_max: int = RESPONSE_BYTES_MAX,
+        cut: bool = False,
     ) -> OutboundResponse:
+        """`cut`: of a larger body its beginning, instead of ResponseTooLarge."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._follow(method, url, dict(headers or {}), body, timeout_s, response_bytes_max)
+                return await self._follow(method, url, dict(headers or {}), body, timeout_s, (response_bytes_max, cut))
         except TimeoutError as error:
             raise OutboundTimeout("context deadline exceeded") from error
-        except (OSError, UnicodeError) as error:
+        except UnicodeError as error:
+            raise RequestInvalid(str(error)) from error
+        except OSError as error:
             raise OutboundError(str(error)) from error
 
     async def _follow(
-        self, method: str, url: str, headers: dict[str, str], body: bytes, timeout_s: float, bytes_max: int
+        self, method: str, url: str, headers: dict[str, str], body: bytes, timeout_s: float, limit: tuple[int, bool]
     ) -> OutboundResponse:
         first = _address(url)
         for _ in range(REDIRECTS_MAX + 1):
@@ -126,7 +131,7 @@ class OutboundClient:
             credentials = await self._credentials(timeout_s) if address.place == first.place else {}
             if address.authorization:
                 credentials.setdefault("authorization", address.authorization)
-            response = await self._once(method, address, {**self._base, **credentials, **headers}, body, bytes_max)
+            response = await self._once(method, address, {**self._base, **credentials, **headers}, body, limit)
             if response.status == 401 and self._tokens is not None:
                 self._tokens.forget()
             location = response.headers.get("location", "")
@@ -151,7 +156,9 @@ class OutboundClient:
             headers["authorization"] = await self._tokens.header(timeout_s)
         return headers
 
-    async def _once(self, method: str, address: _Address, headers: dict[str, str], body: bytes, bytes_max: int) -> OutboundResponse:
+    async def _once(
+        self, method: str, address: _Address, headers: dict[str, str], body: bytes, limit: tuple[int, bool]
+    ) -> OutboundResponse:
         try:
             proxy = proxy_for(self._config.proxy, *address.place)
         except ValueError as error:
@@ -164,12 +171,17 @@ class OutboundClient:
         headers.setdefault("host", address.authority)
         for name, value in headers.items():
             if "\n" in value or "\r" in value or "\n" in name:
-                raise OutboundError(f"invalid value of header {name!r}")
+                raise RequestInvalid(f"invalid value of header {name!r}")
         async with await self._open(client, method, target, body, headers) as stream:
-            received = Body(stream.headers.get("content-encoding", "").lower() if method != "HEAD" else "", bytes_max)
+            encoding = stream.headers.get("content-encoding", "").lower() if method != "HEAD" else ""
+            if encoding == "snappy" and stream.status // 100 != 2:
+                encoding = ""  # upstream's errors are plain text under the header of the answer that they replace
+            received = Body(encoding, *limit)
             async for data in stream:
                 for _ in received.add(data):
                     await asyncio.sleep(0)
+                if received.full:
+                    break
             return OutboundResponse(stream.status, stream.headers, received.whole())
 
     async def _open(self, client: HttpClient, method: str, target: str, body: bytes, headers: dict[str, str]) -> ResponseStream:

@@ -22,6 +22,18 @@ class OutboundTimeout(OutboundError):
     """Not in time."""
 
 
+class RequestInvalid(OutboundError):
+    """What was asked can be no request: another address or header is needed."""
+
+
+class TlsFilesWrong(OutboundError):
+    """A certificate or key of the section cannot be used: it has to be mended."""
+
+
+class TokenRefused(OutboundError):
+    """The server of OAuth2 tokens gave none."""
+
+
 class ResponseTooLarge(OutboundError):
     """The body is larger than the caller's limit; what was read is thrown away."""
 

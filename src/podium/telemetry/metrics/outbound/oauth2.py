@@ -11,7 +11,7 @@ import orjson
 from podium.telemetry.metrics.configuration.http import BasicAuth, OAuth2
 from podium.telemetry.metrics.configuration.values import Secret
 from podium.telemetry.metrics.outbound.credentials import basic, read_secret
-from podium.telemetry.metrics.outbound.interface import OutboundError, OutboundResponse, Requester
+from podium.telemetry.metrics.outbound.interface import OutboundResponse, Requester, TokenRefused
 from podium.world.interface import World
 
 LEEWAY_S = 10.0
@@ -53,13 +53,13 @@ class TokenSource:
         if 400 <= response.status < 500:
             response = await self._post({**form, "client_id": config.client_id, "client_secret": secret}, _FORM, timeout_s)
         if response.status != 200:
-            raise OutboundError(f"oauth2: cannot fetch token: {response.status_text}")
+            raise TokenRefused(f"oauth2: cannot fetch token: {response.status_text}")
         try:
             answer = orjson.loads(response.body)
             token, kind, lifetime = answer["access_token"], answer.get("token_type") or "Bearer", answer.get("expires_in")
             expires_s = self._world.clock.monotonic() + float(lifetime) if lifetime else 0.0
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise OutboundError("oauth2: cannot fetch token: the answer has no access_token") from error
+            raise TokenRefused("oauth2: cannot fetch token: the answer has no access_token") from error
         kind = {"bearer": "Bearer", "basic": "Basic", "mac": "MAC"}.get(str(kind).lower(), str(kind))
         self._header, self._secret, self._expires_s = f"{kind} {token}", secret, expires_s
 

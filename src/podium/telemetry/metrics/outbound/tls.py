@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from podium.telemetry.metrics.configuration.http import TlsConfig
-from podium.telemetry.metrics.outbound.interface import OutboundError
+from podium.telemetry.metrics.outbound.interface import TlsFilesWrong
 
 _VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -29,14 +29,14 @@ class TlsContexts:
         self._stamp: _Stamp = ()
 
     def current(self) -> tuple[ssl.SSLContext, bool]:
-        """(context, whether it is another one than last time). Raises OutboundError for files that are missing or wrong."""
+        """(context, whether it is another one than last time). Raises TlsFilesWrong for files that are missing or wrong."""
         stamp = self._stamps()
         if self._context is not None and stamp == self._stamp:
             return self._context, False
         try:
             context = _make(self.config)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            raise OutboundError(f"tls_config: {error}") from error
+            raise TlsFilesWrong(f"tls_config: {error}") from error
         changed = self._context is not None
         self._context, self._stamp = context, stamp
         return context, changed
@@ -48,7 +48,7 @@ class TlsContexts:
                 try:
                     status = Path(path).stat()
                 except OSError as error:
-                    raise OutboundError(f"tls_config: unable to read file {path}: {(error.strerror or str(error)).lower()}") from error
+                    raise TlsFilesWrong(f"tls_config: unable to read file {path}: {(error.strerror or str(error)).lower()}") from error
                 found.append((status.st_mtime_ns, status.st_size, status.st_ino))
         return tuple(found)
 

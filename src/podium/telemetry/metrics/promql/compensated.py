@@ -21,6 +21,8 @@ from podium.telemetry.metrics.samples import Flags, Values
 
 _SIZE_RATIO_MAX = 1e12
 _INTEGER_MAX = float(1 << 53)
+_CALLS = 1 << 13
+"""Passes over a number that the calls of one round cost as much as, however small the arrays."""
 
 Change = Callable[[Values], Values]
 
@@ -51,7 +53,7 @@ def settle(total: Values, lost: Values) -> Values:
 def sum_windows(windows: Windows, change: Change | None = None) -> tuple[Values, Values]:
     """(sum, compensation) of each window (S, T), of the samples or what `change` makes of them."""
     counts = windows.counts
-    if change is None and counts.size and 7 * int(counts.max()) * total_size(windows) > _running_cost(windows):
+    if change is None and counts.size and int(counts.max()) * (7 * total_size(windows) + _CALLS) > _running_cost(windows):
         if _whole(windows.values):
             return _exact_sum(windows)
         if _tame(windows.values):
@@ -69,7 +71,7 @@ def total_size(windows: Windows) -> int:
 
 def _running_cost(windows: Windows) -> int:
     """In passes over an array, as is 7 for each sample of a window."""
-    return 10 * windows.values.size + 12 * total_size(windows)
+    return 10 * windows.values.size + 12 * total_size(windows) + _CALLS
 
 
 def _whole(values: Values) -> bool:

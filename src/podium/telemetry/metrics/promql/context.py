@@ -7,16 +7,18 @@ Samples are counted before they are made: `reserve` raises TooManySamples when a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from podium.telemetry.metrics.errors import LimitExceeded
+from podium.telemetry.metrics.labels import Matcher
 from podium.telemetry.metrics.promql.annotations import Annotations
 from podium.telemetry.metrics.promql.errors import QueryCanceled, QueryTimeout, TooManySamples
 from podium.telemetry.metrics.promql.frames import METADATA_LABELS, Frame
 from podium.telemetry.metrics.promql.statistics import Statistics
-from podium.telemetry.metrics.samples import Scan, Unread
+from podium.telemetry.metrics.samples import Scan, Selection, Unread
+from podium.telemetry.metrics.selections import matching, merged
 from podium.telemetry.metrics.storage import Queryable
 from podium.world.interface import Clock
 
@@ -55,7 +57,23 @@ class Context:
     samples: int = 0  # held now
     label_characters: int = 0  # made so far
     closing: Callable[[], bool] = lambda: False  # whether the engine ends
+    elsewhere: Mapping[tuple[int, str], Sequence[Selection]] = field(default_factory=dict)
+    """What other servers gave, by what it is read for (reads.Key)."""
     _resumed: float = 0.0
+
+    def select(
+        self, key: tuple[int, str], matchers: Sequence[Matcher], start_ms: int, end_ms: int, *, only: Sequence[Matcher] = ()
+    ) -> Selection:
+        """From the store, joined with what other servers gave for it; `only`: conditions that these were not told. Raises LimitExceeded."""
+        local = self.storage.select(matchers, start_ms, end_ms)
+        others = self.elsewhere.get(key)
+        return local if not others else merged([local, *(matching(s, only) for s in others)])
+
+    def scan(self, key: tuple[int, str], matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
+        """The same; what only this store has is still to be read."""
+        if not self.elsewhere.get(key):
+            return self.storage.scan(matchers, start_ms, end_ms)
+        return Scan.of(self.select(key, matchers, start_ms, end_ms))
 
     def reserve(self, samples: int) -> None:
         """Before that many samples are made. Raises TooManySamples."""

@@ -7,7 +7,7 @@ Source: Prometheus' query engine.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +16,10 @@ from podium.instrument.metrics import Registry
 from podium.telemetry.metrics.errors import LimitExceeded, MetricsError
 from podium.telemetry.metrics.promql import conversion, extended
 from podium.telemetry.metrics.promql.context import Context, Settings
+from podium.telemetry.metrics.promql.elsewhere import Gathered, Remote, gather
 from podium.telemetry.metrics.promql.engine_metrics import EngineMetrics
 from podium.telemetry.metrics.promql.errors import EvaluationError, QueryCanceled, QueryTimeout
-from podium.telemetry.metrics.promql.evaluator import Evaluator, read_times
+from podium.telemetry.metrics.promql.evaluator import Evaluator
 from podium.telemetry.metrics.promql.explain import Plan
 from podium.telemetry.metrics.promql.frames import Frame, ScalarValue, Steps, StringValue
 from podium.telemetry.metrics.promql.naming import settled
@@ -26,6 +27,7 @@ from podium.telemetry.metrics.promql.parser import EVERYTHING, STABLE, parse
 from podium.telemetry.metrics.promql.preprocessing import resolve, unwrapped
 from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.promql.query_log import ActiveQueries, date, log_entry
+from podium.telemetry.metrics.promql.reads import read_times, reads
 from podium.telemetry.metrics.promql.results import Result, String, Value
 from podium.telemetry.metrics.promql.signatures import DOCUMENTED_TYPES, SIGNATURES
 from podium.telemetry.metrics.promql.statistics import Statistics
@@ -82,6 +84,7 @@ class Request:
     per_step: bool = False  # count samples by step
     source: str = ""  # what a tree was parsed from: annotations then say where in it they are
     origin: dict[str, Any] = field(default_factory=dict)  # for the query log: httpRequest, ruleGroup
+    local: bool = False  # other servers are not asked
 
     @property
     def text(self) -> str:
@@ -94,6 +97,8 @@ class Engine:
     def __init__(self, storage: Queryable, world: World, options: Options | None = None, active: ActiveQueries | None = None) -> None:
         self.storage = storage
         self.options = options or Options()
+        self.remotes: Sequence[Remote] = ()
+        """Stores on other servers, whose samples count, too."""
         self.query_log: QueryLog | None = None
         self.metrics: EngineMetrics | None = None
         self.queries_running = 0
@@ -122,11 +127,12 @@ class Engine:
             raise EvaluationError("zero or negative query resolution step widths are not accepted. Try a positive integer")
         return await self.run(Request(query, start_ms, end_ms, step_ms, **more), statistics)
 
-    async def explain(self, query: str | Expression, start_ms: int, end_ms: int, step_ms: int = 0) -> Plan:
-        """What evaluating the query takes, part by part: it is evaluated. Raises as `instant`."""
+    async def explain(
+        self, query: str | Expression, start_ms: int, end_ms: int, step_ms: int = 0, *, statistics: Statistics | None = None, **more: Any
+    ) -> tuple[Plan, Result]:
+        """What evaluating the query takes, part by part: it is evaluated, at a time when `step_ms` is 0. Raises as `instant`."""
         plan = Plan()
-        await self.run(Request(query, start_ms, end_ms, step_ms), None, plan)
-        return plan
+        return plan, await self.run(Request(query, start_ms, end_ms, step_ms, **more), statistics, plan)
 
     async def run(self, request: Request, statistics: Statistics | None = None, plan: Plan | None = None) -> Result:
         """Raises as `instant`."""
@@ -190,12 +196,29 @@ class Engine:
             raise EvaluationError(f'invalid expression type "{said}" for range query, must be Scalar or instant Vector')
         tree = resolve(tree, request.start_ms, request.end_ms, request.interval_ms)
         context = self._context(request, statistics, deadline)
+        began = self._clock.monotonic()
+        gathered = await self._gather(tree, request, deadline)
+        context.elsewhere = gathered.selections
+        if plan is not None:
+            plan.asked, plan.asked_s = gathered.asked, self._clock.monotonic() - began
         statistics.preparation_s = self._clock.monotonic() - before
         before = self._clock.monotonic()
         context.resume()
         value = await self._value(tree, context, request, plan)
         statistics.inner_s = self._clock.monotonic() - before - statistics.sort_s
-        return Result(value, context.annotations.warnings(text), context.annotations.infos(text))
+        return Result(value, sorted([*context.annotations.warnings(text), *gathered.warnings]), context.annotations.infos(text))
+
+    async def _gather(self, tree: Expression, request: Request, deadline: float) -> Gathered:
+        """What other servers have of what the query reads. Raises QueryTimeout."""
+        if not self.remotes or request.local:
+            return Gathered()
+        options = self.options
+        wanted = reads(unwrapped(tree), _steps(request), request.lookback_ms or options.lookback_ms, options.subquery_step_ms)
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
+                return await gather(self.remotes, wanted, self._clock)
+        except TimeoutError:
+            raise QueryTimeout("query execution") from None
 
     def _context(self, request: Request, statistics: Statistics, deadline: float) -> Context:
         options = self.options

@@ -25,6 +25,7 @@ from podium.telemetry.metrics.promql.label_functions import absent_labels, valid
 from podium.telemetry.metrics.promql.naming import dropped, merged
 from podium.telemetry.metrics.promql.preprocessing import is_invariant, statistics_only
 from podium.telemetry.metrics.promql.quoting import quote
+from podium.telemetry.metrics.promql.reads import SELECTOR, Range, instant_range, read_times, subquery_steps, window_range
 from podium.telemetry.metrics.promql.selection import (
     Instant,
     LastSamples,
@@ -82,6 +83,8 @@ class Evaluator:
 
     async def _evaluate(self, node: Expression, steps: Steps) -> Evaluated:
         if steps.count > 1 and not isinstance(node, NumberLiteral | StringLiteral) and is_invariant(node):
+            if self.plan is not None:
+                self.plan.once()
             value = await self._at_steps(node, steps.first)
             if isinstance(value, Frame):
                 self.context.reserve(value.rows * (steps.count - 1))
@@ -120,7 +123,7 @@ class Evaluator:
         async def work(scan: Scan) -> Instant:
             return await self._last_samples(scan, at, with_times=with_times)
 
-        found = await self._reading(node, int(at.min()) - lookback + 1, int(at.max()), work)
+        found = await self._reading(node, instant_range(node, at, lookback), work)
         present = found.frame.present
         self.context.statistics.count(np.full(len(at), found.frame.rows) if present is None else present.sum(axis=0))
         await self.context.pause()
@@ -135,38 +138,40 @@ class Evaluator:
         await self.context.read(scan, last.read)
         return Instant(last.frame(), None)
 
-    async def _reading(self, node: VectorSelector, start_ms: int, end_ms: int, work: Callable[[Scan], Awaitable[T]]) -> T:
+    async def _reading(self, node: VectorSelector, where: Range, work: Callable[[Scan], Awaitable[T]]) -> T:
         """What `work` makes of the scan: again when something turns out to be damaged, which the next scan is without."""
         for _ in self.context.storage.deciding(node.matchers):
             await self.context.pause()
         held = self.context.samples
         while True:
             try:
-                return await work(self._scan(node, start_ms, end_ms))
+                return await work(self._scan(node, where))
             except ReadAgain:
                 self.context.samples = held
 
-    def _scan(self, node: VectorSelector, start_ms: int, end_ms: int) -> Scan:
+    def _scan(self, node: VectorSelector, where: Range) -> Scan:
         try:
-            scan = self.context.storage.scan(node.matchers, start_ms, end_ms)
+            scan = self.context.scan((id(node), SELECTOR), node.matchers, *where)
         except LimitExceeded as error:
             raise TooManySamples from error  # the store estimates before it reads
+        if self.plan is not None:
+            self.plan.read(scan)
         if not scan.histograms or id(node) not in self._statistics_only:
             return scan
         return replace(scan, histograms=with_resets(scan.histograms))
 
-    async def _select(self, node: VectorSelector, start_ms: int, end_ms: int) -> Selection:
+    async def _select(self, node: VectorSelector, where: Range) -> Selection:
         for _ in self.context.storage.deciding(node.matchers):
             await self.context.pause()
         while True:
             try:
-                return self._scan(node, start_ms, end_ms).selection()
+                return self._scan(node, where).selection()
             except ReadAgain:
                 continue
 
     async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
         lookback = self.context.settings.lookback_ms
-        selection = await self._select(node, int(at.min()) - lookback + 1, int(at.max()) + lookback)
+        selection = await self._select(node, instant_range(node, at, lookback))
         self.context.reserve(selection.labels.count * len(at))
         return extended.smoothed_instant(range_vector(selection), at, lookback)
 
@@ -174,24 +179,16 @@ class Evaluator:
         """All samples that the windows at these steps take."""
         if isinstance(node, Subquery):
             return await self._subquery(node, steps)
-        vector = range_vector(await self._select(node.selector, *self._reach(node, steps)))
+        vector = range_vector(await self._select(node.selector, self._reach(node, steps)))
         self.context.reserve(vector.samples)
         await self.context.pause()
         return vector
 
-    def _reach(self, node: MatrixSelector, steps: Steps) -> tuple[int, int]:
-        """(first, last) time of the samples that are in any window."""
-        at = read_times(node.selector, steps)
-        assert isinstance(node.range_ms, int)
-        before, behind = extended.reach(node.selector.extension, self.context.settings.lookback_ms)
-        return int(at.min()) - node.range_ms - before + 1, int(at.max()) + behind
+    def _reach(self, node: MatrixSelector, steps: Steps) -> Range:
+        return window_range(node, read_times(node.selector, steps), self.context.settings.lookback_ms)
 
     async def _subquery(self, node: Subquery, steps: Steps) -> RangeVector:
-        assert isinstance(node.range_ms, int) and isinstance(node.step_ms, int)
-        at = read_times(node, steps)
-        interval = node.step_ms or self.context.settings.subquery_step_ms
-        begin = int(at.min()) - node.range_ms
-        own = Steps.between((begin // interval + 1) * interval, int(at.max()), interval)
+        own = subquery_steps(node, steps, self.context.settings.subquery_step_ms)
         self.context.reserve(own.count)
         statistics = self.context.statistics
         per_step, statistics.per_step = statistics.per_step, None
@@ -287,14 +284,7 @@ class Evaluator:
             self.context.reserve(vector.samples)
             return await range_functions.evaluate(self.context, call, vector)
 
-        return await self._reading(ranged.selector, *self._reach(ranged, steps), work)
-
-
-def read_times(node: VectorSelector | Subquery, steps: Steps) -> Times:
-    """(T,) what a selector reads at: the steps or its @, less its offset."""
-    assert isinstance(node.offset_ms, int)
-    times = steps.times if node.at is None else np.full(steps.count, node.at, np.int64)
-    return times - node.offset_ms
+        return await self._reading(ranged.selector, self._reach(ranged, steps), work)
 
 
 def absent(argument: Expression, frame: Frame, *, delayed: bool) -> Frame:

@@ -24,12 +24,24 @@ ANY_INFO = ".+_info"
 """What info metrics are called, where a selector only says what they are not called."""
 
 
-def add_labels(context: Context, steps: Steps, node: Expression, frame: Frame, selector: VectorSelector | None) -> Frame:
-    """`node` is the first argument (whose @ and offset the info metrics are read with), `frame` what it gave. Raises EvaluationError."""
+def info_matchers(selector: VectorSelector | None) -> list[Matcher]:
+    """Of the info metrics that may count: those of the identities that there are, among them."""
     matchers = selector.matchers if selector is not None else ()
+    named = _named(matchers) or [Matcher(MatchType.EQUAL, METRIC_NAME, TARGET_INFO)]
+    return [*named, *(m for m in matchers if m.name != METRIC_NAME)]
+
+
+def _named(matchers: Sequence[Matcher]) -> list[Matcher]:
     named = [m for m in matchers if m.name == METRIC_NAME]
     if named and not any(m.type in (MatchType.EQUAL, MatchType.REGEXP) for m in named):
         named.append(Matcher(MatchType.REGEXP, METRIC_NAME, ANY_INFO))
+    return named
+
+
+def add_labels(context: Context, steps: Steps, node: Expression, frame: Frame, selector: VectorSelector | None) -> Frame:
+    """`node` is the first argument (whose @ and offset the info metrics are read with), `frame` what it gave. Raises EvaluationError."""
+    matchers = selector.matchers if selector is not None else ()
+    named = _named(matchers)
     wanted = [m for m in matchers if m.name != METRIC_NAME]
     ignoring = named if selector is not None else [Matcher(MatchType.EQUAL, METRIC_NAME, TARGET_INFO)]
     names = texts(frame.labels, METRIC_NAME)
@@ -57,10 +69,10 @@ def _info_series(
     if not identity:
         return empty_frame(steps.count), np.empty((0, steps.count), np.int64)
     name_matchers = list(named) or [Matcher(MatchType.EQUAL, METRIC_NAME, TARGET_INFO)]
-    at = _read_times(node, steps)
+    at = info_times(node, steps)
     lookback = context.settings.lookback_ms
-    matchers = [*name_matchers, *identity, *wanted]
-    selection = context.storage.select(matchers, int(at.min()) - lookback + 1, int(at.max()))
+    chosen = [*name_matchers, *identity, *wanted]
+    selection = context.select((id(node), "info"), chosen, int(at.min()) - lookback + 1, int(at.max()), only=identity)
     context.reserve(selection.labels.count * steps.count)
     found = instant_vector(selection, at, lookback, with_times=True)
     if found.frame.histograms:
@@ -70,7 +82,7 @@ def _info_series(
     return found.frame, found.times
 
 
-def _read_times(node: Expression, steps: Steps) -> np.ndarray:
+def info_times(node: Expression, steps: Steps) -> np.ndarray:
     selector = _first_selector(node)
     times = steps.times
     if selector is None:

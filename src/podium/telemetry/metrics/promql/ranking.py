@@ -1,12 +1,12 @@
 """Aggregations that choose or order series: topk, bottomk, limitk, limit_ratio, quantile, count_values.
 
 Ties of topk and bottomk go to the series that comes first; NaN is worse than any number. limit_ratio decides by a hash of the labels, so that
-a series is chosen, or not, in every query, and r and r - 1 choose complementary series. (The hash is not upstream's: what is chosen differs.)
+a series is chosen, or not, in every query, and r and r - 1 choose complementary series; the hash is upstream's (label_hash.py), and so the same
+series are chosen. limitk takes those that come first, here and there: in which order a store gives its series is its own affair.
 
 Source: Prometheus' aggregation operators.
 """
 
-import hashlib
 import math
 
 import numpy as np
@@ -18,6 +18,7 @@ from podium.telemetry.metrics.promql.aggregation_sums import Bounds, Runs
 from podium.telemetry.metrics.promql.errors import EvaluationError
 from podium.telemetry.metrics.promql.frames import Frame
 from podium.telemetry.metrics.promql.grouping import Grouped
+from podium.telemetry.metrics.promql.label_hash import label_hashes
 from podium.telemetry.metrics.promql.numbers import format_general
 from podium.telemetry.metrics.promql.over_time import quantile_of_rows
 from podium.telemetry.metrics.samples import Flags, Values
@@ -114,14 +115,9 @@ def earliest(frame: Frame, grouped: Grouped, counts: npt.NDArray[np.int64]) -> F
 
 def sampled(frame: Frame, ratio: Values) -> Flags:
     """limit_ratio: (S, T). `ratio` is (T,), in [-1, 1]."""
-    offsets = np.array([_offset(str(row).encode()) for row in frame.labels.rows()])[:, None]
+    offsets = (label_hashes(frame.labels.rows()).astype(np.float64) / 2.0**64)[:, None]
     below = (ratio >= 0) & (offsets < ratio)
     return frame.there() & (below | ((ratio < 0) & (offsets >= 1.0 + ratio)))
-
-
-def _offset(key: bytes) -> float:
-    """In [0, 1)."""
-    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
 
 
 def quantiles(frame: Frame, grouped: Grouped, q: Values) -> Values:

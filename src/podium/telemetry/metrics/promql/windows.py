@@ -57,6 +57,8 @@ class DenseWindows:
         at = np.minimum(np.maximum(index, 0), along.shape[-1] - 1)
         if along.ndim == 1:
             return along[at][None, :]
+        if len(at) == 1:
+            return along[:, int(at[0]) : int(at[0]) + 1]
         strides = at[1:] - at[:-1]
         stride = int(strides[-1]) if len(strides) else 0
         uneven = np.flatnonzero(strides != stride)

@@ -6,15 +6,19 @@ first message is.
 Source: the remote write specifications 1.0 and 2.0; snappy's block format.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from podium.telemetry.metrics.histogram import Histogram, ResetHint
-from podium.telemetry.metrics.labels import METRIC_NAME, Labels, labels_of
+import numpy as np
+
+from podium.telemetry.metrics.histogram import CUSTOM_BUCKETS_SCHEMA, EXPONENTIAL_SCHEMA_MAX, EXPONENTIAL_SCHEMA_MIN, Histogram, ResetHint
+from podium.telemetry.metrics.labels import METRIC_NAME, Labels
 from podium.telemetry.metrics.remote.errors import MessageRefused
-from podium.telemetry.metrics.samples import STALE, Exemplar, Sample
+from podium.telemetry.metrics.samples import STALE, Exemplar, is_stale
 from podium.telemetry.metrics.storage import Metadata
 
 DESCRIPTORS = Path(__file__).parent / "generated" / "remote.binpb"
@@ -70,87 +74,23 @@ def decompress(data: bytes) -> bytes:
 
 def decode(name: str, body: bytes) -> Any:
     """The message in a compressed body. Raises MessageRefused."""
+    return parse(name, decompress(body))
+
+
+def parse(name: str, data: bytes) -> Any:
+    """Raises MessageRefused."""
     from google.protobuf.message import DecodeError
 
     try:
-        return message(name).FromString(decompress(body))
+        return message(name).FromString(data)
     except DecodeError as error:
         raise MessageRefused(f"proto: {error}") from error
 
 
-class WriteBatch:
-    """What one remote write request holds, either version."""
-
-    def __init__(self) -> None:
-        self.samples: list[Sample] = []
-        self.histograms = 0
-        self.exemplars: list[tuple[Labels, Exemplar]] = []
-        self.metadata: dict[str, Metadata] = {}
-
-    @classmethod
-    def version_1(cls, body: bytes) -> "WriteBatch":
-        """Raises MessageRefused."""
-        batch, request = cls(), decode("WriteRequest", body)
-        for series in request.timeseries:
-            batch._add(
-                _checked([(label.name, label.value) for label in series.labels]), series, lambda e: [(x.name, x.value) for x in e.labels]
-            )
-        for said in request.metadata:
-            batch.metadata[said.metric_family_name] = Metadata(TYPES[said.type], said.help, said.unit)
-        return batch
-
-    @classmethod
-    def version_2(cls, body: bytes) -> "WriteBatch":
-        """Raises MessageRefused."""
-        batch, request = cls(), decode("RequestV2", body)
-        symbols = list(request.symbols)
-
-        def resolve(references: Sequence[int]) -> list[tuple[str, str]]:
-            try:
-                texts = [symbols[r] for r in references]
-            except IndexError as error:
-                raise MessageRefused(f"a label refers to a symbol beyond the {len(symbols)} there are") from error
-            if len(texts) % 2:
-                raise MessageRefused(f"invalid labelRefs length {len(texts)}")
-            return list(zip(texts[::2], texts[1::2], strict=True))
-
-        for series in request.timeseries:
-            labels = _checked(resolve(series.labels_refs))
-            batch._add(labels, series, lambda e: resolve(e.labels_refs))
-            if series.HasField("metadata"):
-                about, texts = series.metadata, len(symbols)
-                if about.help_ref >= texts or about.unit_ref >= texts:
-                    raise MessageRefused(f"metadata refers to a symbol beyond the {texts} there are")
-                name = dict(labels).get(METRIC_NAME, "")
-                batch.metadata[name] = Metadata(TYPES[about.type], symbols[about.help_ref], symbols[about.unit_ref])
-        return batch
-
-    def _add(self, labels: Labels, series: Any, labels_of_exemplar: Any) -> None:
-        self.samples += [Sample(labels, s.timestamp, s.value) for s in series.samples]
-        self.samples += [Sample(labels, h.timestamp, histogram_from(h)) for h in series.histograms]
-        self.histograms += len(series.histograms)
-        for e in series.exemplars:
-            self.exemplars.append((labels, Exemplar(labels_of(dict(labels_of_exemplar(e))), e.value, e.timestamp)))
-
-
-def _checked(pairs: list[tuple[str, str]]) -> Labels:
-    """Sorted, without empty values. Raises MessageRefused for labels that name no series."""
-    ordered = sorted(pairs)
-    if not ordered:
-        raise MessageRefused("a series has no labels")
-    names = [name for name, _ in ordered]
-    if "" in names:
-        raise MessageRefused("a label has no name")
-    if len(set(names)) != len(names):
-        raise MessageRefused(f"duplicate label with name: {next(n for n in names if names.count(n) > 1)}")
-    if METRIC_NAME not in names:
-        raise MessageRefused("a series has no metric name")
-    return tuple((name, value) for name, value in ordered if value)
-
-
 def histogram_from(said: Any) -> Histogram:
+    """Raises MessageRefused for what is no histogram."""
     floating = said.WhichOneof("count") == "count_float"
-    return Histogram(
+    found = Histogram(
         schema=said.schema,
         count=said.count_float if floating else float(said.count_int),
         sum=said.sum,
@@ -159,8 +99,39 @@ def histogram_from(said: Any) -> Histogram:
         positive=_buckets(said.positive_spans, said.positive_counts if floating else None, said.positive_deltas),
         negative=_buckets(said.negative_spans, said.negative_counts if floating else None, said.negative_deltas),
         custom_bounds=tuple(said.custom_values),
-        reset_hint=ResetHint(said.reset_hint),
+        reset_hint=ResetHint(said.reset_hint) if said.reset_hint in _HINTS else ResetHint.UNKNOWN,
     )
+    if not math.isnan(found.sum):
+        _check_histogram(found, floating=floating)
+    elif is_stale(np.array([found.sum])).item():
+        return Histogram(0, 0.0, STALE)
+    return found
+
+
+_HINTS = frozenset(ResetHint)
+
+
+def _check_histogram(histogram: Histogram, *, floating: bool) -> None:
+    """As upstream's Validate. Counts of floats are not compared: sums of them are not exact."""
+    custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA
+    if not custom and not EXPONENTIAL_SCHEMA_MIN <= histogram.schema <= EXPONENTIAL_SCHEMA_MAX:
+        raise MessageRefused(f"histogram has an invalid schema, which must be between -4 and 8 or -53: {histogram.schema}")
+    counts = [*histogram.positive.values(), *histogram.negative.values()]
+    if any(count < 0 for count in counts):
+        raise MessageRefused(f"histogram has a bucket whose observation count is negative: {min(counts):g}")
+    if not floating and histogram.zero_count + sum(counts) != histogram.count:
+        total = histogram.zero_count + sum(counts)
+        raise MessageRefused(f"{total:g} observations found in buckets, but the Count field is {histogram.count:g}")
+    if custom:
+        bounds = histogram.custom_bounds
+        if any(b <= a for a, b in pairwise(bounds)) or any(math.isnan(b) or b == math.inf for b in bounds):
+            raise MessageRefused("histogram custom bounds must be in strictly increasing order, and finite")
+        if histogram.negative or histogram.zero_count or histogram.zero_threshold:
+            raise MessageRefused("custom buckets: must have no negative buckets and no zero bucket")
+        if any(not 0 <= index <= len(bounds) for index in histogram.positive):
+            raise MessageRefused(f"custom buckets: only {len(bounds)} custom bounds defined which is insufficient")
+    elif histogram.custom_bounds:
+        raise MessageRefused("custom bounds must be empty when using exponential buckets")
 
 
 def _buckets(spans: Iterable[Any], counts: Sequence[float] | None, deltas: Sequence[int]) -> dict[int, float]:
@@ -210,32 +181,58 @@ Written = tuple[Labels, Sequence[tuple[int, float | Histogram]]]
 """One series of a request to send: its labels and its (time, value)."""
 
 
-def encode_version_1(series: Iterable[Written], metadata: Iterable[tuple[str, Metadata]] = ()) -> bytes:
-    """Compressed."""
+Held = Mapping[Labels, Sequence[Exemplar]]
+"""Exemplars by series."""
+NONE_HELD: Held = {}
+
+
+def encode_version_1(series: Iterable[Written], metadata: Iterable[tuple[str, Metadata]] = (), exemplars: Held = NONE_HELD) -> bytes:
+    """Compressed. Exemplars of other series than `series` are left out."""
     request = message("WriteRequest")()
     for labels, points in series:
         target = request.timeseries.add()
         for name, value in labels:
             target.labels.add(name=name, value=value)
         _points(target, points)
-    for family, about in metadata:
-        request.metadata.add(type=_type_number(about.type), metric_family_name=family, help=about.help, unit=about.unit)
+        for exemplar in exemplars.get(labels, ()):
+            added = target.exemplars.add(value=exemplar.value, timestamp=exemplar.time_ms)
+            for name, value in exemplar.labels:
+                added.labels.add(name=name, value=value)
+    for family, said in metadata:
+        request.metadata.add(type=_type_number(said.type), metric_family_name=family, help=said.help, unit=said.unit)
     return compress(request.SerializeToString())
 
 
-def encode_version_2(series: Iterable[Written], metadata: dict[str, Metadata] | None = None) -> bytes:
-    """Compressed."""
+_SUFFIXES = ("_bucket", "_sum", "_count", "_total", "_created", "_info")
+"""Of series whose family may be called what is before them."""
+
+
+def about(metadata: Mapping[str, Metadata], name: str) -> Metadata | None:
+    """Of the family that a metric of that name is of."""
+    for suffix in ("", *_SUFFIXES):
+        if name.endswith(suffix) and (found := metadata.get(name.removesuffix(suffix))):
+            return found
+    return None
+
+
+def encode_version_2(series: Iterable[Written], metadata: Mapping[str, Metadata] | None = None, exemplars: Held = NONE_HELD) -> bytes:
+    """Compressed. Exemplars of other series than `series` are left out."""
     request = message("RequestV2")()
     symbols: dict[str, int] = {"": 0}
+
+    def references(labels: Labels) -> Iterator[int]:
+        return (symbols.setdefault(text, len(symbols)) for pair in labels for text in pair)
+
     for labels, points in series:
         target = request.timeseries.add()
-        for pair in labels:
-            target.labels_refs.extend(symbols.setdefault(text, len(symbols)) for text in pair)
+        target.labels_refs.extend(references(labels))
         _points(target, points)
-        if about := (metadata or {}).get(dict(labels).get(METRIC_NAME, "")):
-            target.metadata.type = _type_number(about.type)
-            target.metadata.help_ref = symbols.setdefault(about.help, len(symbols))
-            target.metadata.unit_ref = symbols.setdefault(about.unit, len(symbols))
+        for exemplar in exemplars.get(labels, ()):
+            target.exemplars.add(labels_refs=references(exemplar.labels), value=exemplar.value, timestamp=exemplar.time_ms)
+        if found := about(metadata or {}, dict(labels).get(METRIC_NAME, "")):
+            target.metadata.type = _type_number(found.type)
+            target.metadata.help_ref = symbols.setdefault(found.help, len(symbols))
+            target.metadata.unit_ref = symbols.setdefault(found.unit, len(symbols))
     request.symbols.extend(symbols)
     return compress(request.SerializeToString())
 

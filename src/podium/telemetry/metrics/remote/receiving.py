@@ -1,28 +1,47 @@
 """Remote write, the receiving side: samples of other servers into the store, acknowledged when they are on disk.
 
-A request is taken as far as it can be: samples that are out of order or doubled are refused with 400, the others are kept, so that a
-sender does not repeat them. What the store cannot take now is 503: the sender tries again.
+A request is taken as far as it can be. What will never be taken (samples out of order, doubled, too far ahead; series that are none, or beyond
+the store's limit) is refused with 400, which tells a sender not to repeat it; the rest of the request is kept, and version 2.0 is told how
+much. What cannot be taken now is 503 with Retry-After: the sender comes again, and what was kept meanwhile is known then.
 
-Source: the remote write specifications 1.0 and 2.0.
+Exemplars that are refused count in version 2.0 only, as upstream's.
+
+Source: the remote write specifications 1.0 and 2.0; upstream's receiver for what is refused.
 """
 
+from collections.abc import Sequence
+
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
+from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.remote.errors import MessageRefused
-from podium.telemetry.metrics.remote.messages import WriteBatch
-from podium.telemetry.metrics.storage import Appendable, Metadata, Rejected
+from podium.telemetry.metrics.remote.write_batch import WriteBatch, show
+from podium.telemetry.metrics.samples import Sample
+from podium.telemetry.metrics.storage import Appendable, Metadata, Outcome, Rejected
 from podium.world.http_messages import Headers, HttpRequest, Response
+from podium.world.interface import World
 
 METADATA_MAX = 20_000
 """Metric families that senders may describe; what is beyond is not kept."""
+AHEAD_MS_MAX = 10 * 60 * 1000
+"""How far in the future a sample may be. Source: upstream."""
+REASONS_MAX = 10
+"""Told of one request; the last line then says how many more there are."""
+RETRY_AFTER_S = 5
 MESSAGES = {"": "1", "prometheus.WriteRequest": "1", "io.prometheus.write.v2.Request": "2"}
 """Content type's `proto` parameter -> version."""
+_WORDS = {
+    Outcome.OUT_OF_ORDER: "out of order sample",
+    Outcome.TOO_OLD: "too old sample",
+    Outcome.DUPLICATE: "duplicate sample for timestamp",
+    Outcome.OVER_LIMIT: "the store's limit of series is reached, and new ones are not taken",
+}
 
 
 class WriteReceiver:
     """`await receiver(request)`: the handler of POST /api/v1/write."""
 
-    def __init__(self, storage: Appendable) -> None:
-        self._storage = storage
+    def __init__(self, storage: Appendable, world: World) -> None:
+        self._storage, self._world = storage, world
         self._metadata: dict[str, Metadata] = {}
 
     async def __call__(self, request: HttpRequest) -> Response:
@@ -40,18 +59,32 @@ class WriteReceiver:
         except MessageRefused as error:
             return _text(400, str(error), _written(version, 0, 0, 0))
         try:
-            rejected = self._storage.append_samples(batch.samples)
-            refused_exemplars = self._storage.append_exemplars(batch.exemplars)
-            if batch.metadata:
-                self._storage.set_metadata((("job", "remote-write"),), self._known(batch))
-            await self._storage.synced()
+            return await self._take(batch, version)
         except (LimitExceeded, StorageFailed) as error:
-            return _text(503, str(error), _written(version, 0, 0, 0))
-        lost = rejected.out_of_order + rejected.too_old + rejected.duplicate
-        histograms = batch.histograms if not lost else 0
-        kept = max(0, len(batch.samples) - lost - histograms)
-        written = _written(version, kept, histograms, len(batch.exemplars) - refused_exemplars.out_of_order - refused_exemplars.duplicate)
-        return _text(400, _reason(rejected), written) if lost else Response(204, b"", written)
+            retry = (b"retry-after", str(RETRY_AFTER_S).encode())
+            return _text(503, str(error), (retry, *_written(version, 0, 0, 0)))
+
+    async def _take(self, batch: WriteBatch, version: str) -> Response:
+        """Raises LimitExceeded, StorageFailed."""
+        latest_ms = int(self._world.clock.now().timestamp() * 1000) + AHEAD_MS_MAX
+        samples = [s for s in batch.samples if s.time_ms <= latest_ms]
+        reasons = [*batch.refused]
+        reasons += [
+            f"out of bounds: timestamp is too far in the future for series {show(s.labels)}" for s in batch.samples if s.time_ms > latest_ms
+        ]
+        rejected = self._storage.append_samples(samples, partly=True)
+        reasons += _reasons(samples, rejected)
+        spurned = self._storage.append_exemplars(batch.exemplars)
+        if version == "2" and spurned.out_of_order:
+            reasons.append(f"out of order exemplar ({spurned.out_of_order} of them)")
+        if batch.metadata:
+            self._storage.set_metadata((("job", "remote-write"),), self._known(batch))
+        await self._storage.synced()
+        written: Headers = ()
+        if version == "2":
+            floats, histograms = (_count_kept(samples, rejected, histograms=native) for native in (False, True))
+            written = _written(version, floats, histograms, len(batch.exemplars) - spurned.count)
+        return _text(400, _listed(reasons), written) if reasons else Response(204, b"", written)
 
     def _known(self, batch: WriteBatch) -> dict[str, Metadata]:
         """Requests tell of a few families each: all that was told so far."""
@@ -61,13 +94,25 @@ class WriteReceiver:
         return dict(self._metadata)
 
 
-def _reason(rejected: Rejected) -> str:
-    """In the words that senders log, the first kind first."""
-    if rejected.out_of_order:
-        return f"out of order sample ({rejected.out_of_order} of them)"
-    if rejected.too_old:
-        return f"too old sample ({rejected.too_old} of them)"
-    return f"duplicate sample for timestamp ({rejected.duplicate} of them)"
+def _reasons(samples: Sequence[Sample], rejected: Rejected) -> list[str]:
+    """A line for each kind, with its first sample."""
+    if not rejected or rejected.outcomes is None:
+        return []
+    found: dict[Outcome, list[Sample]] = {}
+    for outcome, sample in zip(rejected.outcomes.tolist(), samples, strict=True):
+        if outcome in _WORDS:
+            found.setdefault(Outcome(outcome), []).append(sample)
+    return [f"{_WORDS[o]} for series {show(s[0].labels)} ({len(s)} of them)" for o, s in sorted(found.items())]
+
+
+def _count_kept(samples: Sequence[Sample], rejected: Rejected, *, histograms: bool) -> int:
+    outcomes = rejected.outcomes.tolist() if rejected.outcomes is not None else [Outcome.TAKEN] * len(samples)
+    return sum(1 for o, s in zip(outcomes, samples, strict=True) if o <= Outcome.KNOWN and isinstance(s.value, Histogram) is histograms)
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    more = [f"and {len(reasons) - REASONS_MAX} more"] if len(reasons) > REASONS_MAX else []
+    return "\n".join([*reasons[:REASONS_MAX], *more])
 
 
 def _written(version: str, samples: int, histograms: int, exemplars: int) -> Headers:

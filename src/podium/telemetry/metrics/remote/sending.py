@@ -1,6 +1,6 @@
 """Remote write, the sending side: what is appended here goes there, in batches, as long as it takes.
 
-`Tee` stands before the store: what is appended goes to the store first, then to each queue. A queue is bounded in samples. When the other
+`Tee` (tee.py) stands before the store: what the store takes goes to each queue, too. A queue is bounded in samples. When the other
 end is slower than the samples come, the queue overflows: from then on samples are not queued; when it has been emptied, what was left out is
 read back from the store (a gap, in time). So memory is bounded and nothing is lost that the store still has. The time up to which all
 was taken is kept in a file; a sender that starts reads on from there. A sample may be sent twice, which receivers take in silence.
@@ -8,28 +8,26 @@ was taken is kept in a file; a sender that starts reads on from there. A sample 
     appended ──► queue ──► batches ──► shard 0..n ──► POST        overflow: gap [from, now] ──► read from the store ──► batches
 
 Series keep their order: a series' samples always go through the same shard, one request at a time. A refusal (4xx but 429) drops the batch
-and is counted; anything else is tried again, with backoff, for as long as the server runs.
+and is counted; anything else is tried again, with backoff, for as long as the server runs. Exemplars wait beside the samples and go with the
+next one of their series, as 2.0 asks for.
 
 Source: the remote write specifications; the defaults of upstream's queue_config.
 """
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import MetricsError
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.labels import Labels, Matcher, labels_of
+from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.remote.errors import SendFailed
 from podium.telemetry.metrics.remote.messages import Written, encode_version_1, encode_version_2
-from podium.telemetry.metrics.samples import Exemplar, Sample, Scan, Selection, Values, is_absent
-from podium.telemetry.metrics.storage import Layout, Metadata, Queryable, Rejected, Storage
+from podium.telemetry.metrics.samples import Exemplar, Selection, is_absent
+from podium.telemetry.metrics.storage import Metadata, Queryable
 from podium.world.interface import World
 from podium.world.supervisor import Supervisor
 
@@ -39,6 +37,10 @@ FOREVER_MS = 2**62
 """Later than any sample."""
 LATE_MS = 60_000
 """Samples are appended up to so much later than their time (a scrape's are when it ends): a sender that starts sends the last minute again."""
+EXEMPLARS_WAITING_MAX = 20_000
+"""Of one endpoint; what comes beyond is dropped and counted."""
+ABOUT_FRESH_MS = 10_000
+"""How long what is known of metric families is used before it is gathered again."""
 _log = logger("metrics.remote_write")
 
 Post = Callable[[bytes, str], Awaitable[None]]
@@ -59,7 +61,10 @@ class QueueOptions:
     sample_age_limit_ms: int = 0  # 0: none
     version: str = "1"
     native_histograms: bool = False
-    metadata_interval_ms: int = 60_000  # version 1 only; 0: none
+    exemplars: bool = False
+    metadata: bool = True  # version 2: with the samples
+    metadata_interval_ms: int = 60_000  # version 1: by itself
+    metadata_per_send: int = 2000
 
 
 @dataclass(slots=True)
@@ -70,6 +75,11 @@ class SendCounts:
     retried: int = 0
     gaps: int = 0
     highest_sent_ms: int = 0
+    exemplars_sent: int = 0
+    exemplars_dropped: int = 0  # for want of room, or of a sample to go with
+    exemplars_failed: int = 0
+    metadata_sent: int = 0
+    metadata_failed: int = 0
 
 
 Point = tuple[int, float | Histogram]
@@ -78,6 +88,7 @@ Point = tuple[int, float | Histogram]
 @dataclass(slots=True)
 class _Shard:
     waiting: list[tuple[Labels, Point]] = field(default_factory=list)
+    exemplars: dict[Labels, list[Exemplar]] = field(default_factory=dict)  # of series as they are sent
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -95,6 +106,9 @@ class RemoteWriter:
         self._position_file, self._close = position_file, close
         self._shards = [_Shard() for _ in range(options.shards)]
         self._pending = 0
+        self._exemplars = 0
+        self._about: dict[str, Metadata] = {}
+        self._about_until_ms = 0
         self._known: dict[Labels, tuple[Labels, int] | None] = {}  # as sent, its shard; None: relabeling drops it
         self._gap_from_ms: int | None
         self._missed_from_ms: int | None  # time of the oldest sample that came when the gap was read beyond it already
@@ -107,6 +121,10 @@ class RemoteWriter:
     @property
     def pending(self) -> int:
         return self._pending
+
+    @property
+    def exemplars_pending(self) -> int:
+        return self._exemplars
 
     def offer(self, samples: Sequence[tuple[Labels, int, float | Histogram]]) -> None:
         """Takes samples that were appended; never waits."""
@@ -123,6 +141,19 @@ class RemoteWriter:
                 self._drained.set()
             return
         self._enqueue(samples)
+
+    def offer_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> None:
+        """Takes exemplars that were appended, after the samples that they are of; never waits."""
+        if not self.options.exemplars or (self._gap_from_ms is not None and all(e.time_ms > self._read_to_ms for _, e in exemplars)):
+            return  # those of a gap are read back with it
+        for labels, exemplar in exemplars:
+            target = self._known[labels] if labels in self._known else self._learn(labels)
+            if target is None or self._exemplars >= EXEMPLARS_WAITING_MAX:
+                self.counts.exemplars_dropped += 1
+                continue
+            shown, number = target
+            self._shards[number].exemplars.setdefault(shown, []).append(exemplar)
+            self._exemplars += 1
 
     def _begin_gap(self, from_ms: int | None) -> None:
         """None: there is none."""
@@ -167,7 +198,7 @@ class RemoteWriter:
             for number, shard in enumerate(self._shards):
                 supervisor.start(f"shard {number}", self._send_from(shard))
             supervisor.start("gaps", self._fill_gaps())
-            if self.options.metadata_interval_ms and self.options.version == "1":
+            if self.options.metadata and self.options.version == "1":
                 supervisor.start("metadata", self._send_metadata())
             await supervisor.failed()
         finally:
@@ -176,16 +207,17 @@ class RemoteWriter:
                 await self._close()
 
     async def _send_metadata(self) -> None:
-        """Of every family, from time to time; what fails is sent again with the next."""
+        """Of every family, from time to time."""
         while True:
             await asyncio.sleep(self.options.metadata_interval_ms / 1000)
-            known = {family: about for families in self._storage.metadata().values() for family, about in families.items()}
-            families = sorted(known.items())
-            for start in range(0, len(families), self.options.max_samples_per_send):
-                try:
-                    await self._post(encode_version_1([], families[start : start + self.options.max_samples_per_send]), "1")
-                except SendFailed as error:
-                    _log.info("sending metadata failed", remote=self.name, reason=str(error))
+            families, at_once = sorted(self._described().items()), self.options.metadata_per_send
+            for start in range(0, len(families), at_once):
+                part = families[start : start + at_once]
+                if (reason := await self._post_until_taken(encode_version_1([], part))) is None:
+                    self.counts.metadata_sent += len(part)
+                else:
+                    self.counts.metadata_failed += len(part)
+                    _log.info("sending metadata was refused", remote=self.name, reason=str(reason))
 
     async def _fill_gaps(self) -> None:
         while True:
@@ -202,11 +234,13 @@ class RemoteWriter:
         self._read_to_ms = FOREVER_MS if last else start_ms + GAP_WINDOW_MS
         try:
             found = samples_of(self._storage.select((), start_ms, self._read_to_ms))
+            exemplars = self._storage.exemplars((), start_ms, self._read_to_ms) if self.options.exemplars else []
         except MetricsError as error:
             _log.warning("reading back for remote write failed", remote=self.name, reason=str(error))
             self._read_to_ms = start_ms - 1
             await asyncio.sleep(1.0)
             return
+        self.offer_exemplars([(labels, exemplar) for labels, kept in exemplars for exemplar in kept])
         for start in range(0, len(found), self.options.capacity):
             if start:
                 await self._emptied()
@@ -227,7 +261,7 @@ class RemoteWriter:
                 await self._fill_or_deadline(shard)
             batch = shard.waiting[: self.options.max_samples_per_send]
             if batch:
-                await self._deliver(batch)
+                await self._deliver(batch, shard.exemplars)
                 del shard.waiting[: len(batch)]
                 self._pending -= len(batch)
                 if not self._pending and self._gap_from_ms is not None:
@@ -248,32 +282,49 @@ class RemoteWriter:
             pass
         shard.wake.set()
 
-    async def _deliver(self, batch: Sequence[tuple[Labels, Point]]) -> None:
+    async def _deliver(self, batch: Sequence[tuple[Labels, Point]], waiting: dict[Labels, list[Exemplar]]) -> None:
+        """With the exemplars that wait for one of its series."""
         by_series: dict[Labels, list[Point]] = {}
         for labels, point in batch:
             by_series.setdefault(labels, []).append(point)
         series: list[Written] = list(by_series.items())
-        version = self.options.version
-        body = encode_version_1(series) if version == "1" else encode_version_2(series, self._about())
+        held = {labels: waiting.pop(labels) for labels in by_series if labels in waiting} if waiting else {}
+        exemplars = sum(map(len, held.values()))
+        self._exemplars -= exemplars
+        if self.options.version == "1":
+            body = encode_version_1(series, (), held)
+        else:
+            body = encode_version_2(series, self._described() if self.options.metadata else {}, held)
+        if (reason := await self._post_until_taken(body, len(batch))) is None:
+            self.counts.sent += len(batch)
+            self.counts.exemplars_sent += exemplars
+            self.counts.highest_sent_ms = max(self.counts.highest_sent_ms, *(p[0] for _, p in batch))
+        else:
+            self.counts.failed += len(batch)
+            self.counts.exemplars_failed += exemplars
+            _log.warning("remote write refused", remote=self.name, samples=len(batch), reason=str(reason))
+
+    async def _post_until_taken(self, body: bytes, samples: int = 0) -> SendFailed | None:
+        """None: taken; otherwise why it is refused for good."""
         backoff_ms = self.options.min_backoff_ms
         while True:
             try:
-                await self._post(body, version)
+                await self._post(body, self.options.version)
             except SendFailed as error:
                 if error.again_after_s is None:
-                    self.counts.failed += len(batch)
-                    _log.warning("remote write refused", remote=self.name, samples=len(batch), reason=str(error))
-                    return
-                self.counts.retried += len(batch)
+                    return error
+                self.counts.retried += samples
                 await asyncio.sleep(max(error.again_after_s, backoff_ms / 1000))
                 backoff_ms = min(backoff_ms * 2, self.options.max_backoff_ms)
             else:
-                self.counts.sent += len(batch)
-                self.counts.highest_sent_ms = max(self.counts.highest_sent_ms, *(p[0] for _, p in batch))
-                return
+                return None
 
-    def _about(self) -> dict[str, Metadata]:
-        return {family: about for families in self._storage.metadata().values() for family, about in families.items()}
+    def _described(self) -> dict[str, Metadata]:
+        """What is known of metric families, by name."""
+        if (now_ms := self._now_ms()) >= self._about_until_ms:
+            self._about = {family: about for families in self._storage.metadata().values() for family, about in families.items()}
+            self._about_until_ms = now_ms + ABOUT_FRESH_MS
+        return self._about
 
     def _position(self) -> int | None:
         """From when on some may not be sent, by the file; None: nothing is known, start from now."""
@@ -310,83 +361,3 @@ def samples_of(selection: Selection) -> list[tuple[Labels, int, float | Histogra
     for one in selection.histograms:
         found += [(rows[one.row], t, h) for t, h in zip(one.times.tolist(), one.histograms, strict=True) if h is not None]
     return found
-
-
-class Tee:
-    """A store whose appends are offered to remote writers, too; reads are the store's."""
-
-    def __init__(self, storage: Storage) -> None:
-        self.storage = storage
-        self.writers: list[RemoteWriter] = []
-
-    def layout(self, series: Sequence[Labels]) -> "TeeLayout":
-        return TeeLayout(self.storage.layout(series))
-
-    def joined(self, layouts: Sequence["TeeLayout"], places: npt.NDArray[np.int32] | None = None) -> "TeeLayout":
-        return TeeLayout(self.storage.joined([layout.inner for layout in layouts], places))
-
-    def labels_of(self, layout: "TeeLayout") -> Sequence[Labels]:
-        return self.storage.labels_of(layout.inner)
-
-    def append(self, layout: Layout, time_ms: int, values: Values) -> Rejected:
-        assert isinstance(layout, TeeLayout)
-        rejected = self.storage.append(layout.inner, time_ms, values)
-        if self.writers:
-            series = layout.series = layout.series or self.storage.labels_of(layout.inner)
-            there = np.flatnonzero(~is_absent(values)).tolist()
-            texts = values.tolist()
-            samples = [(series[i], time_ms, texts[i]) for i in there]
-            for writer in self.writers:
-                writer.offer(samples)
-        else:
-            layout.series = ()
-        return rejected
-
-    def append_samples(self, samples: Sequence[Sample]) -> Rejected:
-        rejected = self.storage.append_samples(samples)
-        for writer in self.writers:
-            writer.offer([(s.labels, s.time_ms, s.value) for s in samples])
-        return rejected
-
-    def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
-        return self.storage.append_exemplars(exemplars)
-
-    def set_metadata(self, target: Labels, metadata: dict[str, Metadata]) -> None:
-        self.storage.set_metadata(target, metadata)
-
-    async def synced(self) -> None:
-        await self.storage.synced()
-
-    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
-        return self.storage.deciding(matchers)
-
-    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
-        return self.storage.select(matchers, start_ms, end_ms)
-
-    def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
-        return self.storage.scan(matchers, start_ms, end_ms)
-
-    def series(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int, limit: int = 0) -> list[Labels]:
-        return self.storage.series(matchers, start_ms, end_ms, limit)
-
-    def label_names(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
-        return self.storage.label_names(matchers, start_ms, end_ms)
-
-    def label_values(self, name: str, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[str]:
-        return self.storage.label_values(name, matchers, start_ms, end_ms)
-
-    def exemplars(self, matchers: Sequence[Sequence[Matcher]], start_ms: int, end_ms: int) -> list[tuple[Labels, list[Exemplar]]]:
-        return self.storage.exemplars(matchers, start_ms, end_ms)
-
-    def metadata(self) -> dict[Labels, dict[str, Metadata]]:
-        return self.storage.metadata()
-
-
-@dataclass(slots=True)
-class TeeLayout:
-    inner: Layout
-    series: Sequence[Labels] = ()  # once a writer needed them: they take more memory than the samples
-
-    @property
-    def size(self) -> int:
-        return self.inner.size

@@ -23,11 +23,11 @@ from podium.telemetry.metrics.rules.alerts import Alert, AlertStates
 from podium.telemetry.metrics.rules.errors import RuleFailed
 from podium.telemetry.metrics.rules.rule import AlertingRule, Group, RecordingRule
 from podium.telemetry.metrics.rules.template_functions import Surroundings
+from podium.telemetry.metrics.rules.timing import RuleTiming
 from podium.telemetry.metrics.samples import STALE, Sample
 from podium.telemetry.metrics.storage import Storage
 from podium.world.interface import World
 
-RESEND_DELAY_MS = 60_000
 TEMPLATE_QUERIES_MAX = 1_000
 """Of one evaluation of a rule."""
 TEMPLATE_QUERY_TIMEOUT_S = 5.0
@@ -41,7 +41,7 @@ class Queries(Protocol):
     """The engine, as far as rules need it."""
 
     async def instant(self, query: str | Expression, time_ms: int, **more: Any) -> Result:
-        """`more`: fields of the engine's Request."""
+        """`more`: fields of the engine's Request; `local`: without asking other servers, and so without waiting for them."""
         ...
 
 
@@ -72,9 +72,7 @@ class Server:
     external_url: str = ""
     interval_ms: int = 60_000
     query_offset_ms: int = 0
-    resend_delay_ms: int = RESEND_DELAY_MS
-    outage_tolerance_ms: int = 60 * 60 * 1000
-    for_grace_period_ms: int = 10 * 60 * 1000
+    timing: RuleTiming = field(default=RuleTiming())
     between: Callable[[], Awaitable[None]] | None = None  # between two rules: lets others run
 
 
@@ -158,7 +156,7 @@ async def evaluate(state: GroupState, server: Server, now_ms: int) -> None:
             rule.health, rule.error = GOOD, ""
             state.samples += len(samples)
             if rule.alerts is not None:
-                due = rule.alerts.to_send(now_ms, server.resend_delay_ms, state.interval_ms(server))
+                due = rule.alerts.to_send(now_ms, server.timing.resend_delay_ms, state.interval_ms(server))
                 server.notify(rule.alerts.rule, due)
             _write(rule, samples, server.storage, at_ms, state)
         rule.duration_s = clock.monotonic() - started
@@ -210,7 +208,7 @@ def _templates(server: Server, at_ms: int) -> AlertTemplates:
         asked += 1
         if asked > TEMPLATE_QUERIES_MAX:
             raise RuleFailed(f"the templates of a rule made more than {TEMPLATE_QUERIES_MAX} queries")
-        points = _points(at_once(server.queries.instant(text, at_ms, queued=False, timeout_s=TEMPLATE_QUERY_TIMEOUT_S)))
+        points = _points(at_once(server.queries.instant(text, at_ms, local=True, queued=False, timeout_s=TEMPLATE_QUERY_TIMEOUT_S)))
         return [(p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
 
     return AlertTemplates(Surroundings(query, at_ms / 1000, server.external_url), dict(server.external_labels))

@@ -1,6 +1,7 @@
 """Brings alerts to the Alertmanagers: a bounded queue, batches, every Alertmanager told.
 
-A batch counts as sent when one Alertmanager at least took it; it is not sent again, since firing alerts are repeated anyway (RESEND_DELAY_MS).
+A batch counts as sent when one Alertmanager at least took it; it is not sent again, since firing alerts are repeated anyway
+(RuleTiming).
 Overflow: the oldest alerts are dropped and counted, for newer ones say more.
 
 Source: Prometheus' documentation, "Sending alerts" (Alertmanager API v2); the limits of upstream's notifier.

@@ -18,7 +18,7 @@ def restore(state: GroupState, server: Server, now_ms: int) -> None:
     """After the second evaluation since the start; ALERTS series are written from then on. Raises StorageFailed."""
     for rule in state.rules:
         if rule.alerts is not None and not rule.restored:
-            if rule.alerts.rule.for_ms >= server.for_grace_period_ms and rule.alerts.active:
+            if rule.alerts.rule.for_ms >= server.timing.for_grace_period_ms and rule.alerts.active:
                 _restore_rule(rule.alerts, server, now_ms)
             rule.restored = True
 
@@ -28,7 +28,9 @@ def _restore_rule(states: AlertStates, server: Server, now_ms: int) -> None:
     for alert in states.active.values():
         if (found := known.get(tuple(pair for pair in alert.labels if pair[0] != METRIC_NAME))) is not None:
             down_at_ms, active_at_ms = found
-            alert.active_at_ms = restored_active_at_ms(active_at_ms, down_at_ms, now_ms, states.rule.for_ms, server.for_grace_period_ms)
+            alert.active_at_ms = restored_active_at_ms(
+                active_at_ms, down_at_ms, now_ms, states.rule.for_ms, server.timing.for_grace_period_ms
+            )
 
 
 def restored_active_at_ms(active_at_ms: int, down_at_ms: int, now_ms: int, for_ms: int, grace_ms: int) -> int:
@@ -43,7 +45,7 @@ def restored_active_at_ms(active_at_ms: int, down_at_ms: int, now_ms: int, for_m
 def _last_states(alert: str, server: Server, now_ms: int) -> dict[Labels, tuple[int, int]]:
     """Labels without the name -> (time of the last sample, active at), both in milliseconds; without those that had ended."""
     matchers = [Matcher(MatchType.EQUAL, METRIC_NAME, ALERTS_FOR_STATE), Matcher(MatchType.EQUAL, "alertname", alert)]
-    selection = server.storage.select(matchers, now_ms - server.outage_tolerance_ms, now_ms)
+    selection = server.storage.select(matchers, now_ms - server.timing.outage_tolerance_ms, now_ms)
     found: dict[Labels, tuple[int, int]] = {}
     for columns in selection.columns:
         present = ~is_absent(columns.values)

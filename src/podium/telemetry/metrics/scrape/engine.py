@@ -94,6 +94,11 @@ class ScrapeEngine:
             if wanted is None or name in wanted
         ]
 
+    def config(self, job: str) -> ScrapeConfig | None:
+        """None: there is no such job."""
+        pool = self._pools.get(job)
+        return pool.config if pool is not None else None
+
     def labels_of_targets(self) -> list[tuple[str, Labels]]:
         """(job, public labels) of all active targets."""
         return [(name, loop.target.labels) for name, pool in self._pools.items() for loop in pool.active]

@@ -9,17 +9,20 @@ import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
 
+import orjson
+
 from podium.instrument.exposition import respond
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.server import queries, series, state
-from podium.telemetry.metrics.server.answers import failure, text
+from podium.telemetry.metrics.server.answers import JSON, failure, text
 from podium.telemetry.metrics.server.errors import ApiError
 from podium.telemetry.metrics.server.federation import federate
 from podium.telemetry.metrics.server.pages import page
 from podium.telemetry.metrics.server.parameters import Parameters
 from podium.telemetry.metrics.server.sources import Sources
-from podium.world.http_messages import Headers, HttpRequest, Response
+from podium.world.http_messages import Headers, HttpRequest, Response, frame
+from podium.world.http_server import Connection, Stream
 
 Handler = Callable[[Sources, Parameters], Awaitable[Response]]
 Raw = Callable[[HttpRequest], Awaitable[Response]]
@@ -27,6 +30,7 @@ Raw = Callable[[HttpRequest], Awaitable[Response]]
 QUERIES: dict[str, Handler] = {
     "query": queries.query, "query_range": queries.query_range, "query_exemplars": queries.query_exemplars,
     "format_query": queries.format_query, "parse_query": queries.parse_query, "labels": series.labels, "series": series.series,
+    "podium/explain": queries.explain,
 }  # fmt: skip
 """GET and POST."""
 
@@ -34,7 +38,9 @@ VIEWS: dict[str, Handler] = {
     "metadata": series.metadata, "targets": state.targets, "targets/metadata": series.targets_metadata, "scrape_pools": state.scrape_pools,
     "rules": state.rules, "alerts": state.alerts, "alertmanagers": state.alertmanagers, "status/config": state.config,
     "status/flags": state.flags, "status/runtimeinfo": state.runtimeinfo, "status/buildinfo": state.buildinfo, "status/tsdb": state.tsdb,
-    "status/walreplay": state.walreplay,
+    "status/walreplay": state.walreplay, "status/tsdb/blocks": state.tsdb_blocks, "status/self_metrics": state.self_metrics,
+    "scrape_pools/config": state.scrape_pool_config, "targets/relabel_steps": state.relabel_steps, "features": state.features,
+    "notifications": state.notifications,
 }  # fmt: skip
 """GET."""
 
@@ -44,7 +50,16 @@ ADMINISTRATION: dict[str, Handler] = {
 }  # fmt: skip
 """POST and PUT."""
 
+NOT_ENABLED = {
+    "write": "remote write receiver needs to be enabled with --web.enable-remote-write-receiver",
+    "otlp/v1/metrics": "there is no OTLP receiver here: have a collector write with prometheusremotewrite",
+}
+"""404, in plain text, as upstream's."""
+LISTENER_LAG_BYTES_MAX = 64 * 1024
+"""Of notifications that a listener has not taken yet."""
+
 PREFIX = "/api/v1/"
+LIVE = f"{PREFIX}notifications/live"
 _LABEL_VALUES = re.compile(r"label/([^/]+)/values")
 _log = logger("metrics.server")
 
@@ -56,6 +71,12 @@ class Application:
         self._sources = sources
         self._writers = writers or {}
         self._cors = re.compile(f"(?:{sources.cors_origin})")
+
+    async def serve(self, request: HttpRequest, connection: Connection) -> Response | None:
+        """With streams, which take the connection: None then."""
+        if request.path == LIVE and request.method == "GET":
+            return await self._live(request, connection)
+        return await self(request)
 
     async def __call__(self, request: HttpRequest, connection: object = None) -> Response:
         if request.method == "OPTIONS":
@@ -84,6 +105,8 @@ class Application:
             return text("Prometheus Server is Healthy.\n")
         if path == "/-/ready" and method == "GET":
             return text("Prometheus Server is Ready.\n") if control.ready() else text("Service Unavailable", 503)
+        if path == "/version" and method == "GET":
+            return Response(200, orjson.dumps(state.build(self._sources)), JSON)
         if path in ("/-/reload", "/-/quit"):
             return await self._lifecycle(path, method)
         if method == "GET" and (shown := page(request)) is not None:
@@ -98,10 +121,39 @@ class Application:
                 if method not in methods:
                     return Response(405, b"Method Not Allowed\n", ((b"allow", ", ".join(methods).encode()),))
                 return await handler(self._sources, Parameters.of(request))
+        if request.path == LIVE and method == "GET":  # without a connection to stream to
+            return Response(204, b"", ())
         if (found := _LABEL_VALUES.fullmatch(name)) and method == "GET":
             raw = _LABEL_VALUES.search(request.target.partition("?")[0])
             return await series.label_values(self._sources, Parameters.of(request), unquote(raw[1]) if raw else found[1])
+        if name in NOT_ENABLED:
+            return text(f"{NOT_ENABLED[name]}\n", 404)
         raise ApiError("not_found", f"no such endpoint: {PREFIX}{name}")
+
+    async def _live(self, request: HttpRequest, connection: Connection) -> Response | None:
+        """Notifications as they come, as server-sent events, until the other end leaves. 204: there are enough listeners."""
+        notifications = self._sources.notifications
+        waiting: list[bytes] = []
+        streams: list[Stream] = []
+
+        def listener(event: bytes) -> bool:
+            if not streams:
+                waiting.append(event)
+                return True
+            return streams[0].push(frame(event), LISTENER_LAG_BYTES_MAX)
+
+        if notifications is None or not notifications.listen(listener):
+            return self._with_cors(request, Response(204, b"", ()))
+        headers = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
+        try:
+            stream = connection.start_stream(200, self._with_cors(request, Response(200, b"", headers)).headers)
+            streams.append(stream)
+            for event in waiting:
+                stream.write(event)
+            await stream.wait_closed()
+        finally:
+            notifications.leave(listener)
+        return None
 
     async def _lifecycle(self, path: str, method: str) -> Response:
         control = self._sources.control

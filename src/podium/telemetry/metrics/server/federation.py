@@ -7,7 +7,8 @@ Source: Prometheus' documentation, "Federation".
 
 import numpy as np
 
-from podium.telemetry.metrics.labels import METRIC_NAME, LabelColumns, Labels
+from podium.telemetry.metrics.exposition.writing import write_name, write_series
+from podium.telemetry.metrics.labels import METRIC_NAME, LabelColumns, Labels, labels_of
 from podium.telemetry.metrics.samples import Selection, is_absent, is_stale
 from podium.telemetry.metrics.server.errors import ApiError
 from podium.telemetry.metrics.server.parameters import Parameters
@@ -17,7 +18,6 @@ from podium.telemetry.metrics.server.sources import Sources
 from podium.world.http_messages import Response
 
 LOOKBACK_MS = 5 * 60 * 1000
-_PLAIN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
 
 
 async def federate(sources: Sources, parameters: Parameters, headers: dict[str, str]) -> Response:
@@ -34,15 +34,14 @@ async def federate(sources: Sources, parameters: Parameters, headers: dict[str, 
     lines: list[str] = []
     family = ""
     for labels in sorted(last, key=lambda row: (dict(row).get(METRIC_NAME, ""), row)):
-        values = dict(labels)
-        name = values.pop(METRIC_NAME, "")
+        name = dict(labels).get(METRIC_NAME, "")
         if not name:
             continue
         if name != family:
-            lines.append(f"# TYPE {_plain_or_quoted(name)} untyped")
+            lines.append(f"# TYPE {write_name(name)} untyped")
             family = name
         time_ms, value = last[labels]
-        lines.append(f"{exposed(name, {**external, **values})} {value} {time_ms}")
+        lines.append(f"{write_series(labels_of({**external, **dict(labels)}))} {value} {time_ms}")
     body = "\n".join([*lines, ""]).encode()
     return Response(200, body, ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8"),))
 
@@ -58,20 +57,3 @@ def last_samples(selection: Selection) -> dict[Labels, tuple[int, str]]:
         labels = LabelColumns.rows(selection.labels.take(columns.rows[alive]))
         found.update(zip(labels, zip(columns.times[at[alive]].tolist(), number_texts(values[alive]), strict=True), strict=True))
     return found
-
-
-def _plain_or_quoted(name: str) -> str:
-    return name if _PLAIN_NAME.issuperset(name) and not name[0].isdigit() else f'"{_escaped(name)}"'
-
-
-def exposed(name: str, labels: dict[str, str]) -> str:
-    """`name{a="b"}`; a name that is not one of the classic ones goes into the braces, quoted."""
-    shown = _plain_or_quoted(name)
-    pairs = [f'{_plain_or_quoted(n)}="{_escaped(v)}"' for n, v in sorted(labels.items())]
-    if shown is not name:
-        return "{" + ",".join([shown, *pairs]) + "}"
-    return f"{name}{{{','.join(pairs)}}}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

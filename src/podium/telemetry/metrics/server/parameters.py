@@ -66,6 +66,13 @@ class Parameters:
             return default_ms
         return parse_duration_ms(name, text)
 
+    def boolean(self, name: str) -> bool:
+        """As Go reads one; false when it is not given."""
+        text = self.text(name).lower()
+        if text not in ("", "1", "t", "true", "0", "f", "false"):
+            raise bad_parameter(name, f'error converting {name}: strconv.ParseBool: parsing "{text}": invalid syntax')
+        return text in ("1", "t", "true")
+
     def limit(self) -> int:
         """0: none."""
         text = self.text("limit")

@@ -11,13 +11,14 @@ import orjson
 
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
 from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCanceled, QueryTimeout
+from podium.telemetry.metrics.promql.explain import render
 from podium.telemetry.metrics.promql.parser import parse
 from podium.telemetry.metrics.promql.printer import pretty
 from podium.telemetry.metrics.promql.results import Matrix, Result, Vector
 from podium.telemetry.metrics.promql.statistics import Statistics
 from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, children
 from podium.telemetry.metrics.promql.tree_json import tree_json
-from podium.telemetry.metrics.server.answers import success, success_text
+from podium.telemetry.metrics.server.answers import success, success_text, text
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
 from podium.telemetry.metrics.server.parameters import Parameters
 from podium.telemetry.metrics.server.reading import answered, decided
@@ -55,17 +56,7 @@ async def query(sources: Sources, parameters: Parameters) -> Response:
 
 async def query_range(sources: Sources, parameters: Parameters) -> Response:
     limit = parameters.limit()
-    start_ms, end_ms = parameters.time_ms("start"), parameters.time_ms("end")
-    if end_ms < start_ms:
-        raise bad_parameter("end", "end timestamp must not be before start time")
-    step_ms = parameters.duration_ms("step")
-    if step_ms <= 0:
-        raise bad_parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer")
-    if (end_ms - start_ms) // step_ms > POINTS_MAX:
-        raise ApiError(
-            "bad_data",
-            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
-        )
+    start_ms, end_ms, step_ms = _range(parameters)
     options = _options(parameters)
     expression = _parsed(sources, parameters)
     statistics = Statistics()
@@ -78,15 +69,56 @@ async def query_range(sources: Sources, parameters: Parameters) -> Response:
     return await _answer(result, limit, parameters, statistics)
 
 
+def _range(parameters: Parameters) -> tuple[int, int, int]:
+    """(start, end, step) of a range query. Raises ApiError."""
+    start_ms, end_ms = parameters.time_ms("start"), parameters.time_ms("end")
+    if end_ms < start_ms:
+        raise bad_parameter("end", "end timestamp must not be before start time")
+    step_ms = parameters.duration_ms("step")
+    if step_ms <= 0:
+        raise bad_parameter("step", "zero or negative query resolution step widths are not accepted. Try a positive integer")
+    if (end_ms - start_ms) // step_ms > POINTS_MAX:
+        raise ApiError(
+            "bad_data",
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        )
+    return start_ms, end_ms, step_ms
+
+
+async def explain(sources: Sources, parameters: Parameters) -> Response:
+    """Podium's own: /api/v1/podium/explain takes what query takes, or what query_range takes (with `step`), and says what answering it cost.
+
+    `format=text`: for people.
+    """
+    ranged = bool(parameters.text("step"))
+    start_ms, end_ms, step_ms = _range(parameters) if ranged else (*[parameters.time_ms("time", _now_ms(sources))] * 2, 0)
+    expression, statistics = _parsed(sources, parameters), Statistics()
+    if parameters.text("format") not in ("", "json", "text"):
+        raise bad_parameter("format", "json or text")
+    try:
+        plan, result = await sources.engine.explain(
+            expression, start_ms, end_ms, step_ms, statistics=statistics, source=parameters.text("query"), **_options(parameters)
+        )
+    except Exception as error:
+        raise _refusal(error) from error
+    explained = plan.to_json(statistics)
+    if parameters.text("format") == "text":
+        return text(render(explained) + "\n")
+    return success(explained, result.warnings, result.infos)
+
+
 def _options(parameters: Parameters) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if parameters.text("timeout"):
         options["timeout_s"] = parameters.duration_ms("timeout") / 1000
     if parameters.text("lookback_delta"):
-        lookback_ms = parameters.duration_ms("lookback_delta")
-        if lookback_ms <= 0:
-            raise bad_parameter("lookback_delta", "lookback delta must be positive")
-        options["lookback_ms"] = lookback_ms
+        try:
+            lookback_ms = parameters.duration_ms("lookback_delta")
+        except ApiError as error:
+            reason = str(error).partition(": ")[2]
+            raise ApiError("bad_data", f"error parsing lookback delta duration: {reason}") from error
+        if lookback_ms > 0:  # otherwise the server's
+            options["lookback_ms"] = lookback_ms
     if parameters.text("stats") == "all":
         options["per_step"] = True
     return options
@@ -114,6 +146,10 @@ async def _answer(result: Result, limit: int, parameters: Parameters, statistics
     if limit:
         result, cut = _limited(result, limit)
         warnings += ["results truncated due to limit"] if cut else []
+    if (stats := parameters.text("stats")) not in ("", "true", "all"):
+        warnings.append(
+            f'value "{stats}" for parameter "stats" is deprecated and will be rejected in the next major release, use "true" or "all"'
+        )
     body = bytearray(b"{")
     for piece in result_pieces(result):
         body += piece.encode()

@@ -4,22 +4,24 @@ Source: Prometheus' configuration, <remote_write>, <remote_read>; its rules for 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from podium.telemetry.metrics.configuration.remote import WRITE_2_0, RemoteReadConfig, RemoteWriteConfig
-from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.labels import Labels, labels_of
 from podium.telemetry.metrics.outbound.client import OutboundClient, OutboundMaker
 from podium.telemetry.metrics.outbound.interface import OutboundError, Requester
 from podium.telemetry.metrics.relabel import Relabeling
 from podium.telemetry.metrics.remote.errors import SendFailed
-from podium.telemetry.metrics.remote.reading import ReadClient
+from podium.telemetry.metrics.remote.read_client import ReadClient, ReadOptions
 from podium.telemetry.metrics.remote.sending import QueueOptions, RemoteWriter
 from podium.telemetry.metrics.storage import Queryable
 from podium.world.interface import World
 
 ANSWER_BYTES_MAX = 64 * 1024
+READ_BYTES_MAX = 64 * 1024 * 1024
+"""Of an answer to a remote read."""
+READ_ERROR_BYTES_MAX = 512
 RETRY_S_MAX = 300.0
 _TYPES = {"1": "application/x-protobuf", "2": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
 _VERSIONS = {"1": "0.1.0", "2": "2.0.0"}
@@ -34,9 +36,6 @@ def writer(
     config: RemoteWriteConfig, storage: Queryable, world: World, external_labels: Labels, directory: Path | None,
     outbound: OutboundMaker | None = None,
 ) -> RemoteWriter:  # fmt: skip
-    """Raises ConfigurationError."""
-    if config.send_exemplars:
-        raise ConfigurationError("send_exemplars is not supported: exemplars are kept here only", f"remote_write {name_of(config)}")
     requester = outbound(config.http) if outbound else OutboundClient(config.http, world, user_agent="Podium")
     queue, relabeling = config.queue_config, Relabeling(config.write_relabel_configs)
     shards = max(queue.min_shards, min(queue.max_shards, 4))
@@ -50,7 +49,10 @@ def writer(
         sample_age_limit_ms=queue.sample_age_limit,
         version="2" if config.protobuf_message == WRITE_2_0 else "1",
         native_histograms=config.send_native_histograms,
-        metadata_interval_ms=config.metadata_config.send_interval if config.metadata_config.send else 0,
+        exemplars=config.send_exemplars,
+        metadata=config.metadata_config.send,
+        metadata_interval_ms=config.metadata_config.send_interval,
+        metadata_per_send=config.metadata_config.max_samples_per_send,
     )
 
     def relabel(labels: Labels) -> Labels | None:
@@ -94,21 +96,27 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
     return min(RETRY_S_MAX, float(text)) if text.isascii() and text.isdigit() else 0.0
 
 
-def reader(config: RemoteReadConfig, world: World, external_labels: Labels) -> ReadClient:
-    requester = OutboundClient(config.http, world, user_agent="Podium")
+def reader(
+    config: RemoteReadConfig, world: World, external_labels: Labels, whole_from_ms: Callable[[], int], outbound: OutboundMaker | None = None
+) -> ReadClient:
+    requester = outbound(config.http) if outbound else OutboundClient(config.http, world, user_agent="Podium")
+    url, timeout_s = str.__str__(config.url), config.remote_timeout / 1000
     headers = {
-        **config.headers, "content-type": "application/x-protobuf", "content-encoding": "snappy", "x-prometheus-remote-read-version": "0.1.0",
+        **config.headers, "content-type": "application/x-protobuf", "content-encoding": "snappy", "accept-encoding": "snappy",
+        "x-prometheus-remote-read-version": "0.1.0",
     }  # fmt: skip
 
-    async def post(body: bytes) -> bytes:
-        try:
-            answer = await requester.request(
-                "POST", str.__str__(config.url), headers=headers, body=body, timeout_s=config.remote_timeout / 1000
-            )
-        except OutboundError as error:
-            raise ConnectionError(str(error)) from error
+    async def post(body: bytes) -> tuple[str, bytes]:
+        answer = await requester.request("POST", url, headers=headers, body=body, timeout_s=timeout_s, response_bytes_max=READ_BYTES_MAX)
         if answer.status // 100 != 2:
-            raise ConnectionError(f"remote server {config.url} returned http status {answer.status_text}: {answer.body[:256]!r}")
-        return answer.body
+            said = answer.body[:READ_ERROR_BYTES_MAX].decode(errors="replace").strip()
+            raise OutboundError(f"remote server {config.url} returned http status {answer.status_text}: {said}")
+        return answer.headers.get("content-type", ""), answer.body
 
-    return ReadClient(post, external_labels if config.filter_external_labels else ())
+    options = ReadOptions(
+        read_recent=config.read_recent,
+        required_matchers=config.required_matchers,
+        external_labels=external_labels if config.filter_external_labels else (),
+        frame_bytes_max=config.chunked_read_limit,
+    )
+    return ReadClient(name_of(config), post, options, whole_from_ms, requester.aclose)

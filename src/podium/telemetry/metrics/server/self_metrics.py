@@ -90,5 +90,13 @@ def _add_remote(page: Page, writer: RemoteWriter) -> None:
     page.counter(f"{name}samples_failed_total", "Samples that the other end refused.", counts.failed, labels)
     page.counter(f"{name}samples_retried_total", "Samples sent again.", counts.retried, labels)
     page.counter(f"{name}samples_dropped_total", "Samples left out by relabeling or age.", counts.dropped, labels)
+    page.counter(f"{name}exemplars_total", "Exemplars sent.", counts.exemplars_sent, labels)
+    page.counter(f"{name}exemplars_failed_total", "Exemplars that the other end refused.", counts.exemplars_failed, labels)
+    page.counter(
+        f"{name}exemplars_dropped_total", "Exemplars left out by relabeling or for want of room.", counts.exemplars_dropped, labels
+    )
+    page.gauge(f"{name}exemplars_pending", "Exemplars that wait for a sample of their series.", writer.exemplars_pending, labels)
+    page.counter(f"{name}metadata_total", "Metric families described.", counts.metadata_sent, labels)
+    page.counter(f"{name}metadata_failed_total", "Descriptions that the other end refused.", counts.metadata_failed, labels)
     page.gauge(f"{name}samples_pending", "Samples that wait.", writer.pending, labels)
     page.gauge(f"{name}queue_highest_sent_timestamp_seconds", "Time of the newest sample sent.", counts.highest_sent_ms / 1000, labels)

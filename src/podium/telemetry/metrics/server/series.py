@@ -5,10 +5,14 @@ Source: Prometheus' HTTP API, "Querying metadata".
 
 import asyncio
 import re
+from collections.abc import Sequence
 
 import orjson
 
 from podium.telemetry.metrics.exposition.steps import STEP_ROWS
+from podium.telemetry.metrics.labels import Labels, Matcher
+from podium.telemetry.metrics.promql.elsewhere import gather
+from podium.telemetry.metrics.promql.reads import SELECTOR, Hints, Read
 from podium.telemetry.metrics.server.answers import success, success_text
 from podium.telemetry.metrics.server.errors import ApiError
 from podium.telemetry.metrics.server.parameters import TIME_MS_MAX, TIME_MS_MIN, Parameters
@@ -70,6 +74,9 @@ async def series(sources: Sources, parameters: Parameters) -> Response:
     await decided(sources, selectors)
     with answered():
         found = sources.storage.series(selectors, start_ms, end_ms, limit + 1 if limit else 0)
+    elsewhere, warnings = await _series_elsewhere(sources, selectors, start_ms, end_ms)
+    if elsewhere:
+        found = sorted({*found, *elsewhere})
     cut = bool(limit) and len(found) > limit
     shown = found[:limit] if cut else found
     body = bytearray(b"[")
@@ -77,7 +84,16 @@ async def series(sources: Sources, parameters: Parameters) -> Response:
         body += b"," if start else b""
         body += orjson.dumps([dict(row) for row in shown[start : start + STEP_ROWS]])[1:-1]
         await asyncio.sleep(0)
-    return success_text(body + b"]", [TRUNCATED] if cut else [])
+    return success_text(body + b"]", [*warnings, TRUNCATED] if cut else warnings)
+
+
+async def _series_elsewhere(
+    sources: Sources, selectors: Sequence[tuple[Matcher, ...]], start_ms: int, end_ms: int
+) -> tuple[list[Labels], Sequence[str]]:
+    """(series of the servers that are read from, warnings). They are told that nobody looks at samples."""
+    wanted = {(i, SELECTOR): Read(matchers, start_ms, end_ms, Hints("series")) for i, matchers in enumerate(selectors)}
+    gathered = await gather(sources.engine.remotes, wanted, sources.world.clock)
+    return [row for parts in gathered.selections.values() for part in parts for row in part.labels.rows()], gathered.warnings
 
 
 async def metadata(sources: Sources, parameters: Parameters) -> Response:
@@ -111,14 +127,18 @@ async def targets_metadata(sources: Sources, parameters: Parameters) -> Response
     limit = _number(parameters, "limit")
     matchers = parameters.selectors("match_target")
     wanted = parameters.text("metric")
-    found = []
+    found: list[dict[str, object]] = []
     for target, families in sources.targets.metadata() if sources.targets else ():
+        if 0 <= limit <= len(found):
+            break
         values = dict(target)
         if matchers and not all(m.matches(values.get(m.name, "")) for m in matchers[0]):
             continue
         for family, about in sorted(families.items()):
             if wanted and family != wanted:
                 continue
-            entry = {"target": values, "type": about.type, "help": about.help, "unit": about.unit}
-            found.append(entry if wanted else {**entry, "metric": family})
-    return success(found[:limit] if limit >= 0 else found)
+            entry: dict[str, object] = {"target": values, "type": about.type, "help": about.help, "unit": about.unit}
+            if not wanted:
+                entry["metric"] = family
+            found.append(entry)
+    return success(found)

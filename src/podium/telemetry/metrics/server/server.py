@@ -17,7 +17,7 @@ from typing import Any
 from podium.instrument.exposition import Family
 from podium.instrument.log import logger
 from podium.telemetry.metrics.configuration.configuration import Configuration
-from podium.telemetry.metrics.configuration.remote import RemoteWriteConfig
+from podium.telemetry.metrics.configuration.remote import RemoteReadConfig, RemoteWriteConfig
 from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker, core_makers
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.exposition.page import PageSource
@@ -26,18 +26,22 @@ from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
 from podium.telemetry.metrics.promql.query_log import ActiveQueries, QueryLogFile
+from podium.telemetry.metrics.remote.read_client import ReadClient
 from podium.telemetry.metrics.remote.reading import ReadServer
 from podium.telemetry.metrics.remote.receiving import WriteReceiver
-from podium.telemetry.metrics.remote.sending import RemoteWriter, Tee
+from podium.telemetry.metrics.remote.sending import RemoteWriter
+from podium.telemetry.metrics.remote.tee import Tee
 from podium.telemetry.metrics.rules.evaluation import Server as RuleServer
 from podium.telemetry.metrics.rules.notifier import Notifier
 from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.rules.schedule import RuleSchedule
+from podium.telemetry.metrics.rules.timing import RuleTiming
 from podium.telemetry.metrics.rules.views import RuleViews
 from podium.telemetry.metrics.scrape.engine import ScrapeEngine
 from podium.telemetry.metrics.server import remote_endpoints, store_metrics
 from podium.telemetry.metrics.server.alertmanager_targets import AlertmanagerTargets, relabel_of
 from podium.telemetry.metrics.server.application import Application
+from podium.telemetry.metrics.server.notifications import Notifications
 from podium.telemetry.metrics.server.self_metrics import Reloads, SelfMetrics
 from podium.telemetry.metrics.server.sources import Control, Sources, Switches
 from podium.telemetry.metrics.server.target_views import TargetViews
@@ -59,6 +63,7 @@ class ServerOptions:
     engine: EngineOptions = field(default_factory=EngineOptions)
     cors_origin: str = ".*"
     seed: int = 0  # moves scrapes against those of another server
+    timing: RuleTiming = field(default=RuleTiming())
     restoring: bool = True  # alerts' state of before is looked for; False where there is no before
     process_metrics: bool = True  # this process is measured too; False under a virtual clock, where it is no part of what is simulated
 
@@ -85,13 +90,15 @@ class MetricsServer:
         self.engine = Engine(store, world, options.engine, _active_queries(options))
         self.notifier = Notifier(external_url=options.external_url)
         self.tee = Tee(store)
+        self.notifications = Notifications(world.clock)
         self._supervisor = Supervisor("metrics")
         known = {**core_makers(world), **(makers or {})}
+        self._kinds = tuple(sorted({"static", *(key.removesuffix("_sd_configs") for key in known)}))
         requester = (lambda job: outbound(job.http)) if outbound else None
         self.scrapes = ScrapeEngine(self.tee, world, requester=requester, seed=options.seed, sources=sources)
         self._discovery = DiscoveryRunner(known, self._supervisor, self.scrapes.update)
         self.rules = RuleSchedule(
-            RuleServer(self.engine, self.tee, world, self.notifier.notify, external_url=options.external_url),
+            RuleServer(self.engine, self.tee, world, self.notifier.notify, external_url=options.external_url, timing=options.timing),
             restoring=options.restoring,
         )
         self._alertmanagers = AlertmanagerTargets(self.notifier, known, world, self._supervisor, outbound)
@@ -101,6 +108,8 @@ class MetricsServer:
         )
         self._query_log: QueryLogFile | None = None
         self._writers: list[_Running] = []
+        self._readers: list[tuple[RemoteReadConfig, ReadClient]] = []
+        self._receiver = WriteReceiver(self.tee, world)
 
     def start(self) -> None:
         self._supervisor.start("store", self.store.run())
@@ -110,12 +119,9 @@ class MetricsServer:
         """From now on. Raises ConfigurationError; the configuration of before is kept then."""
         section = configuration.global_config
         external = labels_of(section.external_labels)
-        if configuration.remote_read:
-            raise ConfigurationError(
-                "reading from other servers is not supported: federate from them, or have them write here", "remote_read"
-            )
         self._apply_query_log(section.query_log_file)
         self._apply_writers(configuration, external)
+        self._apply_readers(configuration, external)
         self.configuration = configuration
         alerting = configuration.alerting
         self.notifier.configure(external_labels=external, relabel=relabel_of(alerting.alert_relabel_configs) if alerting else None)
@@ -154,12 +160,35 @@ class MetricsServer:
         self._writers = [*kept, *started]
         self.tee.writers = [one.writer for one in self._writers]
 
+    def read_from(self, configuration: Configuration) -> None:
+        """Of a configuration only whom to read from: for a server that answers queries and nothing else."""
+        self._apply_readers(configuration, labels_of(configuration.global_config.external_labels))
+
+    def _apply_readers(self, configuration: Configuration, external: Labels) -> None:
+        unchanged = external == labels_of(self.configuration.global_config.external_labels)
+        before = self._readers if unchanged else []
+        readers = [
+            next((known for known in before if known[0] == config), None)
+            or (config, remote_endpoints.reader(config, self.world, external, self.whole_from_ms, self._outbound))
+            for config in configuration.remote_read
+        ]
+        for known in self._readers:
+            if known not in readers:
+                self._supervisor.start(f"close remote read {known[1].name}", known[1].aclose())
+        self._readers, self.engine.remotes = readers, tuple(one for _, one in readers)
+
+    def whole_from_ms(self) -> int:
+        """From when on the store has everything, with room for what was there before it ran. Source: upstream's margin, two blocks."""
+        oldest_ms = self.store.oldest_ms()
+        now_ms = int(self.world.clock.now().timestamp() * 1000)
+        return (now_ms if oldest_ms is None else oldest_ms) + 2 * self.store.options.window_ms
+
     def sources(self, control: Control | None = None) -> Sources:
         return Sources(
             storage=self.store, engine=self.engine, world=self.world, targets=TargetViews(self.scrapes, self.store), rules=RuleViews(self.rules),
             alertmanagers=self.notifier, administration=self.store, control=control, switches=self.options.switches,
             external_labels=labels_of(self.configuration.global_config.external_labels), version=self.options.version,
-            cors_origin=self.options.cors_origin,
+            cors_origin=self.options.cors_origin, notifications=self.notifications, discovery=self._kinds,
         )  # fmt: skip
 
     def application(self, control: Control | None = None) -> Application:
@@ -167,7 +196,7 @@ class MetricsServer:
         sources = self.sources(control)
         writers = {"/api/v1/read": ReadServer(self.store, sources.external_labels)}
         if self.options.switches.remote_write_receiver:
-            return Application(sources, {**writers, "/api/v1/write": WriteReceiver(self.tee)})
+            return Application(sources, {**writers, "/api/v1/write": self._receiver})
         return Application(sources, dict(writers))
 
     def self_metrics(self) -> list[Family]:
@@ -187,6 +216,7 @@ class MetricsServer:
         await self.rules.stop()
         self.engine.close()
         await self._supervisor.stop()
+        await asyncio.gather(*(one.aclose() for _, one in self._readers))
 
 
 def _active_queries(options: ServerOptions) -> ActiveQueries | None:

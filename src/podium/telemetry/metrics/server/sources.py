@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from podium.instrument.exposition import Family
+from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.parser import STABLE
 from podium.telemetry.metrics.promql.token_stream import Features
+from podium.telemetry.metrics.server.notifications import Notifications
 from podium.telemetry.metrics.storage import Metadata, Storage
 from podium.world.interface import World
 
@@ -32,6 +34,10 @@ class Targets(Protocol):
         ...
 
     def pools(self) -> list[str]: ...
+
+    def config(self, pool: str) -> ScrapeConfig | None:
+        """None: there is no such pool."""
+        ...
 
     def metadata(self) -> list[tuple[Labels, dict[str, Metadata]]]:
         """By target, its labels and the families it exposes."""
@@ -69,6 +75,10 @@ class Administration(Protocol):
 
     def status(self, limit: int) -> Json:
         """As `data` of /api/v1/status/tsdb."""
+        ...
+
+    def block_metadata(self) -> list[Json]:
+        """As `blocks` of /api/v1/status/tsdb/blocks."""
         ...
 
 
@@ -124,3 +134,5 @@ class Sources:
     external_labels: Labels = ()
     version: str = ""
     cors_origin: str = ".*"
+    notifications: Notifications | None = None
+    discovery: tuple[str, ...] = ()  # the kinds that there are

@@ -17,9 +17,12 @@ from podium.telemetry.metrics.configuration.configuration import Configuration, 
 from podium.telemetry.metrics.configuration.discovery import CORE_KINDS
 from podium.telemetry.metrics.discovery.runner import Maker
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.promql.parser import STABLE
+from podium.telemetry.metrics.promql.token_stream import Features
 from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.errors import RuleFileError
 from podium.telemetry.metrics.rules.rule import Group
+from podium.telemetry.metrics.server.notifications import CONFIGURATION_FAILED, ENDING
 from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
@@ -48,14 +51,14 @@ class Settings:
     makers: Callable[[World, Supervisor], Mapping[str, Maker]] | None = None
 
 
-def load_all(path: Path, kinds: Mapping[str, type] = CORE_KINDS) -> tuple[Configuration, list[Group]]:
+def load_all(path: Path, kinds: Mapping[str, type] = CORE_KINDS, features: Features = STABLE) -> tuple[Configuration, list[Group]]:
     """The configuration and the groups of its rule files. Raises ConfigurationError."""
     configuration = load_file(path, kinds, environment=os.environ)
     groups: list[Group] = []
     for pattern in configuration.rule_files:
         for file in sorted(Path("/").glob(str(Path(pattern).absolute()).lstrip("/"))):
             try:
-                groups += read_rules(file.read_bytes(), str(file))
+                groups += read_rules(file.read_bytes(), str(file), features)
             except OSError as error:
                 raise ConfigurationError(f"{file}: {error.strerror}") from error
             except RuleFileError:
@@ -79,15 +82,18 @@ class Standalone:
 
     async def reload(self) -> None:
         try:
-            configuration, groups = load_all(self.settings.config, self.settings.kinds)
+            configuration, groups = load_all(self.settings.config, self.settings.kinds, self.settings.options.switches.features)
             self.server.apply(configuration, groups)
         except ConfigurationError:
             self.server.reloads.successful = False
+            self.server.notifications.add(CONFIGURATION_FAILED)
             raise
+        self.server.notifications.remove(CONFIGURATION_FAILED)
         if self._http is not None:
-            self._http.handler = self.server.application(self)
+            self._http.handler = self.server.application(self).serve
 
     def stop(self) -> None:
+        self.server.notifications.add(ENDING)
         self.stopping.set()
 
     def configuration(self) -> str:
@@ -119,7 +125,7 @@ class Standalone:
 
     async def serve(self) -> None:
         """Until `stop`. Raises ConfigurationError when the file is wrong or the port is taken."""
-        self._http = http = HttpServer(self.server.application(self), body_bytes_max=WRITE_BODY_BYTES_MAX)
+        self._http = http = HttpServer(self.server.application(self).serve, body_bytes_max=WRITE_BODY_BYTES_MAX)
         self.server.start()
         try:
             await self.reload()
@@ -176,7 +182,9 @@ def run(settings: Settings) -> None:
 
     async def main() -> None:
         world = RealWorld()
-        configuration, _ = load_all(settings.config, settings.kinds)  # a wrong file is told before the store is touched
+        configuration, _ = load_all(
+            settings.config, settings.kinds, settings.options.switches.features
+        )  # a wrong file is told before the store is touched
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         store = Tsdb.open(settings.data_dir, world, store_options(settings.store, configuration))
         discovery = Supervisor("discovery")

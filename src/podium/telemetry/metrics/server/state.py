@@ -3,10 +3,20 @@
 Source: Prometheus' HTTP API, "Targets", "Rules", "Alerts", "Alertmanagers", "Status", "TSDB Admin APIs".
 """
 
+import hashlib
+
+import orjson
+
+from podium.telemetry.metrics.configuration.printing import print_section, to_plain
+from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
 from podium.telemetry.metrics.errors import MetricsError
+from podium.telemetry.metrics.labels import compile_anchored
+from podium.telemetry.metrics.relabel import Relabeling
 from podium.telemetry.metrics.server.answers import success
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
+from podium.telemetry.metrics.server.features import features as all_features
 from podium.telemetry.metrics.server.parameters import TIME_MS_MAX, TIME_MS_MIN, Parameters
+from podium.telemetry.metrics.server.self_metrics_json import families_json
 from podium.telemetry.metrics.server.sources import Administration, Control, Json, Sources
 from podium.world.http_messages import Response
 
@@ -19,9 +29,9 @@ async def targets(sources: Sources, parameters: Parameters) -> Response:
     state, pool = parameters.text("state").lower(), parameters.text("scrapePool")
     shown: Json = {"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {}}
     if (known := sources.targets) is not None:
-        if state not in ("dropped",):
+        if state in ("", "any", "active"):
             shown["activeTargets"] = [t for t in known.active() if not pool or t["scrapePool"] == pool]
-        if state != "active":
+        if state in ("", "any", "dropped"):
             shown["droppedTargets"] = [t for t in known.dropped() if not pool or t.get("scrapePool") == pool]
             shown["droppedTargetCounts"] = known.dropped_counts()
     return success(shown)
@@ -31,51 +41,95 @@ async def scrape_pools(sources: Sources, parameters: Parameters) -> Response:
     return success({"scrapePools": sorted(sources.targets.pools()) if sources.targets else []})
 
 
+async def scrape_pool_config(sources: Sources, parameters: Parameters) -> Response:
+    return success({"yaml": print_section(_pool(sources, parameters))})
+
+
+async def relabel_steps(sources: Sources, parameters: Parameters) -> Response:
+    """What each relabelling rule of a pool makes of the labels of a target."""
+    if not parameters.text("scrapePool"):
+        raise ApiError("bad_data", "no scrapePool parameter provided")
+    if not parameters.text("labels"):
+        raise ApiError("bad_data", "no labels parameter provided")
+    try:
+        labels = orjson.loads(parameters.text("labels"))
+        if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+            raise ValueError("labels are an object of strings")
+    except ValueError as error:
+        raise ApiError("bad_data", f"error parsing labels: {error}") from error
+    steps, kept = [], True
+    for rule in _pool(sources, parameters).relabel_configs:
+        kept = kept and Relabeling((rule,)).apply(labels)
+        steps.append({"rule": to_plain(rule), "output": dict(sorted(labels.items())) if kept else {}, "keep": kept})
+    return success({"steps": steps})
+
+
+def _pool(sources: Sources, parameters: Parameters) -> ScrapeConfig:
+    name = parameters.text("scrapePool")
+    if not name:
+        raise ApiError("bad_data", "no scrapePool parameter provided")
+    config = sources.targets.config(name) if sources.targets else None
+    if config is None:
+        raise ApiError("bad_data", f'error retrieving scrape config: scrape pool not found: "{name}"')
+    return config
+
+
 async def rules(sources: Sources, parameters: Parameters) -> Response:
-    kind = parameters.text("type")
+    """A group of which no rule is left is not shown."""
+    kind = parameters.text("type").lower()
     if kind not in ("", "alert", "record"):
         raise bad_parameter("type", f'not supported value "{kind}"')
     shown = sources.rules.groups(parameters.selectors()) if sources.rules else []
-    names = parameters.texts("rule_name[]", "rule_name")
-    without_alerts = parameters.text("exclude_alerts") in ("true", "1")
-    shown = _named(shown, "name", parameters.texts("rule_group[]", "rule_group"))
-    shown = _named(shown, "file", parameters.texts("file[]", "file"))
+    names, without_alerts = parameters.texts("rule_name[]"), parameters.boolean("exclude_alerts")
+    limit, token = _page_asked_for(parameters)
+    shown = _named(shown, "name", parameters.texts("rule_group[]"))
+    shown = _named(shown, "file", parameters.texts("file[]"))
     wanted = {"alert": "alerting", "record": "recording"}.get(kind, "")
     groups = []
-    for group in shown:
+    for group in sorted(shown, key=_place):
         chosen = [r for r in _named(group["rules"], "name", names) if not wanted or r["type"] == wanted]
         if without_alerts:
-            chosen = [{k: v for k, v in r.items() if k != "alerts"} for r in chosen]
-        if chosen or not (names or parameters.texts("match[]")):
+            chosen = [{**r, "alerts": None} if "alerts" in r else r for r in chosen]
+        if chosen:
             groups.append({**group, "rules": chosen})
-    return success(_paged(groups, parameters))
+    return success(_paged(groups, limit, token) if limit else {"groups": groups})
 
 
 def _named(entries: list[Json], field: str, names: list[str]) -> list[Json]:
     return [e for e in entries if e[field] in names] if names else entries
 
 
-def _paged(groups: list[Json], parameters: Parameters) -> Json:
-    """By `group_limit` and `group_next_token`, which names the last group of the page before."""
+def _page_asked_for(parameters: Parameters) -> tuple[int, str]:
+    """(group_limit, group_next_token); 0: all."""
     text, token = parameters.text("group_limit"), parameters.text("group_next_token")
     if not text:
         if token:
-            raise ApiError("bad_data", "group_limit needs to be present in order to paginate over the groups")
-        return {"groups": groups}
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise bad_parameter("group_limit", "group_limit must be a positive number")
-    ordered = sorted(groups, key=_place)
-    if token:
-        places = [_place(g) for g in ordered]
-        if token not in places:
-            raise bad_parameter("group_next_token", "invalid group_next_token. were rule groups changed?")
-        ordered = ordered[places.index(token) + 1 :]
-    page = ordered[: int(text)]
-    return {"groups": page, "groupNextToken": _place(page[-1])} if len(page) < len(ordered) else {"groups": page}
+            raise bad_parameter("group_next_token", "group_limit needs to be present in order to paginate over the groups")
+        return 0, ""
+    if not text.isascii() or not text.removeprefix("-").isdigit():
+        reason = f'group_limit needs to be a valid number: strconv.ParseInt: parsing "{text}": invalid syntax'
+        raise bad_parameter("group_limit", reason)
+    if int(text) <= 0:
+        raise bad_parameter("group_limit", "group_limit needs to be greater than 0")
+    return int(text), token
 
 
-def _place(group: Json) -> str:
-    return f"{group['file']};{group['name']}"
+def _paged(groups: list[Json], limit: int, token: str) -> Json:
+    """`token` names the first group of the page."""
+    tokens = [_token(group) for group in groups]
+    if token and token not in tokens:
+        raise bad_parameter("group_next_token", f"invalid group_next_token '{token}'. were rule groups changed?")
+    start = tokens.index(token) if token else 0
+    page = groups[start : start + limit]
+    return {"groups": page, "groupNextToken": tokens[start + limit]} if start + limit < len(groups) else {"groups": page}
+
+
+def _place(group: Json) -> tuple[str, str]:
+    return group["file"], group["name"]
+
+
+def _token(group: Json) -> str:
+    return hashlib.sha256(f"{group['file']};{group['name']}".encode()).hexdigest()
 
 
 async def alerts(sources: Sources, parameters: Parameters) -> Response:
@@ -89,14 +143,18 @@ async def alertmanagers(sources: Sources, parameters: Parameters) -> Response:
 
 
 async def buildinfo(sources: Sources, parameters: Parameters) -> Response:
-    shown = {
+    return success(build(sources))
+
+
+def build(sources: Sources) -> Json:
+    return {
         "version": SERVED_VERSION,
         "revision": f"podium-{sources.version}",
         "branch": "",
         "buildUser": "",
         "buildDate": "",
+        "goVersion": "",
     }
-    return success({**shown, "goVersion": ""})
 
 
 async def runtimeinfo(sources: Sources, parameters: Parameters) -> Response:
@@ -112,10 +170,36 @@ async def flags(sources: Sources, parameters: Parameters) -> Response:
 
 
 async def tsdb(sources: Sources, parameters: Parameters) -> Response:
-    limit = parameters.limit() or STATUS_LIMIT
+    text = parameters.text("limit")
+    if text and (not text.isascii() or not text.isdigit() or int(text) < 1):
+        raise ApiError("bad_data", "limit must be a positive number")
+    limit = int(text or STATUS_LIMIT)
     if limit > STATUS_LIMIT_MAX:
         raise ApiError("bad_data", f"limit must not exceed {STATUS_LIMIT_MAX}")
     return success(_store(sources).status(limit))
+
+
+async def tsdb_blocks(sources: Sources, parameters: Parameters) -> Response:
+    return success({"blocks": _store(sources).block_metadata()})
+
+
+async def self_metrics(sources: Sources, parameters: Parameters) -> Response:
+    families, pattern = families_json(_control(sources).self_metrics()), parameters.text("metric_name_pattern")
+    if pattern:
+        try:
+            compiled = compile_anchored(pattern)
+        except ValueError as error:
+            raise ApiError("bad_data", f"invalid metric_name_pattern: {error}") from error
+        families = [family for family in families if compiled.fullmatch(family["name"])]
+    return success(families)
+
+
+async def features(sources: Sources, parameters: Parameters) -> Response:
+    return success(all_features(sources))
+
+
+async def notifications(sources: Sources, parameters: Parameters) -> Response:
+    return success(sources.notifications.standing() if sources.notifications else [])
 
 
 async def walreplay(sources: Sources, parameters: Parameters) -> Response:

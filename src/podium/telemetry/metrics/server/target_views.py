@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from podium.telemetry.metrics.configuration.scraping import ScrapeConfig
 from podium.telemetry.metrics.durations import format_duration
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.rules.views import NEVER
@@ -28,6 +29,9 @@ class TargetViews:
 
     def pools(self) -> list[str]:
         return [job.job for job in self._scrapes.targets()]
+
+    def config(self, pool: str) -> ScrapeConfig | None:
+        return self._scrapes.config(pool)
 
     def metadata(self) -> list[tuple[Labels, dict[str, Metadata]]]:
         known = self._storage.metadata()

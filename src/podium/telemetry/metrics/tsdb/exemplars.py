@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from podium.telemetry.metrics.samples import Exemplar
-from podium.telemetry.metrics.storage import Rejected
+from podium.telemetry.metrics.storage import Outcome
 
 
 class Exemplars:
@@ -18,23 +18,23 @@ class Exemplars:
     def __len__(self) -> int:
         return len(self._ring)
 
-    def add(self, series: int, exemplar: Exemplar) -> Rejected | None:
-        """None: taken. An exemplar equal to the series' last is left out in silence (an empty Rejected)."""
+    def add(self, series: int, exemplar: Exemplar) -> Outcome:
+        """An exemplar equal to the series' last is KNOWN, and so is every one where none is kept."""
         last = self._newest.get(series)
         if last is not None:
             if last == exemplar:
-                return Rejected()
+                return Outcome.KNOWN
             if exemplar.time_ms <= last.time_ms:
-                return Rejected(duplicate=1) if exemplar.time_ms == last.time_ms else Rejected(out_of_order=1)
+                return Outcome.DUPLICATE if exemplar.time_ms == last.time_ms else Outcome.OUT_OF_ORDER
         if self._limit <= 0:
-            return Rejected()
+            return Outcome.KNOWN
         if len(self._ring) >= self._limit:
             gone, oldest = self._ring.popleft()
             if self._newest.get(gone) is oldest:
                 del self._newest[gone]
         self._ring.append((series, exemplar))
         self._newest[series] = exemplar
-        return None
+        return Outcome.TAKEN
 
     def between(self, series: set[int], start_ms: int, end_ms: int) -> dict[int, list[Exemplar]]:
         """Of these series, in [start_ms, end_ms]."""

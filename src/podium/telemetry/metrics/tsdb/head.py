@@ -24,7 +24,7 @@ import numpy.typing as npt
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.samples import ABSENT, Times, Values, is_absent
-from podium.telemetry.metrics.storage import Rejected
+from podium.telemetry.metrics.storage import Outcome, Outcomes, Rejected
 from podium.telemetry.metrics.tsdb.assembly import RowSets, Source
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.group import ROWS_MAX, Group, OpenColumns
@@ -113,7 +113,12 @@ class Head:
         absent = absent if absent is not None and absent.any() else None
         if not layout.unique:  # the same series twice: one after another, as if each came by itself
             there = np.arange(layout.size) if absent is None else np.flatnonzero(~absent)
-            return self.append_loose(layout.ids[there], np.full(len(there), time_ms, np.int64), values[there])
+            accepted = self.append_loose(layout.ids[there], np.full(len(there), time_ms, np.int64), values[there])
+            if accepted.rejected.outcomes is not None and absent is not None:
+                outcomes = np.zeros(layout.size, np.int8)
+                outcomes[there] = accepted.rejected.outcomes
+                accepted.rejected = Rejected.of(outcomes)
+            return accepted
         behind = last >= time_ms
         if time_ms < self.valid_from_ms:
             behind[:] = True
@@ -126,8 +131,9 @@ class Head:
         if ahead.any():
             self._take(layout, time_ms, taken, None if ahead.all() else ~ahead)
         rest = present & behind
-        rejected, late = self._late(layout.ids[rest], np.full(int(rest.sum()), time_ms, np.int64), values[rest])
-        return Accepted(rejected, taken if ahead.any() else None, late)
+        outcomes = np.zeros(layout.size, np.int8)
+        outcomes[rest], late = self._late(layout.ids[rest], np.full(int(rest.sum()), time_ms, np.int64), values[rest])
+        return Accepted(Rejected.of(outcomes), taken if ahead.any() else None, late)
 
     def _take(self, layout: HeadLayout, time_ms: int, values: Values, absent: Mask | None) -> None:
         """All in order, `absent` marks what there is none of."""
@@ -201,21 +207,21 @@ class Head:
             return Accepted(Rejected(), None, (ids, times, values))
         order = np.lexsort((np.arange(len(ids)), times))
         ids, times, values = ids[order], times[order], values[order]
-        rejected = Rejected()
+        outcomes = np.zeros(len(ids), np.int8)
         taken: list[tuple[Ids, Times, Values]] = []
         for part in np.split(np.arange(len(ids)), np.flatnonzero(np.diff(times)) + 1):
             while len(part):  # a series that is there twice is taken in two turns
                 _, first = np.unique(ids[part], return_index=True)
                 now = part[np.sort(first)]
-                result = self._loose_at(ids[now], times[now], values[now], taken)
-                rejected = _sum(rejected, result)
+                outcomes[order[now]] = self._loose_at(ids[now], times[now], values[now], taken)
                 part = np.delete(part, first)
-        return Accepted(rejected, None, _joined(taken))
+        return Accepted(Rejected.of(outcomes), None, _joined(taken))
 
-    def _loose_at(self, ids: Ids, times: Times, values: Values, taken: list[tuple[Ids, Times, Values]]) -> Rejected:
+    def _loose_at(self, ids: Ids, times: Times, values: Values, taken: list[tuple[Ids, Times, Values]]) -> Outcomes:
         """Samples at one time, each series once. Adds to `taken` what was."""
+        outcomes = np.zeros(len(ids), np.int8)
         if not len(ids):
-            return Rejected()
+            return outcomes
         time_ms = int(times[0])
         behind = (self.state.last_ms[ids] >= time_ms) | (time_ms < self.valid_from_ms)
         ahead = ~behind
@@ -226,10 +232,10 @@ class Head:
             self._loosen(*mine)
             self.samples += len(mine[0])
             taken.append(mine)
-        rejected, late = self._late(ids[behind], times[behind], values[behind])
+        outcomes[behind], late = self._late(ids[behind], times[behind], values[behind])
         if late is not None:
             taken.append(late)
-        return rejected
+        return outcomes
 
     def replay_loose(self, ids: Ids, times: Times, values: Values) -> None:
         """Samples that were accepted once, some of which may be there already: all are taken."""
@@ -265,10 +271,11 @@ class Head:
         self.samples += len(ids)
         return True
 
-    def _late(self, ids: Ids, times: Times, values: Values) -> tuple[Rejected, tuple[Ids, Times, Values] | None]:
+    def _late(self, ids: Ids, times: Times, values: Values) -> tuple[Outcomes, tuple[Ids, Times, Values] | None]:
         """Samples that are not newer than the last of their series (or older than all that is not cut yet), each series once."""
+        outcomes = np.full(len(ids), Outcome.KNOWN, np.int8)
         if not len(ids):
-            return Rejected(), None
+            return outcomes, None
         same = self.state.last_ms[ids] == times
         known = self.state.last_value[ids]
         unsure = same & is_absent(known)
@@ -285,9 +292,10 @@ class Head:
         has = ~is_absent(known) & (same | checked)
         differs = has & (known.view(np.uint64) != np.ascontiguousarray(values).view(np.uint64))
         taken = older & checked & ~has
-        rejected = Rejected(int(out_of_order.sum()), int(too_old.sum()), int((differs | (same & ~has)).sum()))
+        outcomes[out_of_order], outcomes[too_old] = Outcome.OUT_OF_ORDER, Outcome.TOO_OLD
+        outcomes[differs | (same & ~has)], outcomes[taken] = Outcome.DUPLICATE, Outcome.TAKEN
         if not taken.any():
-            return rejected, None
+            return outcomes, None
         late = ids[taken], times[taken], values[taken]
         newer = late[1] > self.state.last_ms[late[0]]  # than its last, though older than what is cut
         self.state.last_ms[late[0][newer]] = late[1][newer]
@@ -295,12 +303,12 @@ class Head:
         self.state.first_ms[late[0]] = np.minimum(self.state.first_ms[late[0]], late[1])
         self._loosen(*late)
         self.samples += len(late[0])
-        return rejected, late
+        return outcomes, late
 
     # Native histograms
 
-    def append_histogram(self, series: int, time_ms: int, histogram: Histogram, *, replayed: bool = False) -> Rejected | None:
-        """None: taken, and to be logged."""
+    def append_histogram(self, series: int, time_ms: int, histogram: Histogram, *, replayed: bool = False) -> Outcome:
+        """TAKEN: and to be logged."""
         self.state.cover(self.index.allocated)
         last = int(self.state.last_ms[series])
         window_ms = self.options.out_of_order_window_ms
@@ -308,13 +316,13 @@ class Head:
         if not replayed and (last >= time_ms or time_ms < self.valid_from_ms):
             kept = window.histograms.at(series, time_ms)
             if kept is not None:
-                return Rejected(duplicate=int(not equal(kept, histogram)))
+                return Outcome.KNOWN if equal(kept, histogram) else Outcome.DUPLICATE
             if last == time_ms:
-                return Rejected(duplicate=1)
+                return Outcome.DUPLICATE
             if not window_ms:
-                return Rejected(too_old=1) if last < time_ms else Rejected(out_of_order=1)
+                return Outcome.TOO_OLD if last < time_ms else Outcome.OUT_OF_ORDER
             if time_ms < self.newest_ms - window_ms:
-                return Rejected(too_old=1)
+                return Outcome.TOO_OLD
         if time_ms > last:
             histogram = noted_reset(histogram, window.histograms.last(series, last))
         window.add_histogram(series, time_ms, histogram, self.segment)
@@ -324,7 +332,7 @@ class Head:
         self.state.first_ms[series] = min(int(self.state.first_ms[series]), time_ms)
         self.newest_ms = max(self.newest_ms, time_ms)
         self.samples += 1
-        return None
+        return Outcome.TAKEN
 
     # Groups
 
@@ -442,10 +450,6 @@ class Head:
             group = self.groups[number]
             if group.count and group.times[0] <= end_ms and group.times[group.count - 1] >= start_ms:
                 yield OpenColumns(group)
-
-
-def _sum(a: Rejected, b: Rejected) -> Rejected:
-    return Rejected(a.out_of_order + b.out_of_order, a.too_old + b.too_old, a.duplicate + b.duplicate)
 
 
 def _joined(parts: Sequence[tuple[Ids, Times, Values]]) -> tuple[Ids, Times, Values] | None:

@@ -112,13 +112,14 @@ class SeriesIndex:
 
     # Registration
 
-    def register(self, series: Sequence[Labels]) -> Ids:
-        """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch."""
+    def register(self, series: Sequence[Labels], *, partly: bool = False) -> Ids:
+        """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch; `partly`: adds
+        as many as there is room for, and gives -1 for the others."""
         parts, at = [], 0
         while at < len(series):
             with self._without_idle_tables():
                 batch = self._intern(series, at)
-                parts.append(self._register(batch))
+                parts.append(self._register(batch, partly=partly))
             at += batch.count
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
@@ -186,7 +187,7 @@ class SeriesIndex:
             codes[name] = dense
         return Batch(count, codes)
 
-    def _register(self, batch: Batch) -> Ids:
+    def _register(self, batch: Batch, *, partly: bool = False) -> Ids:
         hashes = self._hashes(batch)
         found = self._by_hash.find(hashes)
         known = np.flatnonzero(found != NOBODY)
@@ -194,7 +195,7 @@ class SeriesIndex:
         found[others] = NOBODY
         missing = np.flatnonzero(found == NOBODY)
         if len(missing):
-            self._add(batch, hashes, missing, found, set(others.tolist()))
+            self._add(batch, hashes, missing, found, set(others.tolist()), partly=partly)
         return found
 
     def _hashes(self, batch: Batch) -> Hashes:
@@ -213,7 +214,7 @@ class SeriesIndex:
             count += theirs > 0
         return same & (self._labels_count[ids] == count)
 
-    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, others: set[int]) -> None:
+    def _add(self, batch: Batch, hashes: Hashes, missing: npt.NDArray[np.intp], found: Ids, others: set[int], *, partly: bool) -> None:
         """Gives ids to the rows `missing`, into `found`: one id for rows that are the same series. The hash of `others` is taken."""
         first: dict[int, int] = {}
         fresh: list[int] = []
@@ -227,6 +228,8 @@ class SeriesIndex:
                 found[row] = known
                 continue
             fresh.append(row)
+        if partly:
+            fresh = fresh[: max(0, self.series_max - self.count)]
         ids = self._allocate(len(fresh))
         rows = np.array(fresh, np.intp)
         for at in np.flatnonzero(self._by_hash.add(hashes[rows], ids)).tolist():

@@ -58,6 +58,26 @@ def head(store: "Tsdb") -> dict[str, int]:
     }
 
 
+def blocks(store: "Tsdb") -> list[dict[str, Any]]:
+    """Oldest first. Samples of histograms are not told apart."""
+    return [
+        {
+            "ulid": block.meta.uid,
+            "minTime": block.meta.start_ms,
+            "maxTime": block.meta.end_ms,
+            "stats": {
+                "numSamples": block.meta.samples,
+                "numSeries": block.meta.series,
+                "numChunks": len(block.contents.chunks),
+                **({"numTombstones": len(block.tombstones)} if block.tombstones else {}),
+            },
+            "compaction": {"level": block.meta.level, "sources": list(block.meta.sources) or [block.meta.uid]},
+            "version": 1,
+        }
+        for block in sorted(store.blocks, key=lambda b: b.meta.start_ms)
+    ]
+
+
 def counts(store: "Tsdb") -> dict[str, float]:
     """Numbers for metrics, by a name without prefix."""
     journal = store.journal

@@ -29,7 +29,7 @@ from podium.telemetry.metrics.errors import ReadAgain, StorageFailed
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
 from podium.telemetry.metrics.samples import ABSENT, Columns, Exemplar, HistogramSeries, Sample, Scan, Selection, Times, Values
-from podium.telemetry.metrics.storage import Metadata, Rejected
+from podium.telemetry.metrics.storage import Metadata, Outcome, Outcomes, Rejected
 from podium.telemetry.metrics.tsdb import assembly, window
 from podium.telemetry.metrics.tsdb.assembly import RowSets, Source
 from podium.telemetry.metrics.tsdb.block import Block
@@ -150,22 +150,32 @@ class Tsdb:
             self._log_loose(accepted)
         return accepted.rejected
 
-    def append_samples(self, samples: Sequence[Sample]) -> Rejected:
+    def append_samples(self, samples: Sequence[Sample], *, partly: bool = False) -> Rejected:
         """Raises LimitExceeded, StorageFailed."""
         self._begin()
-        ids = self.index.register([s.labels for s in samples])
+        ids = self.index.register([s.labels for s in samples], partly=partly)
         self.head.state.cover(self.index.allocated)
+        outcomes = np.zeros(len(samples), np.int8)
+        there = np.arange(len(samples))
+        if partly and len(ids) and int(ids.min()) < 0:
+            outcomes[ids < 0] = Outcome.OVER_LIMIT
+            there = np.flatnonzero(ids >= 0)
+            samples, ids = [samples[n] for n in there.tolist()], ids[there]
+        for run in self._runs(samples, ids):
+            append = self._append_histograms if isinstance(samples[int(run[0])].value, Histogram) else self._append_floats
+            rejected = append([samples[n] for n in run.tolist()], ids[run])
+            if rejected.outcomes is not None:
+                outcomes[there[run]] = rejected.outcomes
+        return Rejected.of(outcomes)
+
+    def _runs(self, samples: Sequence[Sample], ids: Ids) -> list[npt.NDArray[np.intp]]:
+        """The samples in parts that are floats or histograms, to be appended one after another."""
         native = np.array([isinstance(s.value, Histogram) for s in samples], np.bool_)
         if np.intersect1d(ids[native], ids[~native]).size:  # in their order, so that none of the other kind comes too late
             runs = np.split(np.arange(len(samples)), np.flatnonzero(np.diff(native)) + 1)
         else:
             runs = [np.flatnonzero(~native), np.flatnonzero(native)]
-        rejected = Rejected()
-        for run in runs:
-            if len(run):
-                append = self._append_histograms if native[run[0]] else self._append_floats
-                rejected = _sum(rejected, append([samples[n] for n in run.tolist()], ids[run]))
-        return rejected
+        return [run for run in runs if len(run)]
 
     def _append_floats(self, samples: Sequence[Sample], ids: Ids) -> Rejected:
         times = np.array([s.time_ms for s in samples], np.int64)
@@ -192,39 +202,30 @@ class Tsdb:
             self.journal.samples(self.index.labels(ids), times, values)
 
     def _append_histograms(self, samples: Sequence[Sample], ids: Ids) -> Rejected:
-        rejected = Rejected()
+        outcomes = np.zeros(len(samples), np.int8)
         taken: list[Stored] = []
-        for sample, series in zip(samples, ids.tolist(), strict=True):
+        for n, (sample, series) in enumerate(zip(samples, ids.tolist(), strict=True)):
             assert isinstance(sample.value, Histogram)
-            refused = self.head.append_histogram(series, sample.time_ms, sample.value)
-            if refused is None:
+            outcomes[n] = self.head.append_histogram(series, sample.time_ms, sample.value)
+            if not outcomes[n]:
                 taken.append((series, sample.time_ms, sample.value))
-            else:
-                rejected = _sum(rejected, refused)
         if taken and self.journal is not None:
             self.journal.histograms(self.index.labels(np.array([t[0] for t in taken], np.int32)), taken)
-        return rejected
+        return Rejected.of(outcomes)
 
     def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
-        """Raises LimitExceeded, StorageFailed."""
+        """Raises StorageFailed."""
         self._begin()
-        rejected, taken = self._take_exemplars(exemplars)
-        if taken and self.journal is not None:
+        outcomes = self._take_exemplars(exemplars)
+        if self.journal is not None and (taken := [exemplars[n] for n in np.flatnonzero(outcomes == Outcome.TAKEN).tolist()]):
             self.journal.exemplars(taken)
-        return rejected
+        return Rejected.of(outcomes)
 
-    def _take_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> tuple[Rejected, list[tuple[Labels, Exemplar]]]:
-        ids = self.index.register([labels for labels, _ in exemplars]).tolist()
+    def _take_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Outcomes:
+        ids = self.index.register([labels for labels, _ in exemplars], partly=True).tolist()
         self.head.state.cover(self.index.allocated)
-        rejected = Rejected()
-        taken = []
-        for (labels, exemplar), series in zip(exemplars, ids, strict=True):
-            refused = self.ring.add(series, exemplar)
-            if refused is None:
-                taken.append((labels, exemplar))
-            else:
-                rejected = _sum(rejected, refused)
-        return rejected, taken
+        pairs = zip(ids, exemplars, strict=True)
+        return np.array([self.ring.add(i, exemplar) if i >= 0 else Outcome.OVER_LIMIT for i, (_, exemplar) in pairs], np.int8)
 
     def set_metadata(self, target: Labels, metadata: dict[str, Metadata]) -> None:
         """In memory only: writers say it again after a restart. Empty: the target is forgotten."""
@@ -378,6 +379,12 @@ class Tsdb:
     def metadata(self) -> dict[Labels, dict[str, Metadata]]:
         return {target: dict(families) for target, families in self._metadata.items()}
 
+    def oldest_ms(self) -> int | None:
+        """From when on there may be samples; None: there are none."""
+        from podium.telemetry.metrics.tsdb import status
+
+        return min((block.meta.start_ms for block in self.blocks), default=status.head(self)["minTime"] or None)
+
     # Administration
 
     def delete_series(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> None:
@@ -406,6 +413,12 @@ class Tsdb:
         from podium.telemetry.metrics.tsdb import status
 
         return status.status(self, limit)
+
+    def block_metadata(self) -> list[dict[str, Any]]:
+        """As `blocks` of /api/v1/status/tsdb/blocks."""
+        from podium.telemetry.metrics.tsdb import status
+
+        return status.blocks(self)
 
     # Windows and replay: for the parts of this package
 
@@ -471,7 +484,3 @@ def _beside(floats: Ids, native: dict[int, dict[int, Histogram]]) -> tuple[Ids, 
 
 def _union(parts: Iterable[Ids]) -> Ids:
     return np.unique(np.concatenate([np.zeros(0, np.int32), *parts]))
-
-
-def _sum(a: Rejected, b: Rejected) -> Rejected:
-    return Rejected(a.out_of_order + b.out_of_order, a.too_old + b.too_old, a.duplicate + b.duplicate)
