@@ -1,6 +1,7 @@
 """The command line: what can be typed, and which code it leads to. Only argparse is imported before a command is chosen."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -126,12 +127,16 @@ def run(argv: Sequence[str] | None, roles: Mapping[str, Role]) -> int:
         if arguments.command == "run":
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(
-            f"podium: {place}{error.strerror or error}: check the data directory and its disk, or use another --data-dir", file=sys.stderr
-        )
+        print(f"podium: {place}{error.strerror or error}: {_advice(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+        return "use another address to listen on, or stop who has it"
+    return "check the data directory and its disk, or use another --data-dir"
 
 
 def _find_system_programs() -> None:

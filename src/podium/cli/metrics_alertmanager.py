@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+from podium.cli.listening import listen_address
 from podium.cli.refusal import Refusal
 
 
@@ -30,15 +31,15 @@ def declare_check(parser: argparse.ArgumentParser) -> None:
 def serve(arguments: argparse.Namespace) -> int:
     import asyncio
 
+    from podium.instrument.log import configure
     from podium.telemetry.metrics.alertmanager.errors import AlertmanagerError
     from podium.telemetry.metrics.alertmanager.server import ServerSettings
     from podium.telemetry.metrics.alertmanager.server import serve as run
 
-    host, colon, port = arguments.listen.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise Refusal(f"--listen {arguments.listen} is not HOST:PORT: use for example 127.0.0.1:9093", 2)
+    configure()
+    host, port = listen_address(arguments.listen, "127.0.0.1:9093")
     settings = ServerSettings(
-        Path(arguments.config), Path(arguments.data_dir), host.strip("[]") or "127.0.0.1", int(port), tuple(p.rstrip("/") for p in arguments.peer),
+        Path(arguments.config), Path(arguments.data_dir), host, port, tuple(p.rstrip("/") for p in arguments.peer),
         arguments.advertise.rstrip("/"), arguments.external_url, arguments.peer_timeout,
     )  # fmt: skip
 

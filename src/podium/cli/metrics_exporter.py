@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from podium.cli.listening import listen_address
 from podium.cli.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -59,9 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from podium.telemetry.exporters.errors import BadConfiguration
 
-    host, colon, port = arguments.listen.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise Refusal(f"--listen {arguments.listen} is not HOST:PORT: use for example {LISTEN[arguments.exporter]}", 2)
+    host, port = listen_address(arguments.listen, LISTEN[arguments.exporter])
     start = {"node": _node, "kube-state": _kube_state, "blackbox": _blackbox, "pushgateway": _pushgateway}[arguments.exporter]
 
     async def main() -> None:
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        await start(arguments, host.strip("[]") or "127.0.0.1", int(port), stopping)
+        await start(arguments, host, port, stopping)
 
     try:
         asyncio.run(main())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from podium import __version__
+from podium.cli.listening import listen_address
 from podium.cli.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def serve(arguments: Namespace) -> int:
     from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 
     configure()
-    host, port = _address(arguments.listen)
+    host, port = listen_address(arguments.listen, "127.0.0.1:9090")
     data_dir = Path(arguments.data_dir).absolute()
     features = _features([name for text in arguments.enable_feature or () for name in text.split(",") if name])
     try:
@@ -84,13 +85,6 @@ def _features(names: list[str]) -> Enabled:
         if name not in known:
             raise Refusal(f"--enable-feature {name}: there is no such feature here; there are {', '.join(known)}")
     return Enabled(Features(**{part: name in names for name, part in LANGUAGE.items()}), DELAYED in names, TYPED in names)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit():
-        raise Refusal(f"--listen {text}: give HOST:PORT, 127.0.0.1:9090 for instance")
-    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _flags(arguments: Namespace) -> dict[str, str]:

@@ -395,7 +395,9 @@ class HttpClient:
         except TimeoutError as error:
             raise ConnectionAbortedError(f"no connection to {self.host}:{self.port} within {CONNECT_TIMEOUT_S:g} s") from error
         except OSError as error:
-            raise ConnectionRefusedError(f"no connection to {self.host}:{self.port}: {error.strerror or error}") from error
+            # The loop says nothing more than the class of an error when the other end closes within the handshake.
+            why = error.strerror or str(error) or ("the server ended the TLS handshake" if self._tls else type(error).__name__)
+            raise ConnectionRefusedError(f"no connection to {self.host}:{self.port}: {why}") from error
         self._open[exchange] = None
         return exchange
 

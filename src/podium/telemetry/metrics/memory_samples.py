@@ -3,7 +3,7 @@
 Answers `select` with one `Columns` a series. Nothing is bounded: what it holds is what a script wrote down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +71,9 @@ class MemorySamples:
 
     async def synced(self) -> None:
         return
+
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        yield from ()
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         rows: list[Labels] = []

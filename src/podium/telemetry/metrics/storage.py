@@ -7,7 +7,7 @@ Own store: telemetry/metrics/tsdb. For scripts and tests: memory_samples.py.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -114,6 +114,11 @@ class Appendable(Protocol):
 
 class Queryable(Protocol):
     """Reads see a consistent state: all appends before the call, none after."""
+
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        """What a read with these matchers begins with, in steps: expressions are matched against values. To be gone through before a read
+        that others should not wait for; not needed otherwise. Raises LimitExceeded when they are too many."""
+        ...
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         """Series that match all, with their samples in [start_ms, end_ms], both inclusive. No matchers: all series. Raises StorageFailed."""

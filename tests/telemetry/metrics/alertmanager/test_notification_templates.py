@@ -118,3 +118,18 @@ def test_json_of_alerts_has_upstream_s_names(templates: NotificationTemplates) -
     [alert] = json.loads(templates.text("{{ .Alerts.Firing | toJson }}", sample()))
     assert list(alert) == ["status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"]
     assert datetime.fromisoformat(alert["startsAt"]).astimezone(UTC) == START - timedelta(hours=1, minutes=2)
+
+
+GROWN = '{{ $x := "aaaaaaaaaaaaaaaa" }}' + '{{ $x = printf "%s%s%s%s%s%s%s%s" $x $x $x $x $x $x $x $x }}' * 5
+BOMBS = [
+    (GROWN + '{{ len (reReplaceAll "a" $x $x) }}', "the result is longer than 4194304 characters"),
+    (GROWN + '{{ len (reReplaceAll "a" "b" $x) }}', "more than 200000 matches"),
+    (GROWN + "{{ len (join $x (stringSlice $x $x $x $x $x $x $x $x $x)) }}", "the result is longer than 4194304 characters"),
+    (GROWN + "{{ len (toUpper $x) }}" * 200, "more than 1000000 steps"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BOMBS)
+def test_templates_that_grow_are_stopped(templates: NotificationTemplates, text: str, message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        templates.text(text, sample())

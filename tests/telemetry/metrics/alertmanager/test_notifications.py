@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from podium.telemetry.metrics.alertmanager.alertmanager import PostedAlert
+from podium.telemetry.metrics.alertmanager.alerts import label_order
 from podium.telemetry.metrics.alertmanager.configuration import load
 from podium.telemetry.metrics.alertmanager.errors import BadAlert, ConfigurationError
 from podium.telemetry.metrics.alertmanager.notification import HttpMessage, HttpReply
@@ -144,12 +145,15 @@ receivers:
 
 
 def test_routes_inherit_continue_and_group() -> None:
+    """An empty group_by is inherited, too, as upstream's is."""
+
     async def story(scene: Scene) -> None:
         for labels in ({"team": "a"}, {"team": "a", "severity": "info"}, {"team": "b"}, {"team": "c"}):
             await scene.fire(alertname="A", **labels)
         await scene.wait(60)
         assert sorted(scene.told) == [
-            "10 a firing A{severity=info,team=a} A{team=a}",
+            "10 a firing A{severity=info,team=a}",
+            "10 a firing A{team=a}",
             "10 hook firing A{team=c}",
             "20 b firing A{team=a}",
             "20 b firing A{team=b}",
@@ -441,3 +445,19 @@ def test_the_same_seed_gives_the_same_run() -> None:
 
     runs = [play(CONFIG, story, seed=seed) for seed in (1, 1, 2)]
     assert runs[0].told == runs[1].told != runs[2].told
+
+
+def test_alerts_are_in_upstreams_order() -> None:
+    sets = [
+        {},
+        {"z": "1"},
+        {"b": "2"},
+        {"a": "1"},
+        {"a": "2"},
+        {"b": "1", "c": "1"},
+        {"a": "2", "c": "1"},
+        {"a": "2", "b": "1"},
+        {"a": "2", "b": "3"},
+    ]
+    shuffled = [sets[i] for i in (4, 8, 0, 6, 2, 1, 7, 3, 5)]
+    assert sorted(shuffled, key=label_order) == sets

@@ -102,6 +102,7 @@ def test_webhook_version_4() -> None:
         "fingerprint": found["alerts"][0]["fingerprint"],
     }]  # fmt: skip
     assert (found["version"], found["groupKey"], found["truncatedAlerts"]) == ("4", KEY, 1)
+    assert found["commonLabels"] == found["alerts"][0]["labels"]  # of those that are left
     assert b"\\u003chigh\\u003e" in message.body
 
 

@@ -161,3 +161,31 @@ def test_random_bytes_never_do_worse_than_a_page_error() -> None:
             parse_protobuf(bytes(body), classic=True)
         except PageError:
             continue
+
+
+HUGE = 70_000
+BOMBS = [
+    (b"\0" * 1_000_001, "more than 1000000 families"),
+    (b"\xff\xff\xff\x7f" + b"\0" * 300_000_000, "a family of 268435455 bytes at byte 0: at most 33554432"),
+    (encoded(family("a", 1, {"label": [{}] * HUGE})), 'metric "a" has more than 65536 labels, quantiles, buckets or exemplars'),
+    (encoded(family("a", SUMMARY, {"summary": {"quantile": [{}] * HUGE}})), "more than 65536"),
+    (encoded(family("a", HISTOGRAM, {"histogram": {"bucket": [{}] * HUGE}})), "more than 65536"),
+    (
+        encoded(family("a", HISTOGRAM, {"histogram": {"positive_span": [{"length": HUGE}], "positive_delta": [0] * HUGE}})),
+        "more than 65536",
+    ),
+    (encoded(family("a", HISTOGRAM, {"histogram": {**NATIVE, "exemplars": [{}] * HUGE}})), "more than 65536"),
+]
+
+
+@pytest.mark.parametrize(("body", "message"), BOMBS, ids=[message for _, message in BOMBS])
+def test_bombs_are_refused(body: bytes, message: str) -> None:
+    with pytest.raises(PageError, match=message):
+        parse_protobuf(body)
+
+
+def test_rows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podium.telemetry.metrics.exposition.protobuf.ROWS_MAX", 100)
+    parse_protobuf(encoded(family("a", 1, *[{}] * 99)))
+    with pytest.raises(PageError, match="the page has 100 rows or more"):
+        parse_protobuf(encoded(family("a", 1, *[{}] * 100)))

@@ -257,3 +257,10 @@ def test_the_type_of_a_family_is_part_of_the_key_of_a_bucket() -> None:
     histogram = parse_text(b'# TYPE h histogram\nh{le="1"} 1\n', PROMETHEUS, _text(gauge))
     assert set(gauge.layout.row_keys()).isdisjoint(histogram.layout.row_keys())
     assert shown(histogram) == 'h{le="1.0"} = 1'
+
+
+def test_lines_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podium.telemetry.metrics.exposition.text.LINES_MAX", 100)
+    assert parse_text(b"a 1\n" * 99, TextFormat.PROMETHEUS).layout.size == 99
+    with pytest.raises(PageError, match="the page has 100 lines or more"):
+        parse_text(b"\n" * 100, TextFormat.PROMETHEUS)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -133,17 +134,60 @@ async def test_compressed_bodies_are_unpacked_within_the_limit(site: Site) -> No
     site.answers["/ok"] = says(gzip.compress(b"a" * 1000) + gzip.compress(b"b"), 200, gzipped)
     site.answers["/bomb"] = says(gzip.compress(b"\0" * 50_000_000), 200, gzipped)
     site.answers["/cut"] = says(gzip.compress(b"abc" * 1000)[:-20], 200, gzipped)
+    site.answers["/head"] = says(gzip.compress(b"abc")[:10], 200, gzipped)
     site.answers["/wrong"] = says(b"not gzip at all", 200, gzipped)
     site.answers["/zip"] = says(b"x", 200, (b"content-encoding", b"br"))
     assert (await ask("{}", site.url("/ok"))).body == b"a" * 1000 + b"b"
     for path, error, message in [
         ("/bomb", ResponseTooLarge, "body size limit exceeded"),
         ("/cut", OutboundError, "gzip: unexpected EOF"),
+        ("/head", OutboundError, "gzip: unexpected EOF"),
         ("/wrong", OutboundError, "gzip: invalid data"),
         ("/zip", OutboundError, "unsupported Content-Encoding 'br'"),
     ]:
         with pytest.raises(error, match=message):
             await ask("{}", site.url(path), response_bytes_max=1_000_000)
+
+
+async def test_others_have_their_turn_while_a_bomb_is_unpacked(site: Site) -> None:
+    site.answers["/bomb"] = says(gzip.compress(b"\0" * 100_000_000), 200, (b"content-encoding", b"gzip"))
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    before = turns
+    assert len((await ask("{}", site.url("/bomb"))).body) == 100_000_000
+    task.cancel()
+    assert turns - before > 100_000_000 // (8 * 1024 * 1024)
+
+
+async def test_why_there_is_no_connection_is_told() -> None:
+    async def ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(ends, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for url, message in [
+        (f"https://127.0.0.1:{port}/", f"no connection to 127.0.0.1:{port}: the server ended the TLS handshake"),
+        ("http://127.0.0.1:0/", "no connection to 127.0.0.1:0: "),
+        ("http://[::1/", "invalid address: Invalid IPv6 URL"),
+        ("http://127.0.0.1:99999/", "invalid address: Port out of range"),
+    ]:
+        with pytest.raises(OutboundError, match=re.escape(message)):
+            await ask("{}", url)
+    server.close()
+
+
+async def test_a_redirect_to_no_address_is_told(site: Site) -> None:
+    site.answers["/"] = says(b"", 302, (b"location", b"http://["))
+    with pytest.raises(OutboundError, match="failed to parse Location header"):
+        await ask("{}", site.url("/"))
 
 
 async def test_snappy_s_blocks_are_unpacked_within_the_limit_and_errors_under_their_header_are_text(site: Site) -> None:

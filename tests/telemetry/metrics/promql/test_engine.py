@@ -14,6 +14,7 @@ from podium.telemetry.metrics.memory_samples import MemorySamples
 from podium.telemetry.metrics.promql import engine as engine_module
 from podium.telemetry.metrics.promql.engine import Engine, Options
 from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCanceled, QueryTimeout, TooManySamples
+from podium.telemetry.metrics.promql.label_functions import natural_less
 from podium.telemetry.metrics.promql.parser import EVERYTHING, parse
 from podium.telemetry.metrics.promql.query_log import ActiveQueries, QueryLogFile
 from podium.telemetry.metrics.promql.results import Matrix, Scalar, String, Vector
@@ -193,6 +194,7 @@ def test_queries_wait_for_their_turn_and_time_out_while_waiting(monkeypatch: pyt
             await asked.instant("1", MINUTE)
         with pytest.raises(QueryTimeout, match="query timed out in query queue"):
             await waiting
+        assert (await asked.instant("1", MINUTE, queued=False)).value  # as an alert's template asks
         asked._turns.release()
         assert (await asked.instant("1", MINUTE)).value == Scalar(MINUTE, 1.0)
 
@@ -362,3 +364,35 @@ def test_the_engine_counts_under_upstreams_names() -> None:
         assert "prometheus_engine_queries_concurrent_max 20" in text
 
     virtual.run(main)
+
+
+def nested(function: str, levels: int) -> str:
+    query = "requests_total"
+    for _ in range(levels):
+        query = function.format(query)
+    return query
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        nested('label_replace({}, "x", "a$1$1$1$1$1$1$1$1$1$1", "x", "(.*)")', 20),
+        nested('label_join({}, "job", "-", "job", "job", "job", "job", "job", "job", "job", "job")', 20),
+        'label_replace(requests_total, "x", "' + "$1" * 100_000 + '", "job", "(.*)")',
+    ],
+    ids=["label_replace", "label_join", "long"],
+)
+def test_labels_that_a_query_makes_are_bounded(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podium.telemetry.metrics.promql.context.LABEL_CHARACTERS_MAX", 100_000)
+
+    async def main(world: VirtualWorld) -> None:
+        with pytest.raises(LimitExceeded, match="characters of label values"):
+            await engine(world).instant(query, 2 * MINUTE)
+
+    virtual.run(main)
+
+
+@pytest.mark.parametrize(("left", "right"), [("a2", "a10"), ("a" + "1" * 5_000, "a" + "2" * 5_000), ("a01", "a1"), ("²", "³"), ("a", "a1")])
+def test_natural_order_takes_numbers_of_any_length(left: str, right: str) -> None:
+    assert natural_less(left, right) is (left != "a01")
+    assert natural_less(right, left) is (left == "a01")

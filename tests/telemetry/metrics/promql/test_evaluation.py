@@ -35,6 +35,9 @@ class Given:
     def __init__(self, rows: list[Labels], columns: list[Columns]) -> None:
         self.labels, self.columns = LabelColumns.of(rows), columns
 
+    def deciding(self, matchers):  # type: ignore[no-untyped-def]
+        return iter(())
+
     def select(self, matchers, start_ms: int, end_ms: int) -> Selection:  # type: ignore[no-untyped-def]
         return Selection(self.labels, self.columns)
 

@@ -29,7 +29,7 @@ class Answers:
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
 
-    async def instant(self, query: str | Expression, time_ms: int) -> Result:
+    async def instant(self, query: str | Expression, time_ms: int, **more: Any) -> Result:
         assert isinstance(query, VectorSelector)
         found = self.values.get(query.name, [])
         if isinstance(found, Exception):

@@ -1,5 +1,7 @@
 """The functions of alert templates: text in, text out."""
 
+import re
+
 import pytest
 
 pytest.importorskip("podium.telemetry.metrics.templates.template")
@@ -53,3 +55,22 @@ def test_a_template_expands(text: str, expected: str | None) -> None:
 @pytest.mark.parametrize(("text", "wrong"), [("{{ $labels.a }}", False), ("{{ $nope }}", True), ("{{ nope }}", True), ("{{ if }}", True)])
 def test_a_bad_template_is_found_before_it_is_used(text: str, wrong: bool) -> None:
     assert bool(check_template(text)) is wrong
+
+
+GROWN = "{{ $x := `aaaaaaaaaaaaaaaa` }}" + "{{ $x = printf `%s%s%s%s%s%s%s%s` $x $x $x $x $x $x $x $x }}" * 5
+BOMBS = [
+    (GROWN + "{{ len (reReplaceAll `a` $x $x) }}", "error calling reReplaceAll: the result is longer than 4194304 characters"),
+    (GROWN + "{{ len (reReplaceAll `a+` `$0$0$0$0$0$0$0$0$0$0$0$0` $x) }}", "the result is longer than 4194304 characters"),
+    (GROWN + "{{ len (reReplaceAll `a` `b` $x) }}", "more than 200000 matches"),
+    (GROWN + "{{ toUpper $x }}{{ toUpper $x }}{{ toUpper $x }}" * 100, "more than 1000000 steps|output is longer"),
+    (GROWN + "{{ len (toUpper $x) }}" * 200, "more than 1000000 steps"),
+    ("{{ reReplaceAll `(a)` `$99999999999999999999999999` `a` }}", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BOMBS)
+def test_templates_that_grow_are_stopped(text: str, message: str) -> None:
+    rule = AlertingRule("A", "1", NumberLiteral(1.0), annotations={"a": text})
+    surroundings = Surroundings(RESULTS.__getitem__, 0.0, "")
+    shown = dict(AlertTemplates(surroundings, {}).expand(rule, (), 1.0).annotations)["a"]
+    assert re.search(message, shown) if message else shown == ""

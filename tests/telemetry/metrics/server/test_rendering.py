@@ -4,10 +4,13 @@ import json
 import math
 
 import numpy as np
+import orjson
 import pytest
 
-from podium.telemetry.metrics.promql.results import Series
-from podium.telemetry.metrics.server.rendering import matrix_json, number_text, number_texts, time_text
+from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.labels import labels_of
+from podium.telemetry.metrics.promql.results import Matrix, Point, Result, Series, Vector
+from podium.telemetry.metrics.server.rendering import matrix_json, number_text, number_texts, result_pieces, time_text
 
 NUMBERS = [
     (0.0, "0"), (-0.0, "-0"), (1.0, "1"), (-1.5, "-1.5"), (100000.0, "100000"), (1e15, "1000000000000000"), (1e20, "100000000000000000000"),
@@ -34,6 +37,28 @@ def test_many_numbers_are_written_as_one_by_one() -> None:
 )
 def test_times_are_seconds(ms: int, text: str) -> None:
     assert time_text(ms) == text
+
+
+def test_a_long_answer_is_written_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    labels = labels_of({"__name__": "m", "i": "1"})
+    points = [Point(labels, n * 1000, float(n)) for n in range(2_500)]
+    histogram = Histogram(0, 2, 3.0, positive={1: 2})
+    series = [
+        Series(labels, np.arange(n) * 1000, rng.normal(size=n), np.arange(h) * 1000, [histogram] * h)
+        for n, h in ((0, 0), (1, 0), (0, 3), (45_000, 250), (5, 1))
+    ]
+    for result, pieces_min in ((Result(Vector(points)), 3), (Result(Matrix(series)), 3), (Result(Vector([])), 1), (Result(Matrix([])), 1)):
+        pieces = list(result_pieces(result))
+        whole = orjson.loads("{" + "".join(pieces) + "}")["result"]
+        assert len(pieces) >= pieces_min
+        if isinstance(result.value, Vector):
+            assert [p["value"] for p in whole] == [[n, str(n)] for n in range(len(result.value.points))]
+        else:
+            shown = [(len(s.get("values", ())), len(s.get("histograms", ()))) for s in whole]
+            assert shown == [(len(s.times), len(s.histograms)) for s in result.value.series]
+            assert all(float(v) == w for s, t in zip(whole, result.value.series, strict=True)
+                       for (_, v), w in zip(s.get("values", ()), t.values.tolist(), strict=True))  # fmt: skip
 
 
 def test_a_few_odd_numbers_among_many_are_written_as_one_by_one() -> None:

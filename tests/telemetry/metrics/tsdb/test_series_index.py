@@ -100,3 +100,53 @@ def test_series_whose_hashes_collide_stay_apart(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("rows", [[], [()], [(), (("a", "b"),)], series(50)], ids=len)
 def test_labels_come_back_from_bytes(rows: list[Labels]) -> None:
     assert decode_series(encode_series(LabelColumns.of(rows))).rows() == rows
+
+
+def test_names_of_labels_are_bounded_and_a_refused_registration_leaves_none_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podium.telemetry.metrics.tsdb.series_index.LABEL_NAMES_MAX", 10)
+    index = SeriesIndex(1000)
+    index.register([labels_of({"__name__": "up", "a": "1"})])
+    wide = labels_of({"__name__": "wide", **{f"n{i}": "1" for i in range(20)}})
+    for _ in range(3):
+        with pytest.raises(LimitExceeded, match="names of labels"):
+            index.register([wide])
+        with pytest.raises(LimitExceeded, match="names of labels"):
+            index.register_columns(LabelColumns.of([wide]))
+        assert sorted(index.tables) == ["__name__", "a"]
+    index.register([labels_of({"__name__": "up", **{f"m{i}": "1" for i in range(8)}})])  # there is still room for others
+    assert index.count == 2
+
+
+def test_a_batch_is_small_where_every_series_has_names_of_its_own() -> None:
+    index = SeriesIndex(100_000)
+    rows = [labels_of({"__name__": "up", **{f"n{i}_{j}": "1" for j in range(30)}}) for i in range(400)]
+    sizes: list[int] = []
+    taken = index._register
+    index._register = lambda batch, **more: (sizes.append(batch.count * len(batch.codes)), taken(batch, **more))[1]  # type: ignore[method-assign]
+    ids = index.register([*rows, *rows])
+    assert ids[:400].tolist() == ids[400:].tolist() == list(range(400))
+    assert max(sizes) <= 8192 * 128
+    assert len(sizes) > 2
+
+
+def test_expressions_are_decided_in_steps_and_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podium.telemetry.metrics.tsdb.series_index.DECIDE_STEP", 100)
+    monkeypatch.setattr("podium.telemetry.metrics.tsdb.series_index.MATCHES_BYTES_MAX", 5_000)
+    index = SeriesIndex(100_000)
+    index.register(series(1_000))
+    matchers = [Matcher(R, "i", ".*7"), Matcher(N, "job", "j1"), Matcher(R, "absent", ".+")]
+    assert len(list(index.deciding(matchers))) == 10
+    assert not list(index.deciding(matchers))  # kept
+    expected = [i for i, row in enumerate(series(1_000)) if dict(row)["i"].endswith("7")]
+    assert index.matching(matchers[:1]).tolist() == expected
+    for n in range(20):
+        index.matching([Matcher(R, "i", f".*{n}x")])
+    assert index._matches_bytes == sum(map(len, index._matches.values())) <= 5_000
+
+
+def test_a_selector_has_a_bounded_number_of_matchers() -> None:
+    index = SeriesIndex(1000)
+    many = [Matcher(N, "i", str(n)) for n in range(257)]
+    for ask in (index.matching, lambda m: list(index.deciding(m))):
+        with pytest.raises(LimitExceeded, match="257 matchers, at most 256"):
+            ask(many)

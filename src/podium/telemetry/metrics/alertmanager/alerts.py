@@ -122,6 +122,18 @@ def _order(alert: Alert) -> tuple[object, ...]:
     return (*first, label_order(labels))
 
 
-def label_order(labels: Mapping[str, str]) -> tuple[int, list[tuple[str, str]]]:
-    """Fewer labels first, then by names and values."""
-    return len(labels), sorted(labels.items())
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Of two pairs with different names the one whose name comes later is the smaller one: its set lacks the other's name."""
+
+    name: str
+    value: str
+
+    def __lt__(self, other: "_Pair") -> bool:
+        return self.value < other.value if self.name == other.name else self.name > other.name
+
+
+def label_order(labels: Mapping[str, str]) -> tuple[int, list[_Pair]]:
+    """Fewer labels first; then whoever lacks the first name that not both have, or has the smaller value there.
+    Source: LabelSet.Before in Prometheus' common/model."""
+    return len(labels), [_Pair(name, value) for name, value in sorted(labels.items())]

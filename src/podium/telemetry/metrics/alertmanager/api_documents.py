@@ -118,7 +118,7 @@ def shown_alert(alert: Alert, status: AlertStatus, receivers: Sequence[str], mut
             "state": "suppressed" if muted_by else status.state,
         },
         "updatedAt": shown_time(alert.updated_at),
-        "generatorURL": alert.generator_url,
+        **({"generatorURL": alert.generator_url} if alert.generator_url else {}),
         "labels": alert.labels,
     }
 

@@ -117,7 +117,7 @@ def load_file(path: Path) -> Configuration:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise ConfigurationError(str(getattr(error, "strerror", None) or error)) from error
     return load(text, path.resolve().parent)
 
 
@@ -244,7 +244,7 @@ def _route(reader: Reader, node: yaml.Node) -> RouteSettings:
     group_by = raw.get("group_by")
     return RouteSettings(
         receiver=raw.get("receiver", ""),
-        group_by=None if group_by is None else tuple(group_by),
+        group_by=tuple(group_by) if group_by else None,  # an empty list says nothing, as upstream
         group_wait_s=raw.get("group_wait"),
         group_interval_s=raw.get("group_interval"),
         repeat_interval_s=raw.get("repeat_interval"),

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from podium.instrument.log import logger
-from podium.telemetry.metrics.alertmanager.alerts import Alert, label_set_text, ordered
+from podium.telemetry.metrics.alertmanager.alerts import Alert, label_order, label_set_text, ordered
 from podium.telemetry.metrics.alertmanager.measurements import Measurements
 from podium.telemetry.metrics.alertmanager.pipeline import Flush, Pipeline
 from podium.telemetry.metrics.alertmanager.routes import Route
@@ -111,4 +111,4 @@ class Dispatcher:
 
 def sorted_groups(groups: Iterable[Group]) -> list[Group]:
     """As the API lists them: by labels, then receiver."""
-    return sorted(groups, key=lambda g: (len(g.labels), sorted(g.labels.items()), g.route.receiver))
+    return sorted(groups, key=lambda g: (label_order(g.labels), g.route.receiver))

@@ -5,7 +5,7 @@ Names and shapes are upstream's, so users' templates work. Source: upstream's te
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -138,6 +138,14 @@ class Data:
             "routeLabels": dict(sorted(self.route_labels.items())), "externalURL": self.external_url,
         }  # fmt: skip
 
+    def first(self, count: int) -> "Data":
+        """Of so many of the alerts, from 1."""
+        alerts = AlertList(self.alerts[:count])
+        return replace(
+            self, alerts=alerts, status=_status(alerts), common_labels=_common([a.labels for a in alerts]),
+            common_annotations=_common([a.annotations for a in alerts]),
+        )  # fmt: skip
+
 
 _META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
@@ -167,7 +175,7 @@ def data_of(
     )
     return Data(
         receiver=_META.sub(lambda match: "\\" + match[0], receiver),
-        status="firing" if listed.firing() else "resolved",
+        status=_status(listed),
         alerts=listed,
         notification_reason=reason,
         group_labels=KV(group_labels),
@@ -176,6 +184,10 @@ def data_of(
         route_labels=KV(route_labels),
         external_url=external_url,
     )
+
+
+def _status(alerts: AlertList) -> str:
+    return "firing" if alerts.firing() else "resolved"
 
 
 def _common(sets: Sequence[Mapping[str, str]]) -> KV:

@@ -11,7 +11,6 @@ Source: upstream's template/template.go for the functions.
 import base64
 import glob
 import json
-import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -26,6 +25,7 @@ from podium.telemetry.metrics.alertmanager.notification_data import Data, String
 from podium.telemetry.metrics.templates.errors import FunctionError, TemplateError
 from podium.telemetry.metrics.templates.functions import title
 from podium.telemetry.metrics.templates.numbers import format_float
+from podium.telemetry.metrics.templates.replacing import RESULT_CHARS_MAX, Replacement
 from podium.telemetry.metrics.templates.template import TemplateSet
 from podium.telemetry.metrics.templates.times import ZERO, Duration, Time, parse_time
 from podium.telemetry.metrics.templates.values import Safe
@@ -133,6 +133,8 @@ def _trim(text: str) -> str:
 
 
 def _join(separator: str, parts: list[str]) -> str:
+    if sum(map(len, parts)) + len(separator) * len(parts) > RESULT_CHARS_MAX:
+        raise FunctionError(f"the result is longer than {RESULT_CHARS_MAX} characters")
     return separator.join(parts)
 
 
@@ -151,25 +153,21 @@ def _match(pattern: str, text: str) -> bool:
 def _replace_all(pattern: str, replacement: str, text: str) -> str:
     """`$1` and `${name}` in the replacement stand for groups, as in Go."""
     found = _pattern(pattern)
+    names: Mapping[str, int] = found.groupindex
+
+    def group(match: Any, name: str) -> str:
+        index = int(name) if name.isascii() and name.isdecimal() and len(name) < 9 else names.get(name, -1)
+        return (match.group(index) or "") if 0 <= index <= match.re.groups else ""
+
+    each = Replacement(replacement, group)
     parts: list[str] = []
     end, copied = -1, 0
     for match in found.finditer(text):
         if match.start() == match.end() == end:
             continue  # Go's: no empty match right after a match
-        parts += [text[copied : match.start()], _expand(replacement, match, found.groupindex)]
+        parts += [text[copied : match.start()], each.of(match)]
         end = copied = match.end()
     return "".join([*parts, text[copied:]])
-
-
-def _expand(replacement: str, match: Any, names: Mapping[str, int]) -> str:
-    def group(name: str) -> str:
-        index = int(name) if name.isdecimal() else names.get(name, -1)
-        return (match.group(index) or "") if 0 <= index <= match.re.groups else ""
-
-    def one(found: re.Match[str]) -> str:
-        return "$" if found[0] == "$$" else group(found[1] or found[2])
-
-    return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", one, replacement)
 
 
 def _safe_html(text: str) -> Safe:
@@ -246,7 +244,7 @@ def _to_json(value: Any) -> str:
 
 
 def go_json(value: Any) -> str:
-    """encoding/json's output: compact, keys of maps in their order here, <, > and & as \\u00XX."""
+    """encoding/json's output: compact, keys of maps in their order here, <, > and & as \\u00RESULT_CHARS_MAX, Replacement."""
     text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

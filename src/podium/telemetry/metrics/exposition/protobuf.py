@@ -27,6 +27,13 @@ from podium.telemetry.metrics.samples import ABSENT
 from podium.telemetry.metrics.storage import Metadata
 
 CONTENT_TYPE = "application/vnd.google.protobuf"
+FAMILY_BYTES_MAX = 32 * 1024 * 1024
+"""Of one message: it is read in one piece, and takes up to thirty times that in memory."""
+FAMILIES_MAX = 1_000_000
+ROWS_MAX = 5_000_000
+"""Rows of a page, exclusive."""
+PARTS_MAX = 65_536
+"""Labels, quantiles, buckets and exemplars of one metric, each."""
 _VARINT_BYTES_MAX = 10
 _TYPES = {
     COUNTER: "counter", GAUGE: "gauge", SUMMARY: "summary", UNTYPED: "unknown", HISTOGRAM: "histogram", GAUGE_HISTOGRAM: "gaugehistogram",
@@ -65,6 +72,8 @@ class _Rows:
         if exemplar is not None:
             time = _exemplar_time(exemplar)
             self.exemplars.append(PageExemplar(len(self.series), _labels(exemplar.label), exemplar.value, time))
+        if len(self.series) >= ROWS_MAX - 1:
+            raise PageError(f"the page has {ROWS_MAX} rows or more")
         self.series.append(_series(name, labels))
         self.values.append(value)
         self.times_ms.append(time_ms)
@@ -81,7 +90,11 @@ def read_protobuf(body: bytes, previous: ProtobufLayout | None = None, *, native
     rows = _Rows(native, classic)
     metadata: dict[str, Metadata] = {}
     stepped = 0
-    for family in _families(body):
+    for number, family in enumerate(_families(body), 1):
+        if number > FAMILIES_MAX:
+            raise PageError(f"the page has more than {FAMILIES_MAX} families")
+        if not number % STEP_ROWS:
+            yield
         if not family.metric:
             continue
         if not family.name:
@@ -110,6 +123,8 @@ def _families(body: bytes) -> Iterator[Any]:
         size, start = _varint(body, position)
         if size > len(body) - start:
             raise PageError(f"a message of {size} bytes at byte {position} goes beyond the end of the page")
+        if size > FAMILY_BYTES_MAX:
+            raise PageError(f"a family of {size} bytes at byte {position}: at most {FAMILY_BYTES_MAX} are read in this format")
         try:
             yield message.FromString(body[start : start + size])
         except DecodeError as error:
@@ -132,7 +147,20 @@ def _check_unit(family: Any) -> None:
         raise PageError(f'unit "{family.unit}" not a suffix of metric "{family.name}"')
 
 
+def _bounded(metric: Any, name: str) -> None:
+    """Raises PageError for a metric that has too many of anything."""
+    h = metric.histogram
+    parts = (
+        metric.label, metric.summary.quantile, h.bucket, h.exemplars, h.positive_span, h.positive_delta, h.positive_count,
+        h.negative_span, h.negative_delta, h.negative_count,
+    )  # fmt: skip
+    if max(map(len, parts)) > PARTS_MAX:
+        raise PageError(f'metric "{name}" has more than {PARTS_MAX} labels, quantiles, buckets or exemplars')
+
+
 def _read(rows: _Rows, name: str, kind: int, metric: Any) -> None:
+    if metric.ByteSize() > PARTS_MAX:
+        _bounded(metric, name)
     labels = [(pair.name, pair.value) for pair in metric.label]
     time_ms = metric.timestamp_ms or NO_TIME
     if kind == COUNTER:

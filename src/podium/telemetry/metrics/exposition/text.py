@@ -19,6 +19,8 @@ from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
 from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps, at_once
 from podium.telemetry.metrics.samples import Values
 
+LINES_MAX = 5_000_000
+"""Exclusive. A line takes some hundred bytes of memory, however short it is."""
 TIME_MS_MAX = 2**62
 """Times further from 1970 are refused: arithmetic on them would overflow."""
 TIME_DIGITS_MAX = 18
@@ -34,6 +36,8 @@ def parse_text(body: bytes, form: TextFormat, previous: TextLayout | None = None
 
 def read_text(body: bytes, form: TextFormat, previous: TextLayout | None = None) -> Steps[Page]:
     """`parse_text` in steps."""
+    if body.count(b"\n") >= LINES_MAX:
+        raise PageError(f"the page has {LINES_MAX} lines or more")
     if previous is not None and previous.form is form and (page := (yield from _same_layout(body, previous))) is not None:
         return page
     reader = LayoutReader(form, previous)

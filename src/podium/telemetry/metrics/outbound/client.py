@@ -80,7 +80,8 @@ def _address(url: str) -> _Address:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     user = BasicAuth(unquote(parts.username), password=Secret(unquote(parts.password or ""))) if parts.username is not None else None
     return _Address(
-        parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), target, basic(user) if user is not None else ""
+        parts.scheme, parts.hostname, {"https": 443, "http": 80}[parts.scheme] if port is None else port, target,
+        basic(user) if user is not None else "",
     )  # fmt: skip
 
 
@@ -136,7 +137,10 @@ class OutboundClient:
             location = response.headers.get("location", "")
             if not self._config.follow_redirects or response.status not in _REDIRECTS or not location:
                 return response
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+            except ValueError as error:
+                raise OutboundError(f'failed to parse Location header "{location}": {error}') from error
             if response.status not in _KEEPS_METHOD and method not in ("GET", "HEAD"):
                 method, body = "GET", b""
         raise OutboundError(f"stopped after {REDIRECTS_MAX} redirects")
@@ -174,7 +178,8 @@ class OutboundClient:
                 encoding = ""  # upstream's errors are plain text under the header of the answer that they replace
             received = Body(encoding, *limit)
             async for data in stream:
-                received.add(data)
+                for _ in received.add(data):
+                    await asyncio.sleep(0)
                 if received.full:
                     break
             return OutboundResponse(stream.status, stream.headers, received.whole())

@@ -1,12 +1,16 @@
 """Bodies that come compressed, unpacked as they come and never beyond a limit: what a bomb would unpack to is not made.
 
+Some kilobytes may become hundreds of megabytes: they are unpacked in steps, between which others have their turn.
 Snappy's blocks (remote read's answers) are unpacked when they are whole; their first bytes say how large they become.
 """
 
 import zlib
+from collections.abc import Iterator
 
 from podium.telemetry.metrics.outbound.interface import OutboundError, ResponseTooLarge
 
+STEP_BYTES = 4 * 1024 * 1024
+"""Unpacked at a time: some milliseconds."""
 _GZIP_WINDOW = 31
 
 
@@ -24,20 +28,24 @@ class Body:
         self._cut = cut
         self.full = False
         self._size = 0
+        self._begun = False
 
-    def add(self, data: bytes) -> None:
-        """Raises ResponseTooLarge, or OutboundError for what is no gzip."""
+    def add(self, data: bytes) -> Iterator[None]:
+        """In steps, to be gone through to the end. Raises ResponseTooLarge, or OutboundError for what is no gzip."""
+        self._begun = self._begun or bool(data)
         while data and not self.full:
             if self._engine is None:
                 self._keep(data)
                 return
             try:
-                self._keep(self._engine.decompress(data, self._bytes_max - self._size))
+                self._keep(self._engine.decompress(data, min(STEP_BYTES, self._bytes_max - self._size)))
             except zlib.error as error:
                 raise OutboundError(f"gzip: invalid data: {error}") from error
             data = self._engine.unconsumed_tail
             if self._engine.eof and (data := self._engine.unused_data):  # another member follows
                 self._engine = zlib.decompressobj(_GZIP_WINDOW)
+            if data:
+                yield
 
     def _keep(self, data: bytes) -> None:
         room = self._bytes_max - self._size
@@ -51,7 +59,7 @@ class Body:
 
     def whole(self) -> bytes:
         """Raises OutboundError when a compressed body ends early."""
-        if self._engine is not None and not self._engine.eof and not self.full and (self._size or self._parts):
+        if self._engine is not None and not self._engine.eof and not self.full and self._begun:
             raise OutboundError("gzip: unexpected EOF")
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         return unpacked_snappy(body, self._bytes_max) if self._snappy else body

@@ -118,12 +118,12 @@ def _vector(context: Context, node: Call, steps: Steps, values: Values_) -> Eval
 
 def _label_replace(context: Context, node: Call, steps: Steps, values: Values_) -> Evaluated:
     target, replacement, source, expression = (_text(v) for v in values[1:])
-    return label_functions.label_replace(_frame(values[0]), target, replacement, source, expression)
+    return label_functions.label_replace(_frame(values[0]), target, replacement, source, expression, context.write)
 
 
 def _label_join(context: Context, node: Call, steps: Steps, values: Values_) -> Evaluated:
     target, separator, *sources = (_text(v) for v in values[1:])
-    return label_functions.label_join(_frame(values[0]), target, separator, sources)
+    return label_functions.label_join(_frame(values[0]), target, separator, sources, context.write)
 
 
 def _sort(context: Context, node: Call, steps: Steps, values: Values_) -> Evaluated:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.labels import Matcher
 from podium.telemetry.metrics.promql.annotations import Annotations
 from podium.telemetry.metrics.promql.errors import QueryCanceled, QueryTimeout, TooManySamples
@@ -22,6 +23,8 @@ from podium.telemetry.metrics.storage import Queryable
 from podium.world.interface import Clock
 
 PAUSE_AFTER_S = 0.005
+LABEL_CHARACTERS_MAX = 100_000_000
+"""Of all values of labels that a query's functions make."""
 EXPRESSION = "expression evaluation"
 READ_CELLS = 1 << 23
 """Samples that are read, and worked on, between two pauses: some ten milliseconds."""
@@ -52,6 +55,7 @@ class Context:
     annotations: Annotations = field(default_factory=Annotations)
     statistics: Statistics = field(default_factory=Statistics)
     samples: int = 0  # held now
+    label_characters: int = 0  # made so far
     closing: Callable[[], bool] = lambda: False  # whether the engine ends
     elsewhere: Mapping[tuple[int, str], Sequence[Selection]] = field(default_factory=dict)
     """What other servers gave, by what it is read for (reads.Key)."""
@@ -77,6 +81,14 @@ class Context:
         if self.samples > self.settings.samples_max:
             raise TooManySamples
         self.statistics.samples_peak = max(self.statistics.samples_peak, self.samples)
+
+    def write(self, characters: int) -> None:
+        """Before so many characters of labels' values are made. Raises LimitExceeded."""
+        self.label_characters += characters
+        if self.label_characters > LABEL_CHARACTERS_MAX:
+            raise LimitExceeded(
+                "label_characters_max", f"query processing would make more than {LABEL_CHARACTERS_MAX} characters of label values"
+            )
 
     async def pause(self) -> None:
         """Raises QueryTimeout, and asyncio.CancelledError when the query's task is cancelled."""

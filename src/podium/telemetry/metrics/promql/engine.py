@@ -80,6 +80,7 @@ class Request:
     interval_ms: int = 0  # 0: an instant query
     lookback_ms: int | None = None
     timeout_s: float | None = None  # never longer than the engine's
+    queued: bool = True  # False: it does not wait for its turn (who asks has one, or cannot wait)
     per_step: bool = False  # count samples by step
     source: str = ""  # what a tree was parsed from: annotations then say where in it they are
     origin: dict[str, Any] = field(default_factory=dict)  # for the query log: httpRequest, ruleGroup
@@ -140,7 +141,10 @@ class Engine:
         slot = -1
         error: BaseException | None = None
         deadline = started + min(request.timeout_s or self.options.timeout_s, self.options.timeout_s)
-        await self._wait_for_turn(deadline)
+        if request.queued:
+            await self._wait_for_turn(deadline)
+        elif self._closing:
+            raise QueryCanceled("query queue")
         try:
             statistics.queue_s = self._clock.monotonic() - started
             self.queries_running += 1
@@ -151,7 +155,8 @@ class Engine:
             raise
         finally:
             self.queries_running -= 1
-            self._turns.release()
+            if request.queued:
+                self._turns.release()
             if self._active is not None and slot >= 0:
                 self._active.remove(slot)
             statistics.total_s = self._clock.monotonic() - started

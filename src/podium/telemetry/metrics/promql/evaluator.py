@@ -140,6 +140,8 @@ class Evaluator:
 
     async def _reading(self, node: VectorSelector, where: Range, work: Callable[[Scan], Awaitable[T]]) -> T:
         """What `work` makes of the scan: again when something turns out to be damaged, which the next scan is without."""
+        for _ in self.context.storage.deciding(node.matchers):
+            await self.context.pause()
         held = self.context.samples
         while True:
             try:
@@ -158,7 +160,9 @@ class Evaluator:
             return scan
         return replace(scan, histograms=with_resets(scan.histograms))
 
-    def _select(self, node: VectorSelector, where: Range) -> Selection:
+    async def _select(self, node: VectorSelector, where: Range) -> Selection:
+        for _ in self.context.storage.deciding(node.matchers):
+            await self.context.pause()
         while True:
             try:
                 return self._scan(node, where).selection()
@@ -167,7 +171,7 @@ class Evaluator:
 
     async def _smoothed(self, node: VectorSelector, at: Times) -> Frame:
         lookback = self.context.settings.lookback_ms
-        selection = self._select(node, instant_range(node, at, lookback))
+        selection = await self._select(node, instant_range(node, at, lookback))
         self.context.reserve(selection.labels.count * len(at))
         return extended.smoothed_instant(range_vector(selection), at, lookback)
 
@@ -175,7 +179,7 @@ class Evaluator:
         """All samples that the windows at these steps take."""
         if isinstance(node, Subquery):
             return await self._subquery(node, steps)
-        vector = range_vector(self._select(node.selector, self._reach(node, steps)))
+        vector = range_vector(await self._select(node.selector, self._reach(node, steps)))
         self.context.reserve(vector.samples)
         await self.context.pause()
         return vector

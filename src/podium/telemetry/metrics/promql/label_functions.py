@@ -7,7 +7,7 @@ Source: Prometheus' functions; natural order as the natsort package that upstrea
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +24,12 @@ _REFERENCE = re.compile(r"\$(?:\$|([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})")
 """What Go's Regexp.Expand takes for a reference; a name is as long as it can be."""
 
 
-def label_replace(frame: Frame, target: str, replacement: str, source: str, expression: str) -> Frame:
-    """Raises EvaluationError."""
+Room = Callable[[int], None]
+"""Is told how many characters are about to be made, and raises when they are too many."""
+
+
+def label_replace(frame: Frame, target: str, replacement: str, source: str, expression: str, room: Room) -> Frame:
+    """Raises EvaluationError, and what `room` does."""
     try:
         pattern = compile_anchored(expression)
     except ValueError:
@@ -33,7 +37,7 @@ def label_replace(frame: Frame, target: str, replacement: str, source: str, expr
     if not valid_label_name(target):
         raise EvaluationError(f"invalid destination label name in label_replace(): {target}")
     words, which = distinct_texts(frame.labels, source)
-    made = [expand(pattern, replacement, word) for word in words]
+    made = [expand(pattern, replacement, word, room) for word in words]
     if all(text is None for text in made):
         return frame
     matched = np.array([text is not None for text in made])[which]
@@ -46,14 +50,15 @@ def label_replace(frame: Frame, target: str, replacement: str, source: str, expr
     return _relabelled(frame, set_column(frame.labels, target, LabelColumn(codes, list(table))), target, matched)
 
 
-def label_join(frame: Frame, target: str, separator: str, sources: Sequence[str]) -> Frame:
-    """Raises EvaluationError."""
+def label_join(frame: Frame, target: str, separator: str, sources: Sequence[str], room: Room) -> Frame:
+    """Raises EvaluationError, and what `room` does."""
     for source in sources:
         if not valid_label_name(source):
             raise EvaluationError(f"invalid source label name in label_join(): {source}")
     if not valid_label_name(target):
         raise EvaluationError(f"invalid destination label name in label_join(): {target}")
     columns = [texts(frame.labels, source) for source in sources]
+    room(sum(sum(map(len, column)) for column in columns) + len(separator) * frame.rows * max(0, len(columns) - 1))
     joined = [separator.join(row) for row in zip(*columns, strict=True)] if columns else [""] * frame.rows
     return _relabelled(frame, set_label(frame.labels, target, joined), target, np.ones(frame.rows, np.bool_))
 
@@ -70,8 +75,8 @@ def valid_label_name(name: str) -> bool:
     return bool(name) and "\ufffd" not in name and not any(0xD800 <= ord(c) < 0xE000 for c in name)
 
 
-def expand(pattern: Any, replacement: str, text: str) -> str | None:
-    """The replacement with $1, ${name}, $$ filled in; None when the text does not match."""
+def expand(pattern: Any, replacement: str, text: str, room: Room) -> str | None:
+    """The replacement with $1, ${name}, $$ filled in; None when the text does not match. Raises what `room` does."""
     match = pattern.fullmatch(text)
     if match is None:
         return None
@@ -79,6 +84,7 @@ def expand(pattern: Any, replacement: str, text: str) -> str | None:
         return replacement
     groups = {str(n): g or "" for n, g in enumerate((match.group(0), *match.groups()))}
     groups |= {name: value or "" for name, value in match.groupdict().items()}
+    room(len(replacement) + sum(len(groups.get(name or braced, "")) for name, braced in _REFERENCE.findall(replacement)))
 
     def fill(reference: re.Match[str]) -> str:
         name = reference[1] or reference[2]
@@ -110,16 +116,18 @@ def sorted_by_labels(frame: Frame, names: Sequence[str], *, descending: bool) ->
     return frame.take(np.array(order, np.int64))
 
 
-_CHUNK = re.compile(r"(\d+|\D+)")
+_CHUNK = re.compile(r"([0-9]+|[^0-9]+)")
+_DIGITS = frozenset("0123456789")
 
 
 def natural_less(left: str, right: str) -> bool:
     """Whether `left` comes first: text compares as text, runs of digits as numbers (then by their zeros)."""
     a, b = _CHUNK.findall(left), _CHUNK.findall(right)
     for x, y in zip(a, b, strict=False):
-        if x[0].isdigit() and y[0].isdigit():
-            if int(x) != int(y):
-                return int(x) < int(y)
+        if x[0] in _DIGITS and y[0] in _DIGITS:
+            number, other = x.lstrip("0"), y.lstrip("0")  # of any length: they are compared as texts
+            if number != other:
+                return (len(number), number) < (len(other), other)
             if len(x) != len(y):
                 return len(x) < len(y)
         elif x != y:

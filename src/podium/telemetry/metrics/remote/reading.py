@@ -9,7 +9,8 @@ Source: Prometheus' documentation, "Remote read API".
 from collections.abc import Sequence
 from typing import Any
 
-from podium.telemetry.metrics.errors import StorageFailed
+from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
+from podium.telemetry.metrics.exposition.steps import between_others
 from podium.telemetry.metrics.labels import Labels, Matcher, MatchType, labels_of
 from podium.telemetry.metrics.remote.errors import MessageRefused
 from podium.telemetry.metrics.remote.messages import compress, decode, histogram_into, message
@@ -38,6 +39,7 @@ class ReadServer:
             answer = message("ReadResponse")()
             for query in asked.queries:
                 matchers = self._matchers(query.matchers)
+                await between_others(self._storage.deciding(matchers))
                 if query.hints.func == "series":  # of which only labels are looked at
                     self._name(answer.results.add(), self._storage.series([matchers], query.start_timestamp_ms, query.end_timestamp_ms))
                     continue
@@ -46,7 +48,7 @@ class ReadServer:
                 if count > SAMPLES_MAX:
                     raise MessageRefused(f"exceeded sample limit ({SAMPLES_MAX})")
                 self._fill(answer.results.add(), selection)
-        except (MessageRefused, ValueError) as error:
+        except (MessageRefused, LimitExceeded, ValueError) as error:
             return Response(400, f"{error}\n".encode(), ((b"content-type", b"text/plain; charset=utf-8"),))
         except StorageFailed as error:
             return Response(500, f"{error}\n".encode(), ((b"content-type", b"text/plain; charset=utf-8"),))
@@ -57,7 +59,9 @@ class ReadServer:
         """Raises ValueError for an expression that cannot be, MessageRefused for a type that is none."""
         found = []
         for m in asked:
-            here = self._external_labels.get(m.name) == m.value and m.type == 0  # type: ignore[attr-defined]  # a protobuf message
+            if not 0 <= m.type < len(MATCH_TYPES):  # type: ignore[attr-defined]  # a protobuf message
+                raise MessageRefused(f"invalid matcher type {m.type}")  # type: ignore[attr-defined]
+            here = self._external_labels.get(m.name) == m.value and m.type == 0  # type: ignore[attr-defined]
             value = "" if here else m.value  # type: ignore[attr-defined]  # an external label is on no series of the store
             found.append(Matcher(MATCH_TYPES[m.type], m.name, value))  # type: ignore[attr-defined]
         return found

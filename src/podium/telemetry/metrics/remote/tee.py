@@ -4,7 +4,7 @@ What the store refuses (out of order, doubled), and what it has already, goes no
 the same sample for ever. Reads are the store's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -79,6 +79,9 @@ class Tee:
 
     async def synced(self) -> None:
         await self.storage.synced()
+
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        return self.storage.deciding(matchers)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         return self.storage.select(matchers, start_ms, end_ms)

@@ -28,6 +28,10 @@ from podium.telemetry.metrics.samples import STALE, Sample
 from podium.telemetry.metrics.storage import Storage
 from podium.world.interface import World
 
+TEMPLATE_QUERIES_MAX = 1_000
+"""Of one evaluation of a rule."""
+TEMPLATE_QUERY_TIMEOUT_S = 5.0
+"""Nothing else runs meanwhile."""
 UNKNOWN, GOOD, BAD = "unknown", "ok", "err"
 
 _log = logger("metrics.rules")
@@ -36,18 +40,17 @@ _log = logger("metrics.rules")
 class Queries(Protocol):
     """The engine, as far as rules need it."""
 
-    async def instant(self, query: str | Expression, time_ms: int, *, local: bool = False) -> Result:
-        """`local`: without asking other servers, and so without waiting for them."""
+    async def instant(self, query: str | Expression, time_ms: int, **more: Any) -> Result:
+        """`more`: fields of the engine's Request; `local`: without asking other servers, and so without waiting for them."""
         ...
 
 
 def at_once(work: Coroutine[Any, Any, Result]) -> Result:
-    """Runs a query to its end without letting others run: templates cannot wait. Raises RuleFailed when it would have to wait for its turn."""
+    """Runs a query that is not queued to its end without letting others run: templates cannot wait."""
     try:
         while True:
-            if work.send(None) is not None:
-                work.close()
-                raise RuleFailed("too many queries are running: a template's query cannot wait")
+            waits = work.send(None)
+            assert waits is None, "a query that is not queued waits for nothing"
     except StopIteration as end:
         result: Result = end.value
         return result
@@ -198,8 +201,14 @@ def _recorded(rule: RecordingRule, points: Sequence[Point], limit: int, at_ms: i
 
 
 def _templates(server: Server, at_ms: int) -> AlertTemplates:
+    asked = 0
+
     def query(text: str) -> list[tuple[Labels, float]]:
-        points = _points(at_once(server.queries.instant(text, at_ms, local=True)))
+        nonlocal asked
+        asked += 1
+        if asked > TEMPLATE_QUERIES_MAX:
+            raise RuleFailed(f"the templates of a rule made more than {TEMPLATE_QUERIES_MAX} queries")
+        points = _points(at_once(server.queries.instant(text, at_ms, local=True, queued=False, timeout_s=TEMPLATE_QUERY_TIMEOUT_S)))
         return [(p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
 
     return AlertTemplates(Surroundings(query, at_ms / 1000, server.external_url), dict(server.external_labels))

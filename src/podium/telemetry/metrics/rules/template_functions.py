@@ -18,6 +18,7 @@ from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.promql.durations import parse_duration
 from podium.telemetry.metrics.templates.errors import FunctionError
 from podium.telemetry.metrics.templates.printf import sprintf
+from podium.telemetry.metrics.templates.replacing import Replacement
 from podium.telemetry.metrics.templates.values import Safe
 
 SI_LARGE, SI_SMALL = ("k", "M", "G", "T", "P", "E", "Z", "Y"), ("m", "u", "n", "p", "f", "a", "z", "y")
@@ -223,20 +224,14 @@ def match(pattern: str, text: str) -> bool:
 def replace_all(pattern: str, replacement: str, text: str) -> str:
     """Go's ReplaceAllString: `$1` and `${name}` in the replacement."""
     compiled = _expression(pattern)
-    return str(compiled.sub(lambda found: _expanded(replacement, found), text))
+    return str(compiled.sub(Replacement(replacement, _group).of, text))
 
 
-def _expanded(replacement: str, found: Any) -> str:
-    def group(reference: "re.Match[str]") -> str:
-        if reference[0] == "$$":
-            return "$"
-        name = reference[1] or reference[2]
-        try:
-            return found.group(int(name) if name.isdigit() else name) or ""
-        except (IndexError, KeyError):
-            return ""
-
-    return re.sub(r"\$\$|\$\{(\w+)\}|\$(\w+)", group, replacement)
+def _group(found: Any, name: str) -> str:
+    try:
+        return found.group(int(name) if name.isdigit() else name) or ""
+    except (IndexError, KeyError, ValueError):
+        return ""
 
 
 def title(text: str) -> str:

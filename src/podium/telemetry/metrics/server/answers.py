@@ -20,14 +20,16 @@ def success(data: Any, warnings: Sequence[str] = (), infos: Sequence[str] = ()) 
     return success_text(orjson.dumps(data, option=orjson.OPT_NON_STR_KEYS), warnings, infos)
 
 
-def success_text(data: bytes, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
+def success_text(data: bytes | bytearray, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
     """`data` is JSON already."""
-    body = b'{"status":"success","data":' + data
+    body = bytearray(b'{"status":"success","data":')
+    body += data
     if warnings:
         body += b',"warnings":' + orjson.dumps(limited(warnings, "warning"))
     if infos:
         body += b',"infos":' + orjson.dumps(limited(infos, "info"))
-    return Response(200, body + b"}", JSON)
+    body += b"}"
+    return Response(200, bytes(body), JSON)
 
 
 def limited(texts: Sequence[str], what: str) -> list[str]:

@@ -12,6 +12,7 @@ from podium.telemetry.metrics.labels import METRIC_NAME, LabelColumns, Labels, l
 from podium.telemetry.metrics.samples import Selection, is_absent, is_stale
 from podium.telemetry.metrics.server.errors import ApiError
 from podium.telemetry.metrics.server.parameters import Parameters
+from podium.telemetry.metrics.server.reading import answered, decided
 from podium.telemetry.metrics.server.rendering import number_texts
 from podium.telemetry.metrics.server.sources import Sources
 from podium.world.http_messages import Response
@@ -26,7 +27,9 @@ async def federate(sources: Sources, parameters: Parameters, headers: dict[str, 
         raise ApiError("bad_data", "no match[] parameter provided")
     last: dict[Labels, tuple[int, str]] = {}
     for matchers in selectors:
-        last.update(last_samples(sources.storage.select(matchers, now_ms - LOOKBACK_MS + 1, now_ms)))
+        await decided(sources, [matchers])
+        with answered():
+            last.update(last_samples(sources.storage.select(matchers, now_ms - LOOKBACK_MS + 1, now_ms)))
     external = dict(sources.external_labels)
     lines: list[str] = []
     family = ""

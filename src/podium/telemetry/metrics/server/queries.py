@@ -3,6 +3,7 @@
 Source: Prometheus' HTTP API, "Expression queries", "Formatting query expressions", "Parsing a PromQL expressions into a AST".
 """
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,8 @@ from podium.telemetry.metrics.promql.tree_json import tree_json
 from podium.telemetry.metrics.server.answers import success, success_text, text
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
 from podium.telemetry.metrics.server.parameters import Parameters
-from podium.telemetry.metrics.server.rendering import number_text, result_json
+from podium.telemetry.metrics.server.reading import answered, decided
+from podium.telemetry.metrics.server.rendering import number_text, result_pieces
 from podium.telemetry.metrics.server.sources import Sources
 from podium.world.http_messages import Response
 
@@ -49,7 +51,7 @@ async def query(sources: Sources, parameters: Parameters) -> Response:
         result = await sources.engine.instant(expression, time_ms, statistics=statistics, source=parameters.text("query"), **options)
     except Exception as error:
         raise _refusal(error) from error
-    return _answer(result, limit, parameters, statistics)
+    return await _answer(result, limit, parameters, statistics)
 
 
 async def query_range(sources: Sources, parameters: Parameters) -> Response:
@@ -64,7 +66,7 @@ async def query_range(sources: Sources, parameters: Parameters) -> Response:
         )
     except Exception as error:
         raise _refusal(error) from error
-    return _answer(result, limit, parameters, statistics)
+    return await _answer(result, limit, parameters, statistics)
 
 
 def _range(parameters: Parameters) -> tuple[int, int, int]:
@@ -139,7 +141,7 @@ def _refusal(error: Exception) -> ApiError:
             raise error
 
 
-def _answer(result: Result, limit: int, parameters: Parameters, statistics: Statistics) -> Response:
+async def _answer(result: Result, limit: int, parameters: Parameters, statistics: Statistics) -> Response:
     warnings = list(result.warnings)
     if limit:
         result, cut = _limited(result, limit)
@@ -148,10 +150,14 @@ def _answer(result: Result, limit: int, parameters: Parameters, statistics: Stat
         warnings.append(
             f'value "{stats}" for parameter "stats" is deprecated and will be rejected in the next major release, use "true" or "all"'
         )
-    body = "{" + result_json(result)
+    body = bytearray(b"{")
+    for piece in result_pieces(result):
+        body += piece.encode()
+        await asyncio.sleep(0)
     if parameters.text("stats"):
-        body += ',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all")).decode()
-    return success_text((body + "}").encode(), warnings, result.infos)
+        body += b',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all"))
+    body += b"}"
+    return success_text(body, warnings, result.infos)
 
 
 def _limited(result: Result, limit: int) -> tuple[Result, bool]:
@@ -172,7 +178,9 @@ async def query_exemplars(sources: Sources, parameters: Parameters) -> Response:
     selectors = [s.matchers for s in _selectors(_parsed(sources, parameters))]
     if not selectors:
         return success([])
-    found = sources.storage.exemplars(selectors, start_ms, end_ms)
+    await decided(sources, selectors)
+    with answered():
+        found = sources.storage.exemplars(selectors, start_ms, end_ms)
     return success([{
         "seriesLabels": dict(labels),
         "exemplars": [{"labels": dict(e.labels), "value": number_text(e.value), "timestamp": e.time_ms / 1000} for e in exemplars],

@@ -26,6 +26,11 @@ _PLAIN_MIN, _PLAIN_MAX = 1e-5, 1e15
 
 POINTS_AT_ONCE = 1 << 15
 """That are texts at a time: a text takes eight times the space of a number."""
+POINTS_A_HISTOGRAM = 64
+"""As many points' work is a native histogram."""
+SERIES_AT_ONCE = 1_000
+TIMES_KNOWN_MAX = 50_000
+"""Series of a range query have at most 11,000 times, and share them; those of a selector with a range may have any."""
 
 
 def number_text(value: float) -> str:
@@ -90,45 +95,77 @@ def _histograms(times: Sequence[int], histograms: Sequence[Histogram]) -> str:
     return ",".join(f"[{time_text(t)},{orjson.dumps(histogram_value(h)).decode()}]" for t, h in pairs)
 
 
-def vector_json(points: Sequence[Point]) -> str:
-    parts = []
-    for point in points:
-        time, metric = time_text(point.time_ms), _metric(point.labels)
-        if isinstance(point.value, Histogram):
-            parts.append(f'{{"metric":{metric},"histogram":[{time},{orjson.dumps(histogram_value(point.value)).decode()}]}}')
-        else:
-            parts.append(f'{{"metric":{metric},"value":[{time},"{number_text(point.value)}"]}}')
-    return f"[{','.join(parts)}]"
+def _vector(points: Sequence[Point]) -> Iterator[str]:
+    for start in range(0, len(points), SERIES_AT_ONCE):
+        yield ("," if start else "") + ",".join(map(_point, points[start : start + SERIES_AT_ONCE]))
+
+
+def _point(point: Point) -> str:
+    time, metric = time_text(point.time_ms), _metric(point.labels)
+    if isinstance(point.value, Histogram):
+        return f'{{"metric":{metric},"histogram":[{time},{orjson.dumps(histogram_value(point.value)).decode()}]}}'
+    return f'{{"metric":{metric},"value":[{time},"{number_text(point.value)}"]}}'
 
 
 def matrix_json(series: Sequence[Series]) -> str:
+    return f"[{''.join(_matrix(series))}]"
+
+
+def _matrix(series: Sequence[Series]) -> Iterator[str]:
     """Numbers of many series become texts together, and go into what a series of its times looks like, made once."""
     templates = _Templates()
-    parts: list[str] = []
+    comma = ""
     for some in _batches(series):
-        points = [s.values for s in some if len(s.values)]
-        texts = number_texts(np.concatenate(points)) if points else []
-        at = 0
-        for one in some:
-            fields = [f'"metric":{_metric(one.labels)}']
-            if size := len(one.values):
-                fields.append(f'"values":[{templates.of(one.times) % tuple(texts[at : at + size])}]')
-                at += size
-            if one.histograms:
-                fields.append(f'"histograms":[{_histograms(one.histogram_times.tolist(), one.histograms)}]')
-            parts.append("{" + ",".join(fields) + "}")
-    return f"[{','.join(parts)}]"
+        pieces = _long_series(some[0]) if _is_long(some[0]) else iter((_short_series(some, templates),))
+        yield comma + next(pieces)
+        yield from pieces
+        comma = ","
 
 
 def _batches(series: Sequence[Series]) -> Iterator[Sequence[Series]]:
-    """About POINTS_AT_ONCE points each."""
+    """About POINTS_AT_ONCE points each, SERIES_AT_ONCE series at most; a long series by itself."""
     start = points = 0
     for at, one in enumerate(series):
-        points += len(one.values)
-        if points >= POINTS_AT_ONCE:
-            yield series[start : at + 1]
-            start, points = at + 1, 0
-    yield series[start:]
+        if at > start and (_is_long(one) or points + len(one.values) > POINTS_AT_ONCE or at - start >= SERIES_AT_ONCE):
+            yield series[start:at]
+            start, points = at, 0
+        points += len(one.values) + POINTS_A_HISTOGRAM * len(one.histograms)
+    if start < len(series):
+        yield series[start:]
+
+
+def _is_long(series: Series) -> bool:
+    return len(series.values) + POINTS_A_HISTOGRAM * len(series.histograms) > POINTS_AT_ONCE
+
+
+def _short_series(some: Sequence[Series], templates: "_Templates") -> str:
+    parts: list[str] = []
+    points = [s.values for s in some if len(s.values)]
+    texts = number_texts(np.concatenate(points)) if points else []
+    at = 0
+    for one in some:
+        fields = [f'"metric":{_metric(one.labels)}']
+        if size := len(one.values):
+            fields.append(f'"values":[{templates.of(one.times) % tuple(texts[at : at + size])}]')
+            at += size
+        if one.histograms:
+            fields.append(f'"histograms":[{_histograms(one.histogram_times.tolist(), one.histograms)}]')
+        parts.append("{" + ",".join(fields) + "}")
+    return ",".join(parts)
+
+
+def _long_series(series: Series) -> Iterator[str]:
+    yield f'{{"metric":{_metric(series.labels)}'
+    for start in range(0, len(series.values), POINTS_AT_ONCE):
+        end = start + POINTS_AT_ONCE
+        texts = zip(series.times[start:end].tolist(), number_texts(series.values[start:end]), strict=True)
+        yield ("," if start else ',"values":[') + ",".join([f'[{time_text(t)},"{text}"]' for t, text in texts])
+    yield "]" if len(series.values) else ""
+    times, step = series.histogram_times.tolist(), POINTS_AT_ONCE // POINTS_A_HISTOGRAM
+    for start in range(0, len(series.histograms), step):
+        end = start + step
+        yield ("," if start else ',"histograms":[') + _histograms(times[start:end], series.histograms[start:end])
+    yield "]}" if series.histograms else "}"
 
 
 class _Templates:
@@ -141,19 +178,25 @@ class _Templates:
 
     def of(self, times: Times) -> str:
         if times is not self._last:
+            if len(self._points) > TIMES_KNOWN_MAX:
+                self._points.clear()
             points = [self._points.get(t) or self._points.setdefault(t, f'[{time_text(t)},"%s"]') for t in times.tolist()]
             self._last, self._text = times, ",".join(points)
         return self._text
 
 
-def result_json(result: Result) -> str:
-    """`"resultType":...,"result":...` without the braces around."""
+def result_pieces(result: Result) -> Iterator[str]:
+    """`"resultType":...,"result":...` without the braces around, piece by piece: each is some milliseconds of work."""
     match result.value:
         case Scalar() as scalar:
-            return f'"resultType":"scalar","result":[{time_text(scalar.time_ms)},"{number_text(scalar.value)}"]'
+            yield f'"resultType":"scalar","result":[{time_text(scalar.time_ms)},"{number_text(scalar.value)}"]'
         case String() as string:
-            return f'"resultType":"string","result":[{time_text(string.time_ms)},{orjson.dumps(string.value).decode()}]'
+            yield f'"resultType":"string","result":[{time_text(string.time_ms)},{orjson.dumps(string.value).decode()}]'
         case Vector(points):
-            return f'"resultType":"vector","result":{vector_json(points)}'
+            yield '"resultType":"vector","result":['
+            yield from _vector(points)
+            yield "]"
         case Matrix(series):
-            return f'"resultType":"matrix","result":{matrix_json(series)}'
+            yield '"resultType":"matrix","result":['
+            yield from _matrix(series)
+            yield "]"

@@ -3,18 +3,20 @@
 Source: Prometheus' HTTP API, "Querying metadata".
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 
 import orjson
 
-from podium.telemetry.metrics.errors import StorageFailed
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS
 from podium.telemetry.metrics.labels import Labels, Matcher
 from podium.telemetry.metrics.promql.elsewhere import gather
 from podium.telemetry.metrics.promql.reads import SELECTOR, Hints, Read
 from podium.telemetry.metrics.server.answers import success, success_text
 from podium.telemetry.metrics.server.errors import ApiError
 from podium.telemetry.metrics.server.parameters import TIME_MS_MAX, TIME_MS_MIN, Parameters
+from podium.telemetry.metrics.server.reading import answered, decided
 from podium.telemetry.metrics.server.sources import Sources
 from podium.world.http_messages import Response
 
@@ -30,11 +32,10 @@ def _range(parameters: Parameters) -> tuple[int, int]:
 
 
 async def labels(sources: Sources, parameters: Parameters) -> Response:
-    limit, (start_ms, end_ms) = parameters.limit(), _range(parameters)
-    try:
-        names = sources.storage.label_names(parameters.selectors(), start_ms, end_ms)
-    except StorageFailed as error:
-        raise ApiError("internal", str(error)) from error
+    limit, (start_ms, end_ms), selectors = parameters.limit(), _range(parameters), parameters.selectors()
+    await decided(sources, selectors)
+    with answered():
+        names = sources.storage.label_names(selectors, start_ms, end_ms)
     return _cut(names, limit)
 
 
@@ -44,10 +45,10 @@ async def label_values(sources: Sources, parameters: Parameters, name: str) -> R
         name = unescaped(name)
     if not name:
         raise ApiError("bad_data", 'invalid label name: ""')
-    try:
-        values = sources.storage.label_values(name, parameters.selectors(), start_ms, end_ms)
-    except StorageFailed as error:
-        raise ApiError("internal", str(error)) from error
+    selectors = parameters.selectors()
+    await decided(sources, selectors)
+    with answered():
+        values = sources.storage.label_values(name, selectors, start_ms, end_ms)
     return _cut(values, limit)
 
 
@@ -69,18 +70,21 @@ def _cut(texts: list[str], limit: int) -> Response:
 async def series(sources: Sources, parameters: Parameters) -> Response:
     if not parameters.texts("match[]"):
         raise ApiError("bad_data", "no match[] parameter provided")
-    limit, (start_ms, end_ms) = parameters.limit(), _range(parameters)
-    selectors = parameters.selectors()
-    try:
+    limit, (start_ms, end_ms), selectors = parameters.limit(), _range(parameters), parameters.selectors()
+    await decided(sources, selectors)
+    with answered():
         found = sources.storage.series(selectors, start_ms, end_ms, limit + 1 if limit else 0)
-    except StorageFailed as error:
-        raise ApiError("internal", str(error)) from error
     elsewhere, warnings = await _series_elsewhere(sources, selectors, start_ms, end_ms)
     if elsewhere:
         found = sorted({*found, *elsewhere})
     cut = bool(limit) and len(found) > limit
     shown = found[:limit] if cut else found
-    return success_text(orjson.dumps([dict(row) for row in shown]), [*warnings, TRUNCATED] if cut else warnings)
+    body = bytearray(b"[")
+    for start in range(0, len(shown), STEP_ROWS):
+        body += b"," if start else b""
+        body += orjson.dumps([dict(row) for row in shown[start : start + STEP_ROWS]])[1:-1]
+        await asyncio.sleep(0)
+    return success_text(body + b"]", [*warnings, TRUNCATED] if cut else warnings)
 
 
 async def _series_elsewhere(

@@ -124,12 +124,16 @@ class Standalone:
         return self.server.self_metrics()
 
     async def serve(self) -> None:
-        """Until `stop`. Raises OSError when the port is taken, ConfigurationError when the file is wrong."""
+        """Until `stop`. Raises ConfigurationError when the file is wrong or the port is taken."""
         self._http = http = HttpServer(self.server.application(self).serve, body_bytes_max=WRITE_BODY_BYTES_MAX)
         self.server.start()
         try:
             await self.reload()
-            port = await http.listen(self.settings.host, self.settings.port)
+            try:
+                port = await http.listen(self.settings.host, self.settings.port)
+            except OSError as error:
+                place = f"{self.settings.host}:{self.settings.port}"
+                raise ConfigurationError(f"cannot listen on {place}: {error.strerror or error}; use another --listen") from error
             print(f"podium metrics: serving on http://{self.settings.host}:{port}", flush=True)
             self._ready = True
             self._tasks.start("server", self.server.failed())

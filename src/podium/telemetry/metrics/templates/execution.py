@@ -3,7 +3,8 @@
 A value is what values.py says; what a command of a pipeline gives is the last argument of the next one. Constants take the type of the
 parameter they are given to (`3` is a float64 where one is wanted).
 
-Bounds (all raise TemplateError): OUTPUT_CHARS_MAX of output and of a function's result, STEPS_MAX nodes walked, DEPTH_MAX templates within templates.
+Bounds (all raise TemplateError): OUTPUT_CHARS_MAX of output and of a function's result, STEPS_MAX nodes walked (and STEP_CHARS characters of
+functions' arguments and results), DEPTH_MAX templates within templates.
 
 Source: Go's text/template/exec.go for order of evaluation and words.
 """
@@ -32,6 +33,8 @@ from podium.telemetry.metrics.templates.values import (
 
 OUTPUT_CHARS_MAX = 4 * 1024 * 1024
 STEPS_MAX = 1_000_000
+STEP_CHARS = 64
+"""Characters that a function is given or gives for one more step."""
 DEPTH_MAX = 60
 
 
@@ -138,8 +141,12 @@ class Execution:
             case nodes.Jump():
                 raise _Break if node.keyword == "break" else _Continue
 
-    def _step(self, node: nodes.Node) -> None:
-        self._budget.steps -= 1
+    def _charge(self, node: nodes.Node, *values: Any) -> None:
+        """Long texts are work, too."""
+        self._step(node, sum(len(value) for value in values if isinstance(value, str)) // STEP_CHARS)
+
+    def _step(self, node: nodes.Node, steps: int = 1) -> None:
+        self._budget.steps -= steps
         if self._budget.steps < 0:
             raise self.error(node, f"more than {STEPS_MAX} steps")
 
@@ -349,6 +356,7 @@ class Execution:
         values = [self._argument(dot, types[min(i, len(types) - 1)], argument) for i, argument in enumerate(arguments)]
         if final is not MISSING:
             values.append(self._fit(node, final, types[min(count, len(types)) - 1]))
+        self._charge(first, *values)
         try:
             given = function.call(*values)
         except TemplateError as error:
@@ -357,6 +365,7 @@ class Execution:
             raise self.error(node, f"error calling {name}: {error}") from error
         if isinstance(given, str) and len(given) > OUTPUT_CHARS_MAX:
             raise self.error(first, f"the result of {name} is longer than {OUTPUT_CHARS_MAX} characters")
+        self._charge(first, given)
         return given
 
     def _argument(self, dot: Any, wanted: str, node: nodes.Node) -> Any:

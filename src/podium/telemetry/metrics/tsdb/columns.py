@@ -87,6 +87,11 @@ class PagedCodes:
         return np.unique(self._pool[: self._used]).astype(np.int32)
 
     @property
+    def untouched(self) -> bool:
+        """Whether no series ever had the label."""
+        return self._used == 1
+
+    @property
     def bytes(self) -> int:
         return self._pool.nbytes + self._place.nbytes
 

@@ -41,14 +41,15 @@ HOMES_SOUGHT_MAX = 4096
 class HeadLayout:
     """Series that are appended together; see Appendable."""
 
-    __slots__ = ("__weakref__", "at", "encoded", "epoch", "ids", "number", "parts", "unique")
+    __slots__ = ("__weakref__", "at", "encoded", "epoch", "ids", "number", "ordered", "parts", "unique")
 
     def __init__(self, number: int, ids: Ids) -> None:
         self.number = number
         self.ids = ids
         consecutive = len(ids) > 0 and bool((np.diff(ids) == 1).all())
         self.at: slice | Ids = slice(int(ids[0]), int(ids[-1]) + 1) if consecutive else ids  # the same, cheaper to index with
-        self.unique = consecutive or len(np.unique(ids)) == len(ids)
+        self.ordered = consecutive or bool((np.diff(ids) > 0).all())
+        self.unique = self.ordered or len(np.unique(ids)) == len(ids)
         self.encoded = b""  # its labels for the log, once they were needed
         self.epoch = -1
         self.parts: list[LayoutPart] = []
@@ -337,7 +338,7 @@ class Head:
 
     def _place(self, layout: HeadLayout) -> None:
         """Says where each series of the layout goes, and makes room for those that have no place."""
-        ids = np.unique(layout.ids)
+        ids = layout.ids if layout.ordered else np.unique(layout.ids)
         homes = self.state.group[ids]
         numbers, counts = np.unique(homes[homes >= 0], return_counts=True)
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
@@ -347,9 +348,11 @@ class Head:
         homes = self.state.group[ids]
         homeless = ids[homes == NOWHERE]
         if len(homeless):
-            order = layout.ids[np.isin(layout.ids, homeless)]  # the writer's order, so that rows need no permutation
-            _, first = np.unique(order, return_index=True)
-            self._house(order[np.sort(first)], homes[homes >= 0])
+            if not layout.ordered:  # the writer's order, so that rows need no permutation
+                order = layout.ids[np.isin(layout.ids, homeless)]
+                _, first = np.unique(order, return_index=True)
+                homeless = order[np.sort(first)]
+            self._house(homeless, homes[homes >= 0])
         self._map(layout)
 
     def _house(self, homeless: Ids, homes: npt.NDArray[np.int32]) -> None:

@@ -7,11 +7,13 @@ values that are new since are asked about. There are no posting lists: to scan a
 Series are found by a 64-bit hash of their codes, computed for a whole batch at once, and verified against the columns, so that a collision
 costs time (`_overflow`) and never mixes series up. Ids of series that are gone are given out again.
 
-Bounds: `series_max` series; MATCHES_KEPT_MAX decided matchers. Code tables are rebuilt when half of their values are unused (`forget`).
+Bounds: `series_max` series; LABEL_NAMES_MAX names of labels; MATCHERS_MAX matchers of a selector; MATCHES_KEPT_MAX and MATCHES_BYTES_MAX
+decided matchers. Code tables are rebuilt when half of their values are unused (`forget`).
 """
 
+import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,9 +25,21 @@ from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
 from podium.telemetry.metrics.tsdb.hash_ids import NOBODY, Hashes, HashIds
 
 MATCHES_KEPT_MAX = 512
+MATCHES_BYTES_MAX = 64 * 1024 * 1024
+"""Of decided matchers: a byte for each value of their label."""
+MATCHERS_MAX = 256
+"""Of one selector."""
+DECIDE_STEP = 20_000
+"""Values matched at a time: some milliseconds."""
 BATCH = 8192
-"""Series registered at a time: bounds the memory of a registration."""
+"""Series registered at a time."""
+BATCH_CELLS_MAX = BATCH * 128
+"""Series of a batch times names of labels among them: bounds the memory of a registration."""
+LABEL_NAMES_MAX = 32_000
+"""Every name is a column, and each query looks at all of them."""
 _LITERALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-:/ @,|")
+
+_EXPRESSIONS = (MatchType.REGEXP, MatchType.NOT_REGEXP)
 
 
 @dataclass(slots=True)
@@ -79,6 +93,8 @@ class SeriesIndex:
         self._by_hash = HashIds()
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
+        self._matches_bytes = 0
+        self._last_table = 0
 
     @property
     def allocated(self) -> int:
@@ -99,11 +115,20 @@ class SeriesIndex:
     def register(self, series: Sequence[Labels], *, partly: bool = False) -> Ids:
         """The id of each, in that order; those not known are added. Raises LimitExceeded, and then adds none of the last batch; `partly`: adds
         as many as there is room for, and gives -1 for the others."""
-        parts = [self._register(self._intern(series[at : at + BATCH]), partly=partly) for at in range(0, len(series), BATCH)]
+        parts, at = [], 0
+        while at < len(series):
+            with self._without_idle_tables():
+                batch = self._intern(series, at)
+                parts.append(self._register(batch, partly=partly))
+            at += batch.count
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
     def register_columns(self, labels: LabelColumns) -> Ids:
         """The same for labels that are columns already."""
+        with self._without_idle_tables():
+            return self._register_columns(labels)
+
+    def _register_columns(self, labels: LabelColumns) -> Ids:
         translations = {}
         for name, column in labels.columns.items():
             table = self._table(name)
@@ -118,15 +143,35 @@ class SeriesIndex:
             parts.append(self._register(Batch(min(BATCH, labels.count - at), codes)))
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
+    @contextlib.contextmanager
+    def _without_idle_tables(self) -> Iterator[None]:
+        """When a registration is refused, names that it brought and that no series has go again: they would count for ever."""
+        before = self._last_table
+        try:
+            yield
+        except LimitExceeded:
+            idle = [name for name, table in self.tables.items() if table.number > before and table.column.untouched]
+            for name in idle:
+                del self.tables[name]
+            raise
+
     def _table(self, name: str) -> LabelTable:
         table = self.tables.get(name)
         if table is None:
-            table = self.tables[name] = LabelTable(max((t.number for t in self.tables.values()), default=0) + 1)
+            if len(self.tables) >= LABEL_NAMES_MAX:
+                raise LimitExceeded("label_names_max", f"the store knows {LABEL_NAMES_MAX} names of labels, which is its limit")
+            self._last_table += 1
+            table = self.tables[name] = LabelTable(self._last_table)
         return table
 
-    def _intern(self, series: Sequence[Labels]) -> Batch:
+    def _intern(self, series: Sequence[Labels], start: int) -> Batch:
+        """Of the series from `start` on: as many as a batch may have."""
         gathered: dict[str, tuple[LabelTable, dict[str, int], list[int], list[int]]] = {}
-        for i, labels in enumerate(series):
+        count = 0
+        for i, labels in enumerate(series[start : start + BATCH]):
+            if i and (i + 1) * (len(gathered) + len(labels)) > BATCH_CELLS_MAX:
+                break
+            count += 1
             for name, value in labels:
                 entry = gathered.get(name)
                 if entry is None:
@@ -137,10 +182,10 @@ class SeriesIndex:
                 entry[3].append(entry[0].code(value) if code is None else code)
         codes = {}
         for name, (_, _, rows, found) in gathered.items():
-            dense = np.zeros(len(series), np.int32)
+            dense = np.zeros(count, np.int32)
             dense[rows] = found
             codes[name] = dense
-        return Batch(len(series), codes)
+        return Batch(count, codes)
 
     def _register(self, batch: Batch, *, partly: bool = False) -> Ids:
         hashes = self._hashes(batch)
@@ -221,8 +266,19 @@ class SeriesIndex:
 
     # Selection
 
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        """Decides the expressions among them for all values of their labels, in steps. Raises LimitExceeded."""
+        _bounded(matchers)
+        for matcher in matchers:
+            table = self.tables.get(matcher.name)
+            if table is None or matcher.type not in _EXPRESSIONS:
+                continue
+            while len(self._accepted(table, matcher, DECIDE_STEP)) < len(table.values):
+                yield
+
     def matching(self, matchers: Sequence[Matcher]) -> Ids:
-        """The series that match all, ascending. None: all series."""
+        """The series that match all, ascending. None: all series. Raises LimitExceeded."""
+        _bounded(matchers)
         needing = sorted((m for m in matchers if not m.matches("")), key=self._cost)
         ids = self._with(needing[0]) if needing else self.live()
         for matcher in [*needing[1:], *(m for m in matchers if m.matches(""))]:
@@ -233,6 +289,8 @@ class SeriesIndex:
                 ids = ids if matcher.matches("") else ids[:0]
             elif matcher.type is MatchType.EQUAL:
                 ids = ids[table.column.gather(ids) == (table.codes.get(matcher.value, -1) if matcher.value else 0)]
+            elif matcher.type is MatchType.NOT_EQUAL:
+                ids = ids[table.column.gather(ids) != (table.codes.get(matcher.value, -1) if matcher.value else 0)]
             else:
                 ids = ids[self._accepted(table, matcher)[table.column.gather(ids)]]
         return ids
@@ -254,23 +312,23 @@ class SeriesIndex:
         chosen = np.flatnonzero(accepted)
         return table.column.where(int(chosen[0])) if len(chosen) == 1 else table.column.where(accepted)
 
-    def _accepted(self, table: LabelTable, matcher: Matcher) -> npt.NDArray[np.bool_]:
-        """For each code whether its value matches. Decides values that are new since the last time only."""
+    def _accepted(self, table: LabelTable, matcher: Matcher, values_max: int | None = None) -> npt.NDArray[np.bool_]:
+        """For each code whether its value matches. Decides values that are new since the last time only, up to `values_max` of them."""
         key = (matcher.name, matcher)
         decided = self._matches.get(key)
         start = 0 if decided is None else len(decided)
         if decided is None or start < len(table.values):
-            added = self._decide(table, matcher, start)
+            added = self._decide(matcher, table.values[start : None if values_max is None else start + values_max])
             decided = added if decided is None else np.concatenate([decided, added])
             self._matches[key] = decided
+            self._matches_bytes += len(added)
         self._matches.move_to_end(key)
-        if len(self._matches) > MATCHES_KEPT_MAX:
-            self._matches.popitem(last=False)
+        while len(self._matches) > MATCHES_KEPT_MAX or (self._matches_bytes > MATCHES_BYTES_MAX and len(self._matches) > 1):
+            self._matches_bytes -= len(self._matches.popitem(last=False)[1])
         return decided
 
-    def _decide(self, table: LabelTable, matcher: Matcher, start: int) -> npt.NDArray[np.bool_]:
-        values = table.values[start:]
-        if matcher.type in (MatchType.REGEXP, MatchType.NOT_REGEXP) and _LITERALS.issuperset(matcher.value):
+    def _decide(self, matcher: Matcher, values: Sequence[str]) -> npt.NDArray[np.bool_]:
+        if matcher.type in _EXPRESSIONS and _LITERALS.issuperset(matcher.value):
             wanted = set(matcher.value.split("|"))
             hits = np.fromiter((v in wanted for v in values), np.bool_, len(values))
             return hits if matcher.type is MatchType.REGEXP else ~hits
@@ -330,6 +388,7 @@ class SeriesIndex:
             table.codes = {value: code for code, value in enumerate(table.values) if code}
         if shrunk:
             self._matches.clear()
+            self._matches_bytes = 0
             self._rehash()
 
     def _rehash(self) -> None:
@@ -338,6 +397,11 @@ class SeriesIndex:
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash = HashIds()
         self._overflow = {labels.row(at): int(ids[at]) for at in np.flatnonzero(self._by_hash.add(hashes, ids)).tolist()}
+
+
+def _bounded(matchers: Sequence[Matcher]) -> None:
+    if len(matchers) > MATCHERS_MAX:
+        raise LimitExceeded("matchers_max", f"a selector has {len(matchers)} matchers, at most {MATCHERS_MAX} are allowed")
 
 
 def _mixed(codes: Codes, number: int) -> Hashes:

@@ -15,7 +15,7 @@ from what is there when it is called. A file that turns out to be damaged when i
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -239,6 +239,9 @@ class Tsdb:
             await self.journal.ahead.synced()
 
     # Queryable
+
+    def deciding(self, matchers: Sequence[Matcher]) -> Generator[None, None, None]:
+        return self.index.deciding(matchers)
 
     def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Selection:
         """Raises LimitExceeded (select_cells_max)."""

@@ -3,35 +3,40 @@
 Source: upstream's notify/webhook; the webhook section of its configuration reference.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
 from podium.telemetry.metrics.alertmanager.errors import NotificationError
 from podium.telemetry.metrics.alertmanager.notification import Notification, check
-from podium.telemetry.metrics.alertmanager.notification_data import AlertList
 from podium.telemetry.metrics.alertmanager.notifiers.posting import post_json
 
 VERSION = "4"
 
 
 async def notify(notification: Notification) -> None:
+    notification, left_out = truncated(notification)
     url = notification.text(notification.secret("url"))
     if not url:
         raise NotificationError("webhook URL is empty after templating", is_retriable=False)
-    check(await post_json(notification, url, message(notification)))
+    check(await post_json(notification, url, message(notification, left_out)))
 
 
-def message(notification: Notification) -> Any:
+def truncated(notification: Notification) -> tuple[Notification, int]:
+    """(with at most `max_alerts` alerts, how many were left out). Everything else that is said, the status too, is then of those alerts."""
+    alerts_max = int(notification.settings.get("max_alerts") or 0)
+    left_out = len(notification.data.alerts) - alerts_max if alerts_max else 0
+    if left_out <= 0:
+        return notification, 0
+    return replace(notification, data=notification.data.first(alerts_max)), left_out
+
+
+def message(notification: Notification, left_out: int) -> Any:
     payload = notification.settings.get("payload")
     if payload is not None:
         return rendered(notification, payload)
-    alerts_max = int(notification.settings.get("max_alerts") or 0)
-    body = notification.data.to_json()
-    left_out = max(0, len(notification.data.alerts) - alerts_max) if alerts_max else 0
-    if left_out:
-        body["alerts"] = [alert.to_json() for alert in AlertList(notification.data.alerts[:alerts_max])]
-    return {**body, "version": VERSION, "groupKey": notification.group_key, "truncatedAlerts": left_out}
+    return {**notification.data.to_json(), "version": VERSION, "groupKey": notification.group_key, "truncatedAlerts": left_out}
 
 
 def rendered(notification: Notification, value: Any) -> Any:
