@@ -62,7 +62,7 @@ def test_pages_load_only_files_that_there_are() -> None:
 def test_pages_ask_only_for_endpoints_that_there_are() -> None:
     asked = {path for script in SCRIPTS for path in re.findall(r'(?:ask|answer)\("([\w/]+)"', script.read_text())}
     asked |= {path for script in SCRIPTS for path in re.findall(r'shown\("\w[\w ]*", "([\w/]+)"', script.read_text())}
-    assert {"query", "query_range", "rules", "targets", "status/tsdb"} <= asked
+    assert {"query", "query_range", "podium/explain", "rules", "targets", "status/tsdb"} <= asked
     assert asked - {"label/__name__/values"} <= application.QUERIES.keys() | application.VIEWS.keys()
 
 

@@ -5,6 +5,7 @@ import { answer } from "./api.js";
 import { chart } from "./chart.js";
 import { completion } from "./completion.js";
 import { h, seriesText, table } from "./elements.js";
+import { tree } from "./explain.js";
 import { duration, inputTime, seconds, short } from "./times.js";
 
 const RANGES_S = [60, 300, 900, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 604800, 1209600, 2419200];
@@ -73,13 +74,12 @@ function panel(setting, save, remove) {
     const began = performance.now();
     said.replaceChildren(h("p", { class: "soft" }, "Asking …"));
     try {
-      const [reply, content] = await (setting.tab === "0" ? graph : instant)(setting, own.signal);
-      const count = reply.data.result.length ?? 0;
+      const { reply, summary, content } = await (MODES.get(setting.tab) ?? MODES.get("1")).show(setting, own.signal);
       const took = short((performance.now() - began) / 1000);
       said.replaceChildren(
         ...(reply.warnings ?? []).map((text) => h("p", { class: "warning" }, text)),
         ...(reply.infos ?? []).map((text) => h("p", { class: "soft" }, text)),
-        h("p", { class: "soft" }, `${reply.data.resultType} · ${count} ${count === 1 ? "result" : "results"} · ${took}`),
+        h("p", { class: "soft" }, `${summary} · ${took}`),
       );
       shown.replaceChildren(content);
     } catch (error) {
@@ -136,28 +136,18 @@ function controls(setting, run) {
   range.value = setting.range_input;
   step.value = setting.step_input;
   if (setting.end_input) end.value = inputTime(new Date(setting.end_input));
-  const tabs = [
-    ["1", "Table"],
-    ["0", "Graph"],
-  ].map(([tab, text]) =>
-    h(
-      "button",
-      {
-        type: "button",
-        onclick: () => {
-          setting.tab = tab;
-          refresh();
-          run();
-        },
-      },
-      text,
-    ),
-  );
-  const onlyGraph = h("span", { class: "bar" });
+  const tabs = [...MODES].map(([tab, { name }]) => {
+    const choose = () => {
+      setting.tab = tab;
+      refresh();
+      run();
+    };
+    return h("button", { type: "button", "data-tab": tab, onclick: choose }, name);
+  });
+  const onlyRange = h("span", { class: "bar" });
   const refresh = () => {
-    tabs.forEach((button, index) => button.setAttribute("aria-pressed", (index === 0) === (setting.tab === "1")));
-    onlyGraph.hidden = setting.tab !== "0";
-    onlyGraph.style.display = setting.tab === "0" ? "" : "none";
+    for (const button of tabs) button.setAttribute("aria-pressed", button.dataset.tab === setting.tab);
+    onlyRange.style.display = setting.tab === "1" ? "none" : "";
   };
   const widen = (direction) => () => {
     const now = seconds(setting.range_input);
@@ -177,49 +167,66 @@ function controls(setting, run) {
     setting.end_input = end.value ? new Date(end.value).toISOString() : "";
     run();
   });
-  onlyGraph.append(
+  onlyRange.append(
     h("button", { type: "button", onclick: widen(-1), title: "A shorter range" }, "−"),
     range,
     h("button", { type: "button", onclick: widen(1), title: "A longer range" }, "+"),
     step,
   );
   refresh();
-  return h("div", { class: "bar", style: { marginTop: "8px" } }, tabs, onlyGraph, end);
+  return h("div", { class: "bar", style: { marginTop: "8px" } }, tabs, onlyRange, end);
 }
+
+/** By `tab` of the address, in which upstream has the first two. */
+const MODES = new Map([
+  ["1", { name: "Table", show: instant }],
+  ["0", { name: "Graph", show: graph }],
+  ["explain", { name: "Explain", show: explained }],
+]);
 
 const moment = (setting) => (setting.end_input ? Date.parse(setting.end_input) : Date.now()) / 1000;
 
-async function graph(setting, signal) {
-  const range = seconds(setting.range_input);
-  if (!(range > 0)) throw new Error(`the range is not a duration such as 1h30m: "${setting.range_input}"`);
-  const step = setting.step_input ? seconds(setting.step_input) : Math.max(1, Math.floor(range / POINTS));
+function range(setting) {
+  const length = seconds(setting.range_input);
+  if (!(length > 0)) throw new Error(`the range is not a duration such as 1h30m: "${setting.range_input}"`);
+  const step = setting.step_input ? seconds(setting.step_input) : Math.max(1, Math.floor(length / POINTS));
   if (!(step > 0)) throw new Error(`the step is not a duration such as 15s: "${setting.step_input}"`);
   const end = Math.floor(moment(setting) / step) * step;
-  const start = end - Math.floor(range / step) * step;
+  return { start: end - Math.floor(length / step) * step, end, step };
+}
+
+const count = ({ resultType, result }) => `${resultType} · ${result.length} ${result.length === 1 ? "result" : "results"}`;
+
+async function graph(setting, signal) {
+  const { start, end, step } = range(setting);
   const reply = await answer("query_range", { query: setting.expr, start, end, step }, signal);
-  return [
-    reply,
-    reply.data.result.length ? chart(reply.data.result, start, end, step) : h("p", { class: "soft" }, "Nothing in this range."),
-  ];
+  const { result } = reply.data;
+  const content = result.length ? chart(result, start, end, step) : h("p", { class: "soft" }, "Nothing in this range.");
+  return { reply, summary: count(reply.data), content };
+}
+
+async function explained(setting, signal) {
+  const reply = await answer("podium/explain", { query: setting.expr, ...range(setting) }, signal);
+  const { totalQueryableSamples: looked, peakSamples: peak } = reply.data.stats.samples;
+  const summary = `${looked.toLocaleString()} samples looked at, ${peak.toLocaleString()} held at most`;
+  return { reply, summary, content: tree(reply.data) };
 }
 
 async function instant(setting, signal) {
   const reply = await answer("query", { query: setting.expr, ...(setting.end_input && { time: moment(setting) }) }, signal);
-  const { resultType, result } = reply.data;
-  if (resultType === "scalar" || resultType === "string") return [reply, h("pre", {}, result[1])];
-  if (!result.length) return [reply, h("p", { class: "soft" }, "Nothing at this moment.")];
-  const rows = result
-    .slice(0, ROWS_MAX)
-    .map((one) => [h("code", {}, seriesText(one.metric)), h("td", { class: "number mono" }, values(one))]);
-  return [
-    reply,
-    h(
-      "div",
-      {},
-      table(["Series", h("span", { class: "end" }, "Value")], rows),
-      result.length > ROWS_MAX && h("p", { class: "warning" }, `${ROWS_MAX} of ${result.length} are shown.`),
-    ),
-  ];
+  return { reply, summary: count(reply.data), content: rowsOf(reply.data) };
+}
+
+function rowsOf({ resultType, result }) {
+  if (resultType === "scalar" || resultType === "string") return h("pre", {}, result[1]);
+  if (!result.length) return h("p", { class: "soft" }, "Nothing at this moment.");
+  const row = (one) => [h("code", {}, seriesText(one.metric)), h("td", { class: "number mono" }, values(one))];
+  return h(
+    "div",
+    {},
+    table(["Series", h("span", { class: "end" }, "Value")], result.slice(0, ROWS_MAX).map(row)),
+    result.length > ROWS_MAX && h("p", { class: "warning" }, `${ROWS_MAX} of ${result.length} are shown.`),
+  );
 }
 
 function values({ value, values: many, histogram, histograms }) {
