@@ -332,7 +332,7 @@ def test_nothing_is_both_known_and_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "spec", "refusal"),
     [
-        ("Prometheus", {"remoteRead": [{"url": "http://a/"}]}, "spec.remoteRead is not supported: federate from the other server"),
+        ("PrometheusAgent", {"remoteRead": [{"url": "http://a/"}]}, "spec.remoteRead is not supported"),
         ("Prometheus", {"thanos": {"version": "1"}}, "spec.thanos is not supported: write to Thanos Receive"),
         ("Prometheus", {"scrapeClasses": [{"name": "x"}]}, "spec.scrapeClasses is not supported: say it in each monitor"),
         ("Prometheus", {"remoteWrite": [{"url": "http://a/", "sigv4": {"region": "x"}}]}, r"spec.remoteWrite[0].sigv4 is not supported"),

@@ -235,6 +235,10 @@ def test_stock_promtool_accepts_what_is_written(tmp_path: Path) -> None:
                 "queueConfig": {"capacity": 9, "maxShards": 2, "batchSendDeadline": "3s"}, "metadataConfig": {"send": False},
                 "writeRelabelConfigs": [{"sourceLabels": ["a"], "targetLabel": "b"}],
             }],
+            "remoteRead": [{
+                "url": "http://b/", "name": "b", "requiredMatchers": {"team": "x"}, "readRecent": True, "filterExternalLabels": False,
+                "remoteTimeout": "5s", "basicAuth": {"username": {"name": "jobs", "key": "k"}},
+            }],
         },
         made("ServiceMonitor", {**MONITOR, "sampleLimit": 5}),
         made("Probe", {"prober": {"url": "b:1"}, "targets": {"ingress": {"selector": {"matchLabels": {"a": "b"}}}}}),

@@ -146,6 +146,10 @@ REMOTE_WRITE = record(
     metadataConfig=record(send=BOOLEAN, sendInterval=DURATION, maxSamplesPerSend=INTEGER),
     bearerTokenFile=STRING, **HTTP,
 )  # fmt: skip
+REMOTE_READ = record(
+    ("url",), url=STRING, name=STRING, remoteTimeout=DURATION, headers=TEXTS, requiredMatchers=TEXTS, readRecent=BOOLEAN,
+    filterExternalLabels=BOOLEAN, bearerTokenFile=STRING, **HTTP,
+)  # fmt: skip
 ALERTMANAGERS = record(
     alertmanagers=listed(
         record(
@@ -207,7 +211,8 @@ def _idle(kind: str) -> dict[str, Schema]:
 
 
 PROMETHEUS = record(
-    **_COMMON, **_selectors("rule"), evaluationInterval=DURATION, ruleQueryOffset=DURATION, retention=DURATION, retentionSize=SIZE,
+    **_COMMON, **_selectors("rule"), remoteRead=listed(REMOTE_READ), evaluationInterval=DURATION, ruleQueryOffset=DURATION,
+    retention=DURATION, retentionSize=SIZE,
     query=record(lookbackDelta=STRING, maxConcurrency=INTEGER, maxSamples=INTEGER, timeout=DURATION),
     exemplars=record(maxSize=INTEGER), enableAdminAPI=BOOLEAN,
     rules=record(alert=record(forOutageTolerance=STRING, forGracePeriod=STRING, resendDelay=STRING)),

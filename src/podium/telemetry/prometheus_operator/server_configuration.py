@@ -21,7 +21,7 @@ from podium.telemetry.prometheus_operator.definitions import BY_NAME, BY_PLURAL
 from podium.telemetry.prometheus_operator.enforcement import global_limits, label_of
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
 from podium.telemetry.prometheus_operator.field_effects import unsupported, without_effect
-from podium.telemetry.prometheus_operator.remote_writing import remote_write
+from podium.telemetry.prometheus_operator.remote_storage import remote_read, remote_write
 from podium.telemetry.prometheus_operator.rule_groups import groups_of
 from podium.telemetry.prometheus_operator.scrape_jobs import JOBS, Rendering
 from podium.telemetry.prometheus_operator.selection import chosen
@@ -171,6 +171,8 @@ def plan_server(
         document["alerting"] = section
     if entries := remote_write(spec.get("remoteWrite"), making.credentials):
         document["remote_write"] = entries
+    if entries := remote_read(spec.get("remoteRead"), making.credentials):
+        document["remote_read"] = entries
     text = yaml.safe_dump(document, sort_keys=False)
     try:
         configuration = load(text, kinds)

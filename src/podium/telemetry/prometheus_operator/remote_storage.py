@@ -1,6 +1,6 @@
-"""`remoteWrite` of a Prometheus as entries of prometheus.yml's remote_write.
+"""`remoteWrite` and `remoteRead` of a Prometheus as entries of prometheus.yml's remote_write and remote_read.
 
-Source: the Prometheus operator's API reference, RemoteWriteSpec.
+Source: the Prometheus operator's API reference, RemoteWriteSpec and RemoteReadSpec.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,12 @@ from podium.telemetry.prometheus_operator.credentials import Credentials
 from podium.telemetry.prometheus_operator.relabeling import written
 
 Config = dict[str, Any]
-_ENTRY = {
+_WRITE = {
     "name": "name", "headers": "headers", "sendExemplars": "send_exemplars", "sendNativeHistograms": "send_native_histograms",
+}  # fmt: skip
+_READ = {
+    "name": "name", "headers": "headers", "requiredMatchers": "required_matchers", "readRecent": "read_recent",
+    "filterExternalLabels": "filter_external_labels", "remoteTimeout": "remote_timeout",
 }  # fmt: skip
 _QUEUE = {
     "capacity": "capacity", "minShards": "min_shards", "maxShards": "max_shards", "maxSamplesPerSend": "max_samples_per_send",
@@ -24,12 +28,20 @@ _MESSAGES = {"V1.0": "prometheus.WriteRequest", "V2.0": "io.prometheus.write.v2.
 
 def remote_write(entries: Sequence[Mapping[str, Any]] | None, credentials: Credentials) -> list[Config]:
     """Raises ResourceRefused."""
-    return [_entry(given, credentials, f"remoteWrite[{number}]") for number, given in enumerate(entries or ())]
+    return [_write(given, credentials, f"remoteWrite[{number}]") for number, given in enumerate(entries or ())]
 
 
-def _entry(given: Mapping[str, Any], credentials: Credentials, where: str) -> Config:
+def remote_read(entries: Sequence[Mapping[str, Any]] | None, credentials: Credentials) -> list[Config]:
+    """Raises ResourceRefused."""
+    return [
+        {"url": given.get("url", ""), **credentials.http(given, f"remoteRead[{number}]"), **_named(given, _READ)}
+        for number, given in enumerate(entries or ())
+    ]
+
+
+def _write(given: Mapping[str, Any], credentials: Credentials, where: str) -> Config:
     config = {"url": given.get("url", ""), "remote_timeout": given.get("remoteTimeout") or "30s", **credentials.http(given, where)}
-    config |= _named(given, _ENTRY)
+    config |= _named(given, _WRITE)
     if given.get("messageVersion"):
         config["protobuf_message"] = _MESSAGES.get(given["messageVersion"], given["messageVersion"])
     if given.get("writeRelabelConfigs"):
