@@ -97,7 +97,8 @@ class NetworkRequester:
             raise ResponseTooLarge(f"the answer has {len(answer.body)} bytes, {response_bytes_max} or more are too many")
         found = {name.decode().lower(): value.decode() for name, value in answer.headers}
         received = Body(found.get("content-encoding", ""), response_bytes_max)
-        received.add(answer.body)
+        for _ in received.add(answer.body):
+            await asyncio.sleep(0)
         return OutboundResponse(answer.status, found, received.whole())
 
     async def aclose(self) -> None:
