@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.e2e import leftovers
 ROOT = Path(__file__).parents[2]
 PODIUM = Path(sys.executable).with_name("podium")
 SIMULATED_NODES = 3
+NODES_READY_S = 30.0
 CONTAINER_IMAGE = "podium.test/python:1"
 
 
@@ -112,6 +114,19 @@ def start_cluster(runtime: str, directory: Path, *options: str) -> LiveCluster:
     return LiveCluster(runtime, directory, cluster)
 
 
+def await_nodes(live: LiveCluster, count: int) -> None:
+    """A pod that comes before them has an event that says so."""
+    command = [next(iter(KUBECTL_PROGRAMS.values())), "get", "nodes", "--no-headers"]
+    environment = {**os.environ, "KUBECONFIG": str(live.kubeconfig)}
+    deadline = time.monotonic() + NODES_READY_S
+    while time.monotonic() < deadline:
+        shown = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False).stdout
+        if sum(line.split()[1] == "Ready" for line in shown.splitlines()) == count:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"not {count} nodes were ready within {NODES_READY_S} s:\n{shown}")
+
+
 def load_image(live: LiveCluster) -> None:
     """An image with this machine's Python and a shell, for the tests with containers."""
     archive = live.directory / "image.tar"
@@ -132,17 +147,20 @@ def end_cluster(live: LiveCluster) -> None:
 
 
 @pytest.fixture(scope="session")
-def live_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], LiveCluster]]:
-    """Starts the cluster of a runtime when it is first asked for."""
-    running: dict[str, LiveCluster] = {}
+def live_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveCluster]]:
+    """Starts the cluster of a runtime when it is first asked for, and waits for its nodes; `name` is for one that is not shared by all."""
+    running: dict[tuple[str, str], LiveCluster] = {}
 
-    def get(runtime: str) -> LiveCluster:
-        if runtime not in running:
-            options = ("--simulated-nodes", str(SIMULATED_NODES)) if runtime == "simulated" else ()
-            running[runtime] = start_cluster(runtime, tmp_path_factory.mktemp(runtime), *options)
+    def get(runtime: str, name: str = "") -> LiveCluster:
+        if (runtime, name) not in running:
+            nodes = SIMULATED_NODES if runtime == "simulated" else 1
+            options = ("--simulated-nodes", str(nodes)) if runtime == "simulated" else ()
+            live = running[runtime, name] = start_cluster(runtime, tmp_path_factory.mktemp(runtime), *options)
+            if KUBECTL_PROGRAMS:
+                await_nodes(live, nodes)
             if runtime == "cri":
-                load_image(running[runtime])
-        return running[runtime]
+                load_image(live)
+        return running[runtime, name]
 
     yield get
     problems = []

@@ -1,7 +1,7 @@
 """What a user of stock kubectl sees, area by area: the transcripts of transcripts/RUNTIME/AREA.txt, with every kubectl there is.
 
-All transcripts that were selected are played side by side, each in a namespace of its own; a test waits for its own. What concerns nodes
-and other things outside namespaces is kept apart by name ($NS is unique).
+All transcripts that were selected are played side by side, each in a namespace of its own; a test waits for its own. What concerns things
+outside namespaces is kept apart by name ($NS is unique), and what changes nodes by a cluster.
 """
 
 import os
@@ -17,6 +17,8 @@ from tests.e2e.transcript import play
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 AT_ONCE = 4
+APART = {"simulated/cluster"}
+"""They change nodes, on which the others look: one after another, in a cluster of their own."""
 CONTAINERS = os.geteuid() == 0 and all(map(shutil.which, ("containerd", "runc", "ctr")))
 NAMES = sorted(str(path.relative_to(TRANSCRIPTS).with_suffix("")) for path in TRANSCRIPTS.glob("*/*.txt"))
 WITH_CONTAINERS = [pytest.mark.containers, pytest.mark.root, pytest.mark.skipif(not CONTAINERS, reason="needs root, containerd, runc, ctr")]
@@ -47,19 +49,19 @@ def play_in_namespace(live: LiveCluster, name: str, version: str, directory: Pat
 
 @pytest.fixture(scope="module")
 def plays(
-    request: pytest.FixtureRequest, live_cluster: Callable[[str], LiveCluster], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, live_cluster: Callable[..., LiveCluster], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], "Future[str]"]:
     """Starts every selected transcript; (name, version) -> what was not as expected."""
     wanted = [item.callspec.params for item in request.session.items if getattr(item, "originalname", "") == "test_transcript"]
-    pool = ThreadPoolExecutor(AT_ONCE)
+    together, apart = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(1)
     futures = {}
     for parameters in wanted:
         name, version = parameters["name"], parameters["kubectl_version"]
         if (name.startswith("cri/") and not CONTAINERS) or (name.endswith("/as_root") and os.geteuid() != 0):
             continue
-        live = live_cluster(name.partition("/")[0])
+        live = live_cluster(name.partition("/")[0], "nodes" if name in APART else "")
         directory = tmp_path_factory.mktemp(f"{name.replace('/', '-')}-{version}") / "work"
-        futures[name, version] = pool.submit(play_in_namespace, live, name, version, directory)
+        futures[name, version] = (apart if name in APART else together).submit(play_in_namespace, live, name, version, directory)
     return futures
 
 

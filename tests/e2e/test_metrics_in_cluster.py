@@ -249,6 +249,7 @@ spec:
   enforcedNamespaceLabel: namespace
   ruleSelector: {}
   alerting: {alertmanagers: [{name: alertmanager-operated, port: web}]}
+  rules: {alert: {resendDelay: 2s}}
 ---
 apiVersion: monitoring.coreos.com/v1
 kind: Alertmanager
@@ -327,7 +328,7 @@ def test_an_alertmanager_config_is_written_and_read_in_both_versions(live: LiveC
 def test_what_a_prometheus_asks_for_and_cannot_have_is_refused_by_name(live: LiveCluster, kubectl: Kubectl) -> None:
     asked = "apiVersion: monitoring.coreos.com/v1\nkind: Prometheus\nmetadata: {name: unwanted}\nspec: "
     for spec, refusal in (
-        ('{remoteRead: [{url: "http://a/"}]}', 'unknown field "spec.remoteRead"'),
+        ('{thanos: {version: "1"}}', 'unknown field "spec.thanos"'),
         ("{replicas: 2}", "spec.replicas: there is one telemetry process, so 1 is all there can be, not 2"),
         ("{retention: soon}", "spec.retention"),
     ):

@@ -88,7 +88,7 @@ def test_alertmanager_configs_are_checked_in_both_versions() -> None:
     ("resource", "spec", "said"),
     [
         ("prometheuses", {"replicas": 2}, "spec.replicas: there is one telemetry process"),
-        ("prometheuses", {"remoteRead": [{"url": "http://a/"}]}, "spec.remoteRead is not supported: federate"),
+        ("prometheuses", {"thanos": {"version": "1"}}, "spec.thanos is not supported: write to Thanos Receive"),
         ("prometheuses", {"enforcedNamespaceLabel": "__name__"}, "spec.enforcedNamespaceLabel"),
         ("alertmanagers", {"web": {"httpConfig": {"http2": True}}}, "spec.web is not supported"),
         ("servicemonitors", {"selector": {}, "endpoints": [{"colour": "red"}]}, "spec.endpoints[0].colour is not supported"),
