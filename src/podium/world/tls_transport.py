@@ -6,8 +6,9 @@ connections that say little, so here a connection is one object beside OpenSSL's
 written is encrypted and handed to the transport below, which does the buffering and the flow control (its `pause_writing` is passed on).
 
 A connection's life: SHAKING -> OPEN -> LEAVING -> GONE. The protocol is made when the handshake is done, so that a stranger costs
-none. A connection that is closed says so (close_notify), ends its direction, and lingers: what the peer still sends is taken and thrown away until it
-leaves too, since to close at once would reset the connection, and take an answer that is under way from the peer.
+none. A connection that is closed says so (close_notify) and lingers: what the peer still sends is taken and thrown away until it leaves, since to
+close at once would reset the connection, and take an answer that is under way from the peer. Nor is the socket's direction ended before the peer
+leaves, but where there is no TLS to speak of: uvloop's own clients throw away what they have not read yet when that comes while they read slowly.
 
 Bounds: RECORD_BYTES at a time pass through OpenSSL's buffers, which keep the room for it (4/3 of that, each way). SHAKING_MAX handshakes at a
 time (one more is closed at once), each for at most HANDSHAKE_TIMEOUT_S; LINGER_TIMEOUT_S to leave, then the connection is cut, as it is at
@@ -172,13 +173,13 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         """The peer breaks the protocol, or shows a certificate that nobody vouches for: it is told why (an alert)."""
         del error
         self._flush()
-        self._linger()
+        self._linger(end=True)
 
     def _flush(self) -> None:
         if self._outgoing.pending and self._below is not None:
             self._below.write(self._outgoing.read())
 
-    def _linger(self) -> None:
+    def _linger(self, *, end: bool = False) -> None:
         below = self._below
         if below is None or below.is_closing():
             return
@@ -186,7 +187,8 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if self._state != LEAVING:
             return
         try:
-            below.write_eof()
+            if end:
+                below.write_eof()
             below.resume_reading()
         except (OSError, RuntimeError):  # the peer has gone already
             self.abort()
