@@ -6,8 +6,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
+import uvloop
 
 from podium.api.authority import Authority
 from podium.world import http_server, tls_transport
@@ -80,6 +82,46 @@ async def body(reader: asyncio.StreamReader) -> bytes:
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
         return await reader.readexactly(length)
+
+
+class SlowReader(asyncio.Protocol):
+    """Reads a piece, rests, reads on: under uvloop, whose TLS a cluster's own clients use."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        self.transport.pause_reading()
+        asyncio.get_running_loop().call_later(0.002, self.transport.resume_reading)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set_result(error)
+
+
+def test_who_reads_slowly_gets_all_of_the_last_answer(authorities: list[Authority]) -> None:
+    authority = authorities[0]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue_files("server", "server", hosts=["127.0.0.1"]))
+
+    async def main() -> None:
+        server = HttpServer(answer, context)
+        port = await server.listen("127.0.0.1", 0)
+        trusted = ssl.create_default_context(cafile=str(authority.ca_path))
+        try:
+            _, reader = await asyncio.get_running_loop().create_connection(SlowReader, "127.0.0.1", port, ssl=trusted)
+            async with asyncio.timeout(20):
+                await reader.lost
+            assert reader.received > len(LARGE)
+        finally:
+            await server.close()
+
+    uvloop.run(main())
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
