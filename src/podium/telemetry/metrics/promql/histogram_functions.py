@@ -112,7 +112,7 @@ def classic_histograms(context: Context, frame: Frame, span: Span, floats: Flags
     usable = np.array([b is not None for b in parsed], np.bool_)[which]
     any_float = floats.any(axis=1)
     for row in np.flatnonzero(~usable & any_float).tolist():
-        metric = metric_name(frame, row) if context.settings.delayed_name_removal else ""
+        metric = _name(context, frame, row)
         context.annotations.add(notes.bad_bucket(words[int(which[row])], metric), span)
     rows = np.flatnonzero(usable & any_float)
     taken = frame.labels.take(rows)
@@ -198,11 +198,16 @@ def _native_conflicts(context: Context, frame: Frame, span: Span) -> tuple[Frame
             continue
         both = floats[classic].any(axis=0) & np.array([h is not None for h in own])
         if both.any():
-            metric = metric_name(frame, row) if context.settings.delayed_name_removal else ""
+            metric = _name(context, frame, row)
             context.annotations.add(notes.mixed_classic(metric), span)
             floats[np.ix_(classic, both)] = False
             histograms[row] = [None if b else h for h, b in zip(own, both.tolist(), strict=True)]
     return replace(frame, histograms=histograms), floats
+
+
+def _name(context: Context, frame: Frame, row: int) -> str:
+    """What annotations say: names are gone here, unless they go at the end of the query only."""
+    return metric_name(frame, row) if context.settings.delayed_name_removal else ""
 
 
 def _names(frame: Frame) -> list[str]:
@@ -212,7 +217,7 @@ def _names(frame: Frame) -> list[str]:
 def quantile(context: Context, steps: Steps, frame: Frame, q: Values, spans: tuple[Span, Span]) -> Frame:
     """`q` is (T,); `spans` are of q and of the vector. Names are dropped."""
     _check_quantile(context, q, spans[0])
-    made = _quantile(context, steps, frame, q, spans[0], spans[1])
+    made = _quantile(context, steps, frame, q, spans[1])
     return dropped(made.pruned(), delayed=context.settings.delayed_name_removal)
 
 
@@ -223,7 +228,7 @@ def quantiles(context: Context, steps: Steps, frame: Frame, label: str, qs: Sequ
         _check_quantile(context, q, span)
         for value in np.unique(q).tolist():
             here = (q == value) | (np.isnan(q) & math.isnan(value))
-            made = _quantile(context, steps, frame, q, spans[0], spans[0])
+            made = _quantile(context, steps, frame, q, spans[0])
             made = replace(made, present=made.floats() & here)
             parts.append(replace(made, labels=set_label(made.labels, label, [format_open_metrics(value)] * made.rows)))
     drops = np.concatenate([p.drops() for p in parts])
@@ -243,7 +248,7 @@ def _check_quantile(context: Context, q: Values, span: Span) -> None:
             context.annotations.add(notes.invalid_quantile(value), span)
 
 
-def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, q_span: Span, span: Span) -> Frame:
+def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, span: Span) -> Frame:
     frame, floats = _native_conflicts(context, frame, span)
     classic = classic_histograms(context, frame, span, floats)
 
@@ -254,8 +259,8 @@ def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, q_span: S
         return histogram_quantiles.classic_quantile(q[batch.steps], batch.bounds, risen.counts)
 
     def native_value(row: int, step: int, histogram: Histogram) -> float:
-        metric = metric_name(frame, row)
-        return histogram_quantiles.quantile(float(q[step]), histogram, metric, lambda text: context.annotations.add(text, q_span))
+        metric = _name(context, frame, row)
+        return histogram_quantiles.quantile(float(q[step]), histogram, metric, lambda text: context.annotations.add(text, span))
 
     return _both(frame, classic, classic_values, native_value)
 
@@ -263,7 +268,7 @@ def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, q_span: S
 def _note_forced(context: Context, classic: Classic, batch: Batch, risen: histogram_quantiles.Risen, steps: Steps, span: Span) -> None:
     times = steps.times[batch.steps]
     for row in np.flatnonzero(risen.forced.any(axis=1)).tolist():
-        metric = metric_name(classic.labels, int(batch.owners[row])) if context.settings.delayed_name_removal else ""
+        metric = _name(context, classic.labels, int(batch.owners[row]))
         bounds = batch.bounds[risen.fallen[row].any(axis=1)]
         when = times[risen.forced[row]]
         largest = float(risen.difference_max[row].max())
@@ -271,18 +276,18 @@ def _note_forced(context: Context, classic: Classic, batch: Batch, risen: histog
         context.annotations.add(notes.named(notes.NOT_MONOTONIC, metric), span, detail)
 
 
-def fraction(context: Context, frame: Frame, lower: Values, upper: Values, spans: tuple[Span, Span]) -> Frame:
-    """`lower` and `upper` are (T,); `spans` are of lower and of the vector. Names are dropped."""
-    frame, floats = _native_conflicts(context, frame, spans[1])
-    classic = classic_histograms(context, frame, spans[1], floats)
+def fraction(context: Context, frame: Frame, lower: Values, upper: Values, span: Span) -> Frame:
+    """`lower` and `upper` are (T,); `span` is of the vector. Names are dropped."""
+    frame, floats = _native_conflicts(context, frame, span)
+    classic = classic_histograms(context, frame, span, floats)
 
     def classic_values(batch: Batch) -> Values:
         return histogram_quantiles.classic_fraction(lower[batch.steps], upper[batch.steps], batch.bounds, batch.counts)
 
     def native_value(row: int, step: int, histogram: Histogram) -> float:
-        metric = metric_name(frame, row)
+        metric = _name(context, frame, row)
         bounds = float(lower[step]), float(upper[step])
-        return histogram_quantiles.fraction(*bounds, histogram, metric, lambda text: context.annotations.add(text, spans[0]))
+        return histogram_quantiles.fraction(*bounds, histogram, metric, lambda text: context.annotations.add(text, span))
 
     made = _both(frame, classic, classic_values, native_value)
     return dropped(made.pruned(), delayed=context.settings.delayed_name_removal)
