@@ -9,7 +9,7 @@ Source: Prometheus' native histogram specification and its float histograms.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,6 +58,25 @@ def divide(left: float, right: float) -> float:
     if left == 0 or math.isnan(left) or math.isnan(right):
         return math.nan
     return math.copysign(math.inf, left) * math.copysign(1.0, right)
+
+
+def log2(value: float) -> float:
+    """As IEEE 754 has it: of zero, too, which the bounds of the smallest buckets are."""
+    return math.log2(value) if value else -math.inf
+
+
+def exp2(value: float) -> float:
+    """As IEEE 754 has it: infinite beyond the largest number."""
+    return value * math.inf if value >= 1024 else 2.0**value
+
+
+def added(values: Iterable[float]) -> float:
+    """The exact sum; one after another where that is beyond the largest number, or of infinities."""
+    kept = list(values)
+    try:
+        return math.fsum(kept)
+    except (OverflowError, ValueError):
+        return sum(kept)
 
 
 def positive_buckets(histogram: Histogram) -> list[Bucket]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.histogram_arithmetic import all_buckets, divide, is_custom
+from podium.telemetry.metrics.histogram_arithmetic import added, all_buckets, divide, is_custom
 from podium.telemetry.metrics.promql import annotations as notes
 from podium.telemetry.metrics.promql import histogram_quantiles
 from podium.telemetry.metrics.promql.annotations import Monotonicity
@@ -58,7 +58,7 @@ def variance(histogram: Histogram) -> float:
         distance = middle - mean
         parts.append(bucket.count * distance * distance)
     special = [p for p in parts if not math.isfinite(p)]
-    return divide(sum(special) if special else math.fsum(parts), histogram.count)
+    return divide(sum(special) if special else added(parts), histogram.count)
 
 
 def deviation(histogram: Histogram) -> float:
