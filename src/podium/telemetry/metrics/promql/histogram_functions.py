@@ -217,18 +217,21 @@ def _names(frame: Frame) -> list[str]:
 def quantile(context: Context, steps: Steps, frame: Frame, q: Values, spans: tuple[Span, Span]) -> Frame:
     """`q` is (T,); `spans` are of q and of the vector. Names are dropped."""
     _check_quantile(context, q, spans[0])
-    made = _quantile(context, steps, frame, q, spans[1])
+    made = _quantile(context, steps, frame, q, spans[1], _usual(q))
     return dropped(made.pruned(), delayed=context.settings.delayed_name_removal)
 
 
 def quantiles(context: Context, steps: Steps, frame: Frame, label: str, qs: Sequence[Values], spans: Sequence[Span]) -> Frame:
     """`qs` are (T,) each; `spans` are of the vector, the label, the qs. A series for each quantile and histogram."""
     parts = []
+    told = np.zeros(frame.steps, np.bool_)  # what was fixed in buckets is told once, for all quantiles
     for q, span in zip(qs, spans[2:], strict=True):
         _check_quantile(context, q, span)
         for value in np.unique(q).tolist():
             here = (q == value) | (np.isnan(q) & math.isnan(value))
-            made = _quantile(context, steps, frame, q, spans[0])
+            telling = here & _usual(q) & ~told
+            told |= telling
+            made = _quantile(context, steps, frame, q, spans[0], telling)
             made = replace(made, present=made.floats() & here)
             parts.append(replace(made, labels=set_label(made.labels, label, [format_open_metrics(value)] * made.rows)))
     drops = np.concatenate([p.drops() for p in parts])
@@ -248,14 +251,20 @@ def _check_quantile(context: Context, q: Values, span: Span) -> None:
             context.annotations.add(notes.invalid_quantile(value), span)
 
 
-def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, span: Span) -> Frame:
+def _usual(q: Values) -> Flags:
+    return np.asarray((q >= 0) & (q <= 1))
+
+
+def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, span: Span, telling: Flags) -> Frame:
+    """`telling` (T,): at which steps it is told what was fixed in classic histograms."""
     frame, floats = _native_conflicts(context, frame, span)
     classic = classic_histograms(context, frame, span, floats)
 
     def classic_values(batch: Batch) -> Values:
         risen = histogram_quantiles.raise_counts(batch.counts)
-        if risen.forced.any():
-            _note_forced(context, classic, batch, risen, steps, span)
+        forced = risen.forced & telling[batch.steps]
+        if forced.any() and np.isposinf(batch.bounds[-1]):
+            _note_forced(context, classic, batch, risen, forced, steps, span)
         return histogram_quantiles.classic_quantile(q[batch.steps], batch.bounds, risen.counts)
 
     def native_value(row: int, step: int, histogram: Histogram) -> float:
@@ -265,13 +274,17 @@ def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, span: Spa
     return _both(frame, classic, classic_values, native_value)
 
 
-def _note_forced(context: Context, classic: Classic, batch: Batch, risen: histogram_quantiles.Risen, steps: Steps, span: Span) -> None:
+def _note_forced(
+    context: Context, classic: Classic, batch: Batch, risen: histogram_quantiles.Risen, forced: Flags, steps: Steps, span: Span
+) -> None:
+    """`forced` (H, T): what is told of what was."""
     times = steps.times[batch.steps]
-    for row in np.flatnonzero(risen.forced.any(axis=1)).tolist():
+    for row in np.flatnonzero(forced.any(axis=1)).tolist():
         metric = _name(context, classic.labels, int(batch.owners[row]))
-        bounds = batch.bounds[risen.fallen[row].any(axis=1)]
-        when = times[risen.forced[row]]
-        largest = float(risen.difference_max[row].max())
+        here = forced[row]
+        bounds = batch.bounds[risen.fallen[row][:, here].any(axis=1)]
+        when = times[here]
+        largest = float(risen.difference_max[row, here].max())
         detail = Monotonicity(float(bounds.min()), float(bounds.max()), largest, len(when), int(when[0]), int(when[-1]))
         context.annotations.add(notes.named(notes.NOT_MONOTONIC, metric), span, detail)
 
