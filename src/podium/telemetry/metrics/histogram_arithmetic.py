@@ -9,7 +9,7 @@ Source: Prometheus' native histogram specification and its float histograms.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,6 +58,25 @@ def divide(left: float, right: float) -> float:
     if left == 0 or math.isnan(left) or math.isnan(right):
         return math.nan
     return math.copysign(math.inf, left) * math.copysign(1.0, right)
+
+
+def log2(value: float) -> float:
+    """As IEEE 754 has it: of zero, too, which the bounds of the smallest buckets are."""
+    return math.log2(value) if value else -math.inf
+
+
+def exp2(value: float) -> float:
+    """As IEEE 754 has it: infinite beyond the largest number."""
+    return value * math.inf if value >= 1024 else 2.0**value
+
+
+def added(values: Iterable[float]) -> float:
+    """The exact sum; one after another where that is beyond the largest number, or of infinities."""
+    kept = list(values)
+    try:
+        return math.fsum(kept)
+    except (OverflowError, ValueError):
+        return sum(kept)
 
 
 def positive_buckets(histogram: Histogram) -> list[Bucket]:
@@ -310,14 +329,21 @@ def is_reset(now: Histogram, before: Histogram) -> bool:
 def noted_reset(now: Histogram, before: Histogram | None) -> Histogram:
     """With a hint that it was not reset since the sample before it (None: there is none), if so: what a store keeps.
 
-    That there was a reset is not noted, as upstream does not: a sample between the two that is yet to come might have had it. Nor is
-    anything after a stale one.
+    Who sends a counter's sample is not believed that it was not reset. That there was a reset is not noted, as upstream does not: a sample
+    between the two that is yet to come might have had it. Nor is anything after a gauge, a stale sample, or one with other buckets.
     """
-    if before is None or now.reset_hint is not ResetHint.UNKNOWN or before.reset_hint is ResetHint.GAUGE:
+    if now.reset_hint is ResetHint.GAUGE or (before is None and now.reset_hint is ResetHint.UNKNOWN):
         return now
-    if is_stale(np.array([before.sum, now.sum])).any() or is_reset(now, before):
-        return now
-    return replace(now, reset_hint=ResetHint.NO)
+    hint = ResetHint.NO if before is not None and _continues(now, before) else ResetHint.UNKNOWN
+    return now if hint is now.reset_hint else replace(now, reset_hint=hint)
+
+
+def _continues(now: Histogram, before: Histogram) -> bool:
+    if ResetHint.YES is now.reset_hint or ResetHint.GAUGE is before.reset_hint or is_stale(np.array([before.sum, now.sum])).any():
+        return False
+    if (now.schema, now.zero_threshold, now.custom_bounds) != (before.schema, before.zero_threshold, before.custom_bounds):
+        return False
+    return not is_reset(now if now.reset_hint is ResetHint.UNKNOWN else replace(now, reset_hint=ResetHint.UNKNOWN), before)
 
 
 def _shrunk(now: Buckets, before: Buckets) -> bool:

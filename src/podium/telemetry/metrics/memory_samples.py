@@ -131,7 +131,7 @@ def _matches(labels: Labels, matchers: Sequence[Matcher]) -> bool:
 def _noted(value: float | Histogram, kept: dict[int, float | Histogram]) -> float | Histogram:
     """A histogram that follows another knows whether it was reset between."""
     before = next(reversed(kept.values()), None)
-    return noted_reset(value, before) if isinstance(value, Histogram) and isinstance(before, Histogram) else value
+    return noted_reset(value, before if isinstance(before, Histogram) else None) if isinstance(value, Histogram) else value
 
 
 def _same(kept: float | Histogram, value: float | Histogram) -> bool:

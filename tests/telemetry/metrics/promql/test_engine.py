@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -10,6 +11,7 @@ import pytest
 
 from podium.instrument.metrics import Registry
 from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain
+from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.memory_samples import MemorySamples
 from podium.telemetry.metrics.promql import engine as engine_module
 from podium.telemetry.metrics.promql.engine import Engine, Options
@@ -50,6 +52,18 @@ def test_an_instant_query_gives_the_type_of_its_expression() -> None:
         assert isinstance(matrix, Matrix)
         assert matrix.series[1].times.tolist() == [3 * MINUTE, 4 * MINUTE]
         assert matrix.series[1].values.tolist() == [6.0, 8.0]
+
+    virtual.run(main)
+
+
+def test_annotations_about_histograms_name_a_metric_only_where_names_are_dropped_at_the_end() -> None:
+    async def main(world: VirtualWorld) -> None:
+        samples = MemorySamples()
+        samples.append_samples([Sample((("__name__", "took"),), 0, Histogram(0, 3.0, math.nan))])
+        query, said = "histogram_quantile(0.5, took)", "PromQL info: input to histogram_quantile has NaN observations, result is NaN"
+        assert list((await engine(world, samples).instant(query, 0)).infos) == [f"{said} (1:25)"]
+        delayed = engine(world, samples, delayed_name_removal=True)
+        assert list((await delayed.instant(query, 0)).infos) == [f'{said} for metric name "took" (1:25)']
 
     virtual.run(main)
 

@@ -14,7 +14,7 @@ from podium.world import virtual
 
 NAME = labels_of({"__name__": "h"})
 STALE_HISTOGRAM = Histogram(0, 0, STALE)
-U, N, G = ResetHint.UNKNOWN, ResetHint.NO, ResetHint.GAUGE
+U, N, Y, G = ResetHint.UNKNOWN, ResetHint.NO, ResetHint.YES, ResetHint.GAUGE
 
 
 def histogram(count: float, hint: ResetHint = U) -> Histogram:
@@ -42,8 +42,10 @@ def hints(of: Tsdb) -> dict[int, ResetHint]:
         ({1: histogram(1, G), 2: histogram(2, G), 3: histogram(3)}, {1: G, 2: G, 3: U}),
         ({1: histogram(1), 2: 5.0, 3: histogram(2), 4: histogram(3)}, {1: U, 3: U, 4: N}),
         ({1: histogram(1), 2: STALE_HISTOGRAM, 3: histogram(2)}, {1: U, 3: U}),
+        ({1: histogram(5, N), 2: histogram(2, N), 3: histogram(3, Y), 4: histogram(4)}, {1: U, 2: U, 3: U, 4: N}),
+        ({1: histogram(1), 2: replace(histogram(2), zero_threshold=0.1)}, {1: U, 2: U}),
     ],
-    ids=["grows", "was reset", "a gauge", "floats between", "stale between"],
+    ids=["grows", "was reset", "a gauge", "floats between", "stale between", "said by who sent it", "other buckets"],
 )
 def test_a_histogram_that_only_grew_is_known_not_to_be_reset(values: dict[int, float | Histogram], known: dict[int, ResetHint]) -> None:
     made = store()

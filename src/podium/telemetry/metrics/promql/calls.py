@@ -160,8 +160,7 @@ def _histogram_quantiles(context: Context, node: Call, steps: Steps, values: Val
 
 
 def _histogram_fraction(context: Context, node: Call, steps: Steps, values: Values_) -> Evaluated:
-    spans = node.arguments[0].span, node.arguments[2].span
-    return histograms.fraction(context, _frame(values[2]), _scalar(values[0]), _scalar(values[1]), spans)
+    return histograms.fraction(context, _frame(values[2]), _scalar(values[0]), _scalar(values[1]), node.arguments[2].span)
 
 
 def _constant(value: Callable[[Context], float]) -> _Function:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.histogram_arithmetic import all_buckets, divide, is_custom
+from podium.telemetry.metrics.histogram_arithmetic import added, all_buckets, divide, is_custom
 from podium.telemetry.metrics.promql import annotations as notes
 from podium.telemetry.metrics.promql import histogram_quantiles
 from podium.telemetry.metrics.promql.annotations import Monotonicity
@@ -58,7 +58,7 @@ def variance(histogram: Histogram) -> float:
         distance = middle - mean
         parts.append(bucket.count * distance * distance)
     special = [p for p in parts if not math.isfinite(p)]
-    return divide(sum(special) if special else math.fsum(parts), histogram.count)
+    return divide(sum(special) if special else added(parts), histogram.count)
 
 
 def deviation(histogram: Histogram) -> float:
@@ -112,7 +112,7 @@ def classic_histograms(context: Context, frame: Frame, span: Span, floats: Flags
     usable = np.array([b is not None for b in parsed], np.bool_)[which]
     any_float = floats.any(axis=1)
     for row in np.flatnonzero(~usable & any_float).tolist():
-        metric = metric_name(frame, row) if context.settings.delayed_name_removal else ""
+        metric = _name(context, frame, row)
         context.annotations.add(notes.bad_bucket(words[int(which[row])], metric), span)
     rows = np.flatnonzero(usable & any_float)
     taken = frame.labels.take(rows)
@@ -198,11 +198,16 @@ def _native_conflicts(context: Context, frame: Frame, span: Span) -> tuple[Frame
             continue
         both = floats[classic].any(axis=0) & np.array([h is not None for h in own])
         if both.any():
-            metric = metric_name(frame, row) if context.settings.delayed_name_removal else ""
+            metric = _name(context, frame, row)
             context.annotations.add(notes.mixed_classic(metric), span)
             floats[np.ix_(classic, both)] = False
             histograms[row] = [None if b else h for h, b in zip(own, both.tolist(), strict=True)]
     return replace(frame, histograms=histograms), floats
+
+
+def _name(context: Context, frame: Frame, row: int) -> str:
+    """What annotations say: names are gone here, unless they go at the end of the query only."""
+    return metric_name(frame, row) if context.settings.delayed_name_removal else ""
 
 
 def _names(frame: Frame) -> list[str]:
@@ -212,18 +217,21 @@ def _names(frame: Frame) -> list[str]:
 def quantile(context: Context, steps: Steps, frame: Frame, q: Values, spans: tuple[Span, Span]) -> Frame:
     """`q` is (T,); `spans` are of q and of the vector. Names are dropped."""
     _check_quantile(context, q, spans[0])
-    made = _quantile(context, steps, frame, q, spans[0], spans[1])
+    made = _quantile(context, steps, frame, q, spans[1], _usual(q))
     return dropped(made.pruned(), delayed=context.settings.delayed_name_removal)
 
 
 def quantiles(context: Context, steps: Steps, frame: Frame, label: str, qs: Sequence[Values], spans: Sequence[Span]) -> Frame:
     """`qs` are (T,) each; `spans` are of the vector, the label, the qs. A series for each quantile and histogram."""
     parts = []
+    told = np.zeros(frame.steps, np.bool_)  # what was fixed in buckets is told once, for all quantiles
     for q, span in zip(qs, spans[2:], strict=True):
         _check_quantile(context, q, span)
         for value in np.unique(q).tolist():
             here = (q == value) | (np.isnan(q) & math.isnan(value))
-            made = _quantile(context, steps, frame, q, spans[0], spans[0])
+            telling = here & _usual(q) & ~told
+            told |= telling
+            made = _quantile(context, steps, frame, q, spans[0], telling)
             made = replace(made, present=made.floats() & here)
             parts.append(replace(made, labels=set_label(made.labels, label, [format_open_metrics(value)] * made.rows)))
     drops = np.concatenate([p.drops() for p in parts])
@@ -243,46 +251,56 @@ def _check_quantile(context: Context, q: Values, span: Span) -> None:
             context.annotations.add(notes.invalid_quantile(value), span)
 
 
-def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, q_span: Span, span: Span) -> Frame:
+def _usual(q: Values) -> Flags:
+    return np.asarray((q >= 0) & (q <= 1))
+
+
+def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, span: Span, telling: Flags) -> Frame:
+    """`telling` (T,): at which steps it is told what was fixed in classic histograms."""
     frame, floats = _native_conflicts(context, frame, span)
     classic = classic_histograms(context, frame, span, floats)
 
     def classic_values(batch: Batch) -> Values:
         risen = histogram_quantiles.raise_counts(batch.counts)
-        if risen.forced.any():
-            _note_forced(context, classic, batch, risen, steps, span)
+        forced = risen.forced & telling[batch.steps]
+        if forced.any() and np.isposinf(batch.bounds[-1]):
+            _note_forced(context, classic, batch, risen, forced, steps, span)
         return histogram_quantiles.classic_quantile(q[batch.steps], batch.bounds, risen.counts)
 
     def native_value(row: int, step: int, histogram: Histogram) -> float:
-        metric = metric_name(frame, row)
-        return histogram_quantiles.quantile(float(q[step]), histogram, metric, lambda text: context.annotations.add(text, q_span))
+        metric = _name(context, frame, row)
+        return histogram_quantiles.quantile(float(q[step]), histogram, metric, lambda text: context.annotations.add(text, span))
 
     return _both(frame, classic, classic_values, native_value)
 
 
-def _note_forced(context: Context, classic: Classic, batch: Batch, risen: histogram_quantiles.Risen, steps: Steps, span: Span) -> None:
+def _note_forced(
+    context: Context, classic: Classic, batch: Batch, risen: histogram_quantiles.Risen, forced: Flags, steps: Steps, span: Span
+) -> None:
+    """`forced` (H, T): what is told of what was."""
     times = steps.times[batch.steps]
-    for row in np.flatnonzero(risen.forced.any(axis=1)).tolist():
-        metric = metric_name(classic.labels, int(batch.owners[row])) if context.settings.delayed_name_removal else ""
-        bounds = batch.bounds[risen.fallen[row].any(axis=1)]
-        when = times[risen.forced[row]]
-        largest = float(risen.difference_max[row].max())
+    for row in np.flatnonzero(forced.any(axis=1)).tolist():
+        metric = _name(context, classic.labels, int(batch.owners[row]))
+        here = forced[row]
+        bounds = batch.bounds[risen.fallen[row][:, here].any(axis=1)]
+        when = times[here]
+        largest = float(risen.difference_max[row, here].max())
         detail = Monotonicity(float(bounds.min()), float(bounds.max()), largest, len(when), int(when[0]), int(when[-1]))
         context.annotations.add(notes.named(notes.NOT_MONOTONIC, metric), span, detail)
 
 
-def fraction(context: Context, frame: Frame, lower: Values, upper: Values, spans: tuple[Span, Span]) -> Frame:
-    """`lower` and `upper` are (T,); `spans` are of lower and of the vector. Names are dropped."""
-    frame, floats = _native_conflicts(context, frame, spans[1])
-    classic = classic_histograms(context, frame, spans[1], floats)
+def fraction(context: Context, frame: Frame, lower: Values, upper: Values, span: Span) -> Frame:
+    """`lower` and `upper` are (T,); `span` is of the vector. Names are dropped."""
+    frame, floats = _native_conflicts(context, frame, span)
+    classic = classic_histograms(context, frame, span, floats)
 
     def classic_values(batch: Batch) -> Values:
         return histogram_quantiles.classic_fraction(lower[batch.steps], upper[batch.steps], batch.bounds, batch.counts)
 
     def native_value(row: int, step: int, histogram: Histogram) -> float:
-        metric = metric_name(frame, row)
+        metric = _name(context, frame, row)
         bounds = float(lower[step]), float(upper[step])
-        return histogram_quantiles.fraction(*bounds, histogram, metric, lambda text: context.annotations.add(text, spans[0]))
+        return histogram_quantiles.fraction(*bounds, histogram, metric, lambda text: context.annotations.add(text, span))
 
     made = _both(frame, classic, classic_values, native_value)
     return dropped(made.pruned(), delayed=context.settings.delayed_name_removal)

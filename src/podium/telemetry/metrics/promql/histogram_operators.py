@@ -18,6 +18,7 @@ from podium.telemetry.metrics.histogram_arithmetic import (
     divide_by,
     equal,
     is_custom,
+    log2,
     multiply,
     negative_buckets,
     positive_buckets,
@@ -85,6 +86,7 @@ def _sum(context: Context, node: Binary, left: Histogram, right: Histogram) -> O
         return REFUSED
     if made.collision:
         context.annotations.add(notes.reset_collision(word), node.span)
+        return REFUSED
     if made.reconciled:
         context.annotations.add(notes.reconciled_bounds(word), node.span)
     return Outcome(compact(made.histogram if adding else replace(made.histogram, reset_hint=ResetHint.GAUGE)))
@@ -158,7 +160,7 @@ def _below(bucket: Bucket, limit: float, *, positive: bool, linear: bool) -> flo
         return bucket.count
     if linear:
         return bucket.count * (limit - bucket.lower) / (bucket.upper - bucket.lower)
-    low, high, at = (math.log2(abs(v)) for v in (bucket.lower, bucket.upper, limit))
+    low, high, at = (log2(abs(v)) for v in (bucket.lower, bucket.upper, limit))
     share = (at - low) / (high - low) if positive else 1 - (at - high) / (low - high)
     return bucket.count * share
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.histogram_arithmetic import Bucket, all_buckets, divide, is_custom
+from podium.telemetry.metrics.histogram_arithmetic import Bucket, all_buckets, divide, exp2, is_custom, log2
 from podium.telemetry.metrics.promql import annotations as notes
 from podium.telemetry.metrics.promql.histogram_sums import Note
 from podium.telemetry.metrics.samples import Flags, Values
@@ -77,17 +77,17 @@ def _one_sided(bucket: Bucket, histogram: Histogram) -> Bucket:
 def _within(bucket: Bucket, fraction: float, *, linear: bool) -> float:
     if linear or bucket.lower <= 0 <= bucket.upper:
         return bucket.lower + (bucket.upper - bucket.lower) * fraction
-    low, high = math.log2(abs(bucket.lower)), math.log2(abs(bucket.upper))
+    low, high = log2(abs(bucket.lower)), log2(abs(bucket.upper))
     if bucket.lower > 0:
-        return 2.0 ** (low + (high - low) * fraction)
-    return -(2.0 ** (high + (low - high) * (1 - fraction)))
+        return exp2(low + (high - low) * fraction)
+    return -exp2(high + (low - high) * (1 - fraction))
 
 
 def _share(bucket: Bucket, value: float, *, linear: bool) -> float:
     """How much of a bucket lies below a value within it."""
     if linear:
         return (value - bucket.lower) / (bucket.upper - bucket.lower)
-    low, high, at = (math.log2(abs(v)) for v in (bucket.lower, bucket.upper, value))
+    low, high, at = (log2(abs(v)) for v in (bucket.lower, bucket.upper, value))
     return (at - low) / (high - low) if value > 0 else 1 - (at - high) / (low - high)
 
 

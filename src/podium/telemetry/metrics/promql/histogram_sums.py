@@ -5,13 +5,13 @@ Where all share a layout, components are added with exact sums; otherwise one af
 Source: Prometheus' sum, avg, sum_over_time, avg_over_time, rate of native histograms.
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.histogram_arithmetic import (
     IncompatibleSchemas,
+    added,
     combine,
     combined_hint,
     compact,
@@ -57,21 +57,13 @@ def _exactly(histograms: Sequence[Histogram]) -> Histogram:
         hint, _ = combined_hint(hint, histogram.reset_hint)
     return replace(
         first,
-        count=_sum(h.count for h in histograms),
-        sum=_sum(h.sum for h in histograms),
-        zero_count=_sum(h.zero_count for h in histograms),
+        count=added(h.count for h in histograms),
+        sum=added(h.sum for h in histograms),
+        zero_count=added(h.zero_count for h in histograms),
         positive=_sum_buckets([h.positive for h in histograms]),
         negative=_sum_buckets([h.negative for h in histograms]),
         reset_hint=hint,
     )
-
-
-def _sum(values: Iterable[float]) -> float:
-    kept = list(values)
-    try:
-        return math.fsum(kept)
-    except (OverflowError, ValueError):  # beyond the largest number; infinities of both signs
-        return sum(kept)
 
 
 def _sum_buckets(parts: Sequence) -> dict[int, float]:
@@ -79,40 +71,38 @@ def _sum_buckets(parts: Sequence) -> dict[int, float]:
     for part in parts:
         for index, count in part.items():
             found.setdefault(index, []).append(count)
-    return {index: _sum(counts) for index, counts in found.items()}
+    return {index: added(counts) for index, counts in found.items()}
 
 
 def average(histograms: Sequence[Histogram]) -> Total:
     """Not compacted. Raises IncompatibleSchemas."""
-    added = total(histograms)
-    if not has_overflow(added.histogram):
-        return replace(added, histogram=divide_by(added.histogram, len(histograms)))
+    summed = total(histograms)
+    if not has_overflow(summed.histogram):
+        return replace(summed, histogram=divide_by(summed.histogram, len(histograms)))
     mean = histograms[0]
     for n, histogram in enumerate(histograms[1:], 2):
         mean = combine(multiply(mean, (n - 1) / n), divide_by(histogram, n)).histogram
-    return replace(added, histogram=mean)
+    return replace(summed, histogram=mean)
 
 
 def difference(points: Sequence[Histogram], metric: str, note: Note, *, counter: bool) -> Histogram | None:
     """What a histogram grew by from the first to the last of at least two points, resets included; a gauge. None: they do not fit together."""
-    before, last = points[0], points[-1]
-    if counter and ResetHint.GAUGE in (before.reset_hint, last.reset_hint):
-        note(notes.not_counter(metric))
-    if counter and is_reset(points[1], before):
+    first, last, between = points[0], points[-1], points[1:-1] if counter else ()
+    before = first
+    if counter and is_reset(points[1], first):
         # What the first one looked like does not matter then.
         before = Histogram(points[1].schema, 0.0, 0.0, custom_bounds=points[1].custom_bounds)
     custom = is_custom(before)
-    if is_custom(last) is not custom:
+    fits = is_custom(last) is custom
+    if fits and any(is_custom(point) is not custom for point in between):
+        note(notes.mixed_schemas(metric))  # and of gauges nothing is said then
+        return None
+    if counter and any(point.reset_hint is ResetHint.GAUGE for point in (first, last, *(between if fits else ()))):
+        note(notes.not_counter(metric))
+    if not fits:
         note(notes.mixed_schemas(metric))
         return None
-    schema = min(last.schema, before.schema)
-    for point in points[1:-1] if counter else ():
-        if point.reset_hint is ResetHint.GAUGE:
-            note(notes.not_counter(metric))
-        schema = min(schema, point.schema)
-        if is_custom(point) is not custom:
-            note(notes.mixed_schemas(metric))
-            return None
+    schema = min(last.schema, before.schema, *(point.schema for point in between))
     step = combine(to_schema(last, schema), before, -1)
     if step.reconciled:
         note(notes.reconciled_bounds("subtraction"))

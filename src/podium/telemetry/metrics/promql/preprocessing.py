@@ -145,16 +145,15 @@ def _seconds(node: DurationExpression | NumberLiteral, times: tuple[int, int, in
 
 def statistics_only(node: Expression) -> frozenset[int]:
     """id() of the selectors of which only histograms' counts and sums are looked at: below histogram_count, histogram_sum or histogram_avg,
-    with no subquery and no function that needs buckets above them. Their samples' resets are detected when they are read."""
+    with nothing that needs buckets above them, however far. Their samples' resets are detected when they are read."""
     found: set[int] = set()
 
     def visit(node: Expression, marked: bool) -> None:
         if isinstance(node, VectorSelector) and marked:
             found.add(id(node))
-        if isinstance(node, Subquery):
-            return  # nothing below a subquery
-        if isinstance(node, Call):
-            marked = node.function in _COUNTING or (marked and node.function not in _BUCKETS)
+        if _needs_buckets(node):
+            return
+        marked = marked or (isinstance(node, Call) and node.function in _COUNTING)
         for child in children(node):
             visit(child, marked)
 
@@ -162,8 +161,19 @@ def statistics_only(node: Expression) -> frozenset[int]:
     return frozenset(found)
 
 
+def _needs_buckets(node: Expression) -> bool:
+    """A subquery does for the resets between its steps."""
+    match node:
+        case Call():
+            return node.function in _BUCKETS
+        case Binary():
+            return node.operator in ("</", ">/")
+        case _:
+            return isinstance(node, Subquery)
+
+
 _COUNTING = frozenset(("histogram_count", "histogram_sum", "histogram_avg"))
-_BUCKETS = frozenset(("histogram_quantile", "histogram_quantiles", "histogram_fraction"))
+_BUCKETS = frozenset(("histogram_quantile", "histogram_quantiles", "histogram_fraction", "histogram_stddev", "histogram_stdvar"))
 
 
 def is_invariant(node: Expression) -> bool:

@@ -323,8 +323,7 @@ class Head:
                 return Outcome.TOO_OLD if last < time_ms else Outcome.OUT_OF_ORDER
             if time_ms < self.newest_ms - window_ms:
                 return Outcome.TOO_OLD
-        if time_ms > last:
-            histogram = noted_reset(histogram, window.histograms.last(series, last))
+        histogram = noted_reset(histogram, window.histograms.last(series, last) if time_ms > last else None)
         window.add_histogram(series, time_ms, histogram, self.segment)
         if time_ms > last:
             self.state.last_ms[series] = time_ms
