@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from podium.telemetry.metrics.promql.compensated import add, settle
 from podium.telemetry.metrics.promql.grouping import Grouped
-from podium.telemetry.metrics.promql.over_time import mean_slowly
+from podium.telemetry.metrics.promql.over_time import overflown_mean
 from podium.telemetry.metrics.samples import Flags, Values
 
 Bounds = npt.NDArray[np.int64]
@@ -129,10 +129,14 @@ def _in_pairs(block: Values) -> tuple[Values, Values]:
 
 
 def _repair(runs: Runs, values: Values, present: Flags | None, total: Values, lost: Values) -> None:
-    """Where finite numbers overflow, the order matters: they are added one after another then, as upstream does. In place."""
+    """Where finite numbers overflow, the order matters: they are added one after another then, as upstream does. In place.
+
+    NaN without a NaN among the numbers is either infinities of both signs, or such an overflow beside one.
+    """
     for group, step in np.argwhere(~np.isfinite(total)).tolist():
         column = _column(runs, values, present, group, step)
-        if np.isfinite(column).all():
+        odd = column[~np.isfinite(column)]
+        if not len(odd) or (np.isnan(total[group, step]) and not np.isnan(odd).any()):
             total[group, step] = _one_by_one(column.tolist())
             lost[group, step] = 0.0
 
@@ -159,9 +163,7 @@ def means(runs: Runs, values: Values, present: Flags | None, number: Bounds) -> 
         result = np.where(np.isfinite(total), total / number + lost / number, total)
     overflown = ~np.isfinite(total) & (number > 0)
     for group, step in np.argwhere(overflown).tolist():
-        column = _column(runs, values, present, group, step)
-        if np.isfinite(column).all():
-            result[group, step] = mean_slowly(column.tolist())
+        result[group, step] = overflown_mean(_column(runs, values, present, group, step))
     return result
 
 

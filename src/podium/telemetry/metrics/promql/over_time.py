@@ -63,16 +63,18 @@ def average(windows: Windows) -> Outcome:
     if overflown.any():
         flat = windows.flat()
         for row, step in np.argwhere(np.broadcast_to(overflown, windows.shape)).tolist():
-            values = flat.values[flat.lo[row, step] : flat.hi[row, step]]
-            if np.isfinite(values).all():
-                means[row, step] = mean_slowly(values.tolist())
+            means[row, step] = overflown_mean(flat.values[flat.lo[row, step] : flat.hi[row, step]])
     return means, some(windows)
 
 
-def mean_slowly(values: list[float]) -> float:
-    """The mean of values whose sum overflows."""
+def overflown_mean(values: Values) -> float:
+    """The mean of values whose sum is not finite. Infinities and NaN among them decide, whatever the others add up to."""
+    odd = values[~np.isfinite(values)]
+    if len(odd):
+        with np.errstate(invalid="ignore"):
+            return float(odd.sum())
     mean = lost = 0.0
-    for n, value in enumerate(values, 1):
+    for n, value in enumerate(values.tolist(), 1):
         kept = (n - 1) / n
         before, more = kept * mean, value / n
         mean = before + more
