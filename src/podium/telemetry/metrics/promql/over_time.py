@@ -17,6 +17,7 @@ from podium.telemetry.metrics.promql.windows import Windows, first, first_times,
 from podium.telemetry.metrics.samples import Flags, Values
 
 Outcome = tuple[Values, Flags]
+_FLOAT_MAX = 1.7976931348623157e308
 _SORT_CELLS = 1 << 18
 """Samples that are sorted at a time."""
 
@@ -60,11 +61,16 @@ def average(windows: Windows) -> Outcome:
     with np.errstate(all="ignore"):
         means = np.where(np.isfinite(sums), sums / counts + lost / counts, sums)
     overflown = ~np.isfinite(sums) & some(windows)
-    if overflown.any():
-        flat = windows.flat()
+    if overflown.any() and may_overflow((flat := windows.flat()).values, int(counts.max())):
         for row, step in np.argwhere(np.broadcast_to(overflown, windows.shape)).tolist():
             means[row, step] = overflown_mean(flat.values[flat.lo[row, step] : flat.hi[row, step]])
     return means, some(windows)
+
+
+def may_overflow(values: Values, count: int) -> bool:
+    """Whether the sum of so many of the finite ones among them can be infinite."""
+    largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+    return bool(largest > _FLOAT_MAX / 2 / max(count, 1))
 
 
 def overflown_mean(values: Values) -> float:
