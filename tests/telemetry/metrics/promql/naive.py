@@ -164,3 +164,66 @@ def aggregate(name: str, values: Sequence[float]) -> float:
         "quantile": lambda: quantile(0.3, values),
     }
     return results[name]()
+
+
+def cumulative(buckets: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """(bound, count) ascending, those of one bound added together."""
+    found: dict[float, float] = {}
+    for bound, count in sorted(buckets, key=lambda b: b[0]):
+        found[bound] = found[bound] + count if bound in found else count
+    return list(found.items())
+
+
+def classic_quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:
+    if math.isnan(q):
+        return math.nan
+    if q < 0 or q > 1:
+        return math.copysign(math.inf, q - 0.5)
+    risen = cumulative(buckets)
+    if risen[-1][0] != math.inf or len(risen) < 2:
+        return math.nan
+    for n in range(1, len(risen)):
+        before, now = risen[n - 1][1], risen[n][1]
+        if now < before or abs(now - before) < 1e-12 * (abs(now) + abs(before)) or (math.isnan(now) and math.isnan(before)):
+            risen[n] = risen[n][0], before
+    if risen[-1][1] == 0:
+        return math.nan
+    rank = q * risen[-1][1]
+    # The search is a binary one: with NaN among the counts, which bucket it ends at depends on that.
+    low, high = 0, len(risen) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if risen[middle][1] >= rank else (middle + 1, high)
+    if low == len(risen) - 1:
+        return risen[-2][0]
+    bound, count = risen[low]
+    if low == 0:
+        return bound if bound <= 0 else bound * divided(rank, count)
+    start, below = risen[low - 1]
+    return start + (bound - start) * divided(rank - below, count - below)
+
+
+def divided(left: float, right: float) -> float:
+    return left / right if right else math.nan if left == 0 or math.isnan(left) else math.copysign(math.inf, left)
+
+
+def classic_fraction(lower: float, upper: float, buckets: Sequence[tuple[float, float]]) -> float:
+    sums = cumulative(buckets)
+    total = sums[-1][1]
+    if sums[-1][0] != math.inf or total == 0 or math.isnan(lower) or math.isnan(upper):
+        return math.nan
+    if lower >= upper:
+        return 0.0
+    return (classic_rank(upper, sums, total) - classic_rank(lower, sums, total)) / total
+
+
+def classic_rank(value: float, sums: Sequence[tuple[float, float]], total: float) -> float:
+    start, rank = (0.0 if sums[0][0] > 0 else -math.inf), 0.0
+    for bound, count in sums:
+        if start >= value:
+            return min(rank, total)
+        if value < bound:
+            at = count if start == -math.inf else rank + (count - rank) * (value - start) / (bound - start)
+            return min(at, total)
+        start, rank = bound, count
+    return total

@@ -68,3 +68,9 @@ def test_matching_subqueries_and_the_rest_as_json() -> None:
     assert found["rhs"]["expr"]["op"] == "-"
     subquery = tree_json(parse("rate(a[1m])[1h:5m] @ 1.5"))
     assert (subquery["type"], subquery["range"], subquery["step"], subquery["timestamp"]) == ("subquery", 3600000, 300000, 1500)
+
+
+def test_a_byte_that_is_not_utf8_prints_as_it_was_written_and_is_replaced_in_json() -> None:
+    tree = parse(r'"a\xc5\x9f\xc5"')
+    assert print_query(tree) == r'"aş\xc5"'
+    assert tree_json(tree)["val"] == "aş\ufffd"

@@ -272,3 +272,12 @@ def test_numbers_are_almost_equal_within_a_millionth() -> None:
     assert almost_equal(1.0, 1.000001) and not almost_equal(1.0, 1.00001)
     assert almost_equal(float("inf"), float("inf")) and not almost_equal(float("inf"), 1e308)
     assert not almost_equal(0.0, 1e-300) and almost_equal(-0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "passed"),
+    [("msg: careful", 1), ("msg: careful (1:5)", 1), ("msg: careful (1:4)", 0), ("regex: ful$", 1), ("regex: :5.$", 1), ("regex: ^ful", 0)],
+)
+async def test_an_annotation_may_be_expected_without_its_position(expectation: str, passed: int) -> None:
+    report = await run(f"eval instant at 0s x\n  expect warn {expectation}", Canned(Vector([]), warnings=("careful (1:5)",)))
+    assert report.passed == passed

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.histogram_arithmetic import IncompatibleSchemas, compact
+from podium.telemetry.metrics.histogram_arithmetic import IncompatibleSchemas, compact, is_custom
 from podium.telemetry.metrics.labels import LabelColumn
 from podium.telemetry.metrics.promql import aggregation_sums as sums
 from podium.telemetry.metrics.promql import annotations as notes
@@ -32,6 +32,10 @@ CHOOSING = frozenset(("topk", "bottomk", "limitk", "limit_ratio"))
 
 def aggregate(context: Context, node: Aggregation, frame: Frame, parameter: Values | None) -> Frame:
     """`parameter` is (T,), of operators that have a number for one. Raises EvaluationError."""
+    if parameter is not None:
+        parameter = _checked(context, node, parameter)
+        if parameter is None:
+            return empty_frame(frame.steps)
     if not frame.rows:
         return empty_frame(frame.steps)
     grouped = _grouped(node, frame)
@@ -100,7 +104,6 @@ def _reduced(context: Context, node: Aggregation, frame: Frame, grouped: Grouped
                 values = np.sqrt(values) if operator == "stddev" else values
             case "quantile":
                 assert parameter is not None
-                _check_quantile(context, node, parameter)
                 values = ranking.quantiles(frame, grouped, parameter)
             case _:
                 raise AssertionError(operator)
@@ -142,7 +145,7 @@ def _combined(context: Context, node: Aggregation, frame: Frame, own: list[tuple
     try:
         made = (histogram_sums.average if node.operator == "avg" else histogram_sums.total)([h for _, h in own])
     except IncompatibleSchemas:
-        odd = next(row for row, h in own if h.schema != own[0][1].schema)
+        odd = next(row for row, h in own if is_custom(h) is not is_custom(own[0][1]))
         context.annotations.add(notes.mixed_schemas(metric_name(frame, odd)), span)
         return None
     if made.collision:
@@ -152,16 +155,23 @@ def _combined(context: Context, node: Aggregation, frame: Frame, own: list[tuple
     return compact(made.histogram)
 
 
+def _checked(context: Context, node: Aggregation, parameter: Values) -> Values | None:
+    """The parameter as it is taken, whatever there is to aggregate; None: nothing is chosen. Raises EvaluationError."""
+    if node.operator == "limit_ratio":
+        return _checked_ratio(context, node, parameter)
+    if node.operator in CHOOSING:
+        return parameter if ranking.chooses(parameter) else None
+    _check_quantile(context, node, parameter)
+    return parameter
+
+
 def _chosen(context: Context, node: Aggregation, frame: Frame, grouped: Grouped, parameter: Values) -> Frame:
     if node.operator == "limit_ratio":
-        ratio = _checked_ratio(context, node, parameter)
-        return empty_frame(frame.steps) if ratio is None else _filtered(frame, ranking.sampled(frame, ratio))
-    counts = ranking.checked_counts(parameter)
-    if counts is None:
-        return empty_frame(frame.steps)
+        return _filtered(frame, ranking.sampled(frame, parameter))
+    counts = np.trunc(parameter).astype(np.int64)
     if node.operator == "limitk":
         return _filtered(frame, ranking.earliest(frame, grouped, counts))
-    if frame.histograms:
+    if any(h is not None and k > 0 for own in frame.histograms.values() for h, k in zip(own, counts.tolist(), strict=True)):
         context.annotations.add(notes.ignored_in_aggregation(node.operator), node.span)
     chosen, order = ranking.best(frame, grouped, counts, largest=node.operator == "topk")
     kept = replace(frame, present=chosen, histograms={})

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from podium.telemetry.metrics.promql.compensated import add, settle
 from podium.telemetry.metrics.promql.grouping import Grouped
-from podium.telemetry.metrics.promql.over_time import mean_slowly
+from podium.telemetry.metrics.promql.over_time import may_overflow, overflown_mean
 from podium.telemetry.metrics.samples import Flags, Values
 
 Bounds = npt.NDArray[np.int64]
@@ -130,11 +130,22 @@ def _in_pairs(block: Values) -> tuple[Values, Values]:
 
 def _repair(runs: Runs, values: Values, present: Flags | None, total: Values, lost: Values) -> None:
     """Where finite numbers overflow, the order matters: they are added one after another then, as upstream does. In place."""
-    for group, step in np.argwhere(~np.isfinite(total)).tolist():
-        column = _column(runs, values, present, group, step)
-        if np.isfinite(column).all():
-            total[group, step] = _one_by_one(column.tolist())
-            lost[group, step] = 0.0
+    for group, step in np.argwhere(_overflown(runs, values, present, total)).tolist():
+        total[group, step] = _one_by_one(_column(runs, values, present, group, step).tolist())
+        lost[group, step] = 0.0
+
+
+def _overflown(runs: Runs, values: Values, present: Flags | None, total: Values) -> Flags:
+    """(G, T) where a sum is infinite although no number is, or NaN although none is (which infinities of both signs make too)."""
+    odd = ~np.isfinite(total)
+    if not odd.any():
+        return odd
+    if not may_overflow(values, int(runs.sizes.max())):
+        return np.zeros(total.shape, np.bool_)
+    there = np.True_ if present is None else present
+    steps = total.shape[1]
+    unexplained = np.isnan(total) | (counts(runs, np.isinf(values) & there, steps) == 0)
+    return odd & unexplained & (counts(runs, np.isnan(values) & there, steps) == 0)
 
 
 def _column(runs: Runs, values: Values, present: Flags | None, group: int, step: int) -> Values:
@@ -157,11 +168,8 @@ def means(runs: Runs, values: Values, present: Flags | None, number: Bounds) -> 
     total, lost = sums(runs, values, present)
     with np.errstate(all="ignore"):
         result = np.where(np.isfinite(total), total / number + lost / number, total)
-    overflown = ~np.isfinite(total) & (number > 0)
-    for group, step in np.argwhere(overflown).tolist():
-        column = _column(runs, values, present, group, step)
-        if np.isfinite(column).all():
-            result[group, step] = mean_slowly(column.tolist())
+    for group, step in np.argwhere(_overflown(runs, values, present, total)).tolist():
+        result[group, step] = overflown_mean(_column(runs, values, present, group, step))
     return result
 
 

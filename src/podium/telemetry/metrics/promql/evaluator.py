@@ -24,7 +24,7 @@ from podium.telemetry.metrics.promql.frames import Evaluated, Frame, ScalarValue
 from podium.telemetry.metrics.promql.label_functions import absent_labels, valid_label_name
 from podium.telemetry.metrics.promql.naming import dropped, merged
 from podium.telemetry.metrics.promql.preprocessing import is_invariant, statistics_only
-from podium.telemetry.metrics.promql.quoting import quote
+from podium.telemetry.metrics.promql.quoting import quote, valid
 from podium.telemetry.metrics.promql.reads import SELECTOR, Range, instant_range, read_times, subquery_steps, window_range
 from podium.telemetry.metrics.promql.selection import (
     Instant,
@@ -98,7 +98,7 @@ class Evaluator:
             case NumberLiteral():
                 return ScalarValue(np.broadcast_to(np.float64(node.value), (steps.count,)))
             case StringLiteral():
-                return StringValue(node.value)
+                return StringValue(valid(node.value))
             case Parentheses():
                 return await self.evaluate(node.expression, steps)
             case VectorSelector():

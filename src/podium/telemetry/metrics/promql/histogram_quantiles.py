@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.histogram_arithmetic import Bucket, all_buckets, divide, exp2, is_custom, log2
@@ -168,9 +169,7 @@ def classic_quantile(q: Values, bounds: Values, counts: Values) -> Values:
     if size >= 2 and np.isposinf(bounds[-1]):
         observations = counts[:, -1]
         rank = np.clip(np.nan_to_num(q), 0.0, 1.0) * observations
-        # NaN counts reach no rank, as in a search.
-        reached = counts[:, :-1] >= rank[:, None, :]
-        first = np.where(reached.any(axis=1), reached.argmax(axis=1), size - 1)
+        first = _search(counts[:, :-1] >= rank[:, None, :], halving=bool(np.isnan(counts).any()))
         count = _pick(counts, first)
         below = np.where(first > 0, _pick(counts, np.maximum(first - 1, 0)), 0.0)
         lower = np.where(first > 0, bounds[np.maximum(first - 1, 0)], 0.0)
@@ -182,7 +181,25 @@ def classic_quantile(q: Values, bounds: Values, counts: Values) -> Values:
     return np.where(np.isnan(q), np.nan, result)
 
 
-def _pick(counts: Values, index: np.ndarray) -> Values:
+def _search(reached: Flags, *, halving: bool) -> npt.NDArray[np.int64]:
+    """(H, T) the first bucket that reaches the rank; how many there are when none does.
+
+    `halving`: where buckets that do and do not are mixed, as NaN counts make them, what upstream's binary search comes upon.
+    """
+    size = reached.shape[1]
+    if not halving:
+        return np.where(reached.any(axis=1), reached.argmax(axis=1), size)
+    low, high = np.zeros((2, reached.shape[0], reached.shape[2]), np.int64)
+    high += size
+    while (searching := low < high).any():
+        middle = (low + high) // 2
+        hit = _pick(reached, np.minimum(middle, size - 1))
+        high = np.where(searching & hit, middle, high)
+        low = np.where(searching & ~hit, middle + 1, low)
+    return low
+
+
+def _pick(counts: npt.NDArray, index: np.ndarray) -> npt.NDArray:
     return np.take_along_axis(counts, index[:, None, :], axis=1)[:, 0, :]
 
 
@@ -194,7 +211,7 @@ def classic_fraction(lower: Values, upper: Values, bounds: Values, counts: Value
     ranks = [_classic_rank(v, bounds, counts) for v in (lower, upper)]
     result = (ranks[1] - ranks[0]) / total
     result = np.where(lower >= upper, 0.0, result)
-    return np.where((total == 0) | np.isnan(total) | np.isnan(lower) | np.isnan(upper), np.nan, result)
+    return np.where((total == 0) | np.isnan(lower) | np.isnan(upper), np.nan, result)
 
 
 def _classic_rank(value: Values, bounds: Values, counts: Values) -> Values:
@@ -211,4 +228,4 @@ def _classic_rank(value: Values, bounds: Values, counts: Values) -> Values:
         np.copyto(result, at, where=inside)
         found |= inside | (low >= value)
         rank = count
-    return np.where(found & (result <= total), result, total)
+    return np.where(~found | (result > total), total, result)

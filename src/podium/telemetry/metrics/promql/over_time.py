@@ -17,6 +17,7 @@ from podium.telemetry.metrics.promql.windows import Windows, first, first_times,
 from podium.telemetry.metrics.samples import Flags, Values
 
 Outcome = tuple[Values, Flags]
+_FLOAT_MAX = 1.7976931348623157e308
 _SORT_CELLS = 1 << 18
 """Samples that are sorted at a time."""
 
@@ -60,19 +61,26 @@ def average(windows: Windows) -> Outcome:
     with np.errstate(all="ignore"):
         means = np.where(np.isfinite(sums), sums / counts + lost / counts, sums)
     overflown = ~np.isfinite(sums) & some(windows)
-    if overflown.any():
-        flat = windows.flat()
+    if overflown.any() and may_overflow((flat := windows.flat()).values, int(counts.max())):
         for row, step in np.argwhere(np.broadcast_to(overflown, windows.shape)).tolist():
-            values = flat.values[flat.lo[row, step] : flat.hi[row, step]]
-            if np.isfinite(values).all():
-                means[row, step] = mean_slowly(values.tolist())
+            means[row, step] = overflown_mean(flat.values[flat.lo[row, step] : flat.hi[row, step]])
     return means, some(windows)
 
 
-def mean_slowly(values: list[float]) -> float:
-    """The mean of values whose sum overflows."""
+def may_overflow(values: Values, count: int) -> bool:
+    """Whether the sum of so many of the finite ones among them can be infinite."""
+    largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
+    return bool(largest > _FLOAT_MAX / 2 / max(count, 1))
+
+
+def overflown_mean(values: Values) -> float:
+    """The mean of values whose sum is not finite. Infinities and NaN among them decide, whatever the others add up to."""
+    odd = values[~np.isfinite(values)]
+    if len(odd):
+        with np.errstate(invalid="ignore"):
+            return float(odd.sum())
     mean = lost = 0.0
-    for n, value in enumerate(values, 1):
+    for n, value in enumerate(values.tolist(), 1):
         kept = (n - 1) / n
         before, more = kept * mean, value / n
         mean = before + more

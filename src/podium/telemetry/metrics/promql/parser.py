@@ -227,7 +227,7 @@ class _Parser(TokenStream):
             return self.signed()
         elif kind == STRING:
             self.index += 1
-            node = StringLiteral(unquote(self.texts[index]), span=self.span(index))
+            node = StringLiteral(unquote(self.texts[index], keep_bytes=True), span=self.span(index))
         else:
             self.unexpected()
         while (kind := kinds[self.index]) in _POSTFIXES:

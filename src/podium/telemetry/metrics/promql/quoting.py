@@ -33,15 +33,23 @@ def quote_start(text: str, length: int = 10) -> str:
     return f"{quote(text[:length])}..." if len(text) > length else quote(text)
 
 
-def unquote(literal: str) -> str:
+def unquote(literal: str, *, keep_bytes: bool = False) -> str:
     """The text of a literal in double, single or back quotes, whose escapes are known to be well formed (the lexer checked).
 
-    Escapes of bytes that are not UTF-8 together become U+FFFD, as they would in any JSON answer.
+    Escapes of bytes that are not UTF-8 together become U+FFFD, as they would in any JSON answer; `keep_bytes`: lone surrogates, as
+    Python's surrogateescape has it, which `quote` writes as they were and `valid` replaces.
     """
     inner = literal[1:-1]
     if literal[0] == "`" or "\\" not in inner:
         return inner
-    return _ESCAPE.sub(_unescape, inner) if not _has_bytes(inner) else _bytes(inner).decode("utf-8", "replace")
+    if not _has_bytes(inner):
+        return _ESCAPE.sub(_unescape, inner)
+    return _bytes(inner).decode("utf-8", "surrogateescape" if keep_bytes else "replace")
+
+
+def valid(text: str) -> str:
+    """With U+FFFD for bytes that are not UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _escaped(character: str, mark: str) -> str:
@@ -52,6 +60,8 @@ def _escaped(character: str, mark: str) -> str:
     if character.isprintable() and character != "\ufffd":  # which no literal may hold unescaped
         return character
     code = ord(character)
+    if 0xDC80 <= code < 0xDD00:
+        return f"\\x{code - 0xDC00:02x}"  # a byte that is not UTF-8
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -26,17 +26,17 @@ from podium.telemetry.metrics.samples import Flags, Values
 INT64_MAX, INT64_MIN = 9223372036854774784.0, -9223372036854775808.0
 
 
-def checked_counts(parameter: Values) -> npt.NDArray[np.int64] | None:
-    """The k of topk, bottomk and limitk at every step; None: none is 1 or more. Raises EvaluationError."""
+def chooses(parameter: Values) -> bool:
+    """Whether any k (of topk, bottomk and limitk, at every step) is 1 or more. Raises EvaluationError."""
     if np.isnan(parameter).any():
         raise EvaluationError("Parameter value is NaN")
     if parameter.max() < 1:
-        return None
+        return False
     if parameter.min() <= INT64_MIN:
         raise EvaluationError(f"Scalar value {format_general(float(parameter.min()))} underflows int64")
     if parameter.max() >= INT64_MAX:
         raise EvaluationError(f"Scalar value {format_general(float(parameter.max()))} overflows int64")
-    return np.trunc(parameter).astype(np.int64)
+    return True
 
 
 def best(frame: Frame, grouped: Grouped, counts: npt.NDArray[np.int64], *, largest: bool) -> tuple[Flags, Bounds]:

@@ -47,7 +47,7 @@ class NumberLiteral(Node):
 
 @dataclass(frozen=True, slots=True)
 class StringLiteral(Node):
-    value: str
+    value: str  # bytes that are not UTF-8 are lone surrogates (quoting.unquote)
 
 
 class AtModifier(enum.Enum):

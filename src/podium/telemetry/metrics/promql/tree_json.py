@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from podium.telemetry.metrics.labels import Matcher
 from podium.telemetry.metrics.promql.printer import print_number
+from podium.telemetry.metrics.promql.quoting import valid
 from podium.telemetry.metrics.promql.signatures import SIGNATURES
 from podium.telemetry.metrics.promql.syntax import (
     Aggregation,
@@ -34,7 +35,7 @@ def tree_json(tree: Expression) -> Object:
         case NumberLiteral():
             return {"type": "numberLiteral", "val": print_number(tree.value)}
         case StringLiteral():
-            return {"type": "stringLiteral", "val": tree.value}
+            return {"type": "stringLiteral", "val": valid(tree.value)}
         case VectorSelector():
             return {"type": "vectorSelector", **_selector(tree)}
         case MatrixSelector():
