@@ -64,7 +64,9 @@ def _bounds(points: Points, start: int, end: int, extension: str) -> tuple[int, 
     first = max(0, bisect_right(times, start, 0, final) - 1)
     if extension == "smoothed":
         final = bisect_left(times, end, 0, final)
-    return None if times[final] <= start else (first, final)
+    if times[final] <= start or (extension == "smoothed" and times[first] > end):
+        return None
+    return first, final
 
 
 def _change(call: RangeCall, points: Points, start: int, end: int, extension: str) -> float | None:

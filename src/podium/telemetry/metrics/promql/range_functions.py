@@ -14,7 +14,7 @@ import numpy as np
 
 from podium.telemetry.metrics.labels import METRIC_NAME
 from podium.telemetry.metrics.promql import annotations as notes
-from podium.telemetry.metrics.promql import over_time, range_histograms, rates
+from podium.telemetry.metrics.promql import over_time, range_histograms, rates, start_timestamps
 from podium.telemetry.metrics.promql.context import Context
 from podium.telemetry.metrics.promql.errors import EvaluationError
 from podium.telemetry.metrics.promql.frames import Frame, Indices
@@ -41,6 +41,7 @@ class RangeCall:
     ends: Times  # (T,)
     at: Times  # (T,) the steps themselves: differ from `ends` by offset and @
     scalars: Sequence[Values] = ()  # each (T,)
+    start_timestamps: bool = False  # use them where samples have them
 
 
 Kernel = Callable[[Windows, RangeCall], over_time.Outcome]
@@ -87,6 +88,19 @@ KERNELS: dict[str, Kernel] = {
     "predict_linear": lambda windows, call: over_time.prediction(windows, call.at, call.scalars[0]),
     "double_exponential_smoothing": _smoothing,
 }
+STARTED: dict[str, Kernel] = {
+    "rate": lambda windows, call: start_timestamps.increase(windows, call.range_ms, per_second=True),
+    "increase": lambda windows, call: start_timestamps.increase(windows, call.range_ms, per_second=False),
+    "irate": _plain(start_timestamps.instant_rate),
+    "resets": _plain(start_timestamps.resets),
+}
+"""Of samples with start timestamps, where these are to be used."""
+
+
+def _evaluated(windows: Windows, call: RangeCall) -> over_time.Outcome:
+    if windows.since is not None and call.start_timestamps and call.name in STARTED:
+        return STARTED[call.name](windows, call)
+    return KERNELS[call.name](windows, call)
 
 
 class Results:
@@ -110,11 +124,10 @@ async def evaluate(context: Context, call: RangeCall, vector: RangeVector) -> Fr
     steps = len(call.ends)
     context.reserve(vector.labels.count * steps)
     results = Results(vector.labels.count, steps)
-    kernel = KERNELS[call.name]
     for rows, windows in windows_of(vector.parts, call.starts, call.ends):
         context.statistics.count(windows.samples())
         with np.errstate(all="ignore"):
-            results.put(rows, *kernel(windows, call))
+            results.put(rows, *_evaluated(windows, call))
         await context.pause()
     if vector.unread is not None:
         for samples in await context.read(vector.unread, partial(_read, call, results)):
@@ -129,11 +142,10 @@ async def evaluate(context: Context, call: RangeCall, vector: RangeVector) -> Fr
 def _read(call: RangeCall, results: Results, unread: Unread) -> Times:
     """Reads and works on some rows. Returns how many samples their windows hold: (T,)."""
     samples = np.zeros(len(call.ends), np.int64)
-    kernel = KERNELS[call.name]
     for rows, windows in windows_of([Part.of(unread.read())], call.starts, call.ends):
         samples += windows.samples()
         with np.errstate(all="ignore"):
-            results.put(rows, *kernel(windows, call))
+            results.put(rows, *_evaluated(windows, call))
     return samples
 
 

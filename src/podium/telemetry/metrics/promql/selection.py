@@ -94,6 +94,19 @@ def _without_hint(histogram: Histogram) -> Histogram:
     return histogram if histogram.reset_hint is ResetHint.GAUGE else replace(histogram, reset_hint=ResetHint.UNKNOWN)
 
 
+def start_times(selection: Selection) -> Selection:
+    """The same samples, each float's value its start timestamp in seconds."""
+    return replace(
+        selection, columns=[replace(c, values=_start_times(c), monotonic=False, dense=c.dense or c.monotonic) for c in selection.columns]
+    )
+
+
+def _start_times(columns: Columns) -> Values:
+    values = np.ascontiguousarray(columns.values)
+    since = np.zeros(values.shape) if columns.since is None else columns.since / 1000.0
+    return np.where(is_absent(values) | is_stale(values), values, since)
+
+
 @dataclass(frozen=True, slots=True)
 class Instant:
     frame: Frame
