@@ -93,14 +93,17 @@ class MemorySamples:
             if floats:
                 times = np.array([t for t, _ in floats], np.int64)
                 values = np.array([[v for _, v in floats]], np.float64)
-                columns.append(Columns(np.array([row], np.int32), times, values, since=self._starts(labels, times)))
+                starts = self._starts(labels, times)
+                since = None if starts is None else starts[None, :]
+                columns.append(Columns(np.array([row], np.int32), times, values, since=since))
             if others:
-                histograms.append(HistogramSeries(row, np.array([t for t, _ in others], np.int64), [h for _, h in others]))
+                times = np.array([t for t, _ in others], np.int64)
+                histograms.append(HistogramSeries(row, times, [h for _, h in others], self._starts(labels, times)))
         return Selection(LabelColumns.of(rows), columns, histograms)
 
     def _starts(self, labels: Labels, times: Times) -> Times | None:
         known = self._since.get(labels)
-        return None if known is None else np.array([[known.get(t, 0) for t in times.tolist()]], np.int64)
+        return None if known is None else np.array([known.get(t, 0) for t in times.tolist()], np.int64)
 
     def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
         return Scan.of(self.select(matchers, start_ms, end_ms))

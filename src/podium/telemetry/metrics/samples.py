@@ -64,6 +64,7 @@ class HistogramSeries:
     row: int
     times: Times  # (T,) strictly ascending
     histograms: Sequence[Histogram | None]  # T of them; None: stale
+    since: Times | None = None  # (T,) start timestamps, as in Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Sample:
     time_ms: int
     value: float | Histogram
     since_ms: int = 0
-    """Start timestamp, 0: not known. Kept of floats, by memory_samples.py alone: the store on disk and upstream's histograms have none."""
+    """Start timestamp, 0: not known. Kept by memory_samples.py alone: the store on disk has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def matching(selection: Selection, matchers: Sequence[Matcher]) -> Selection:
         if there.any():
             since = None if part.since is None else part.since[there]
             columns.append(Columns(place[part.rows[there]], part.times, part.values[there], part.dense, part.monotonic, since))
-    histograms = [HistogramSeries(int(place[h.row]), h.times, h.histograms) for h in selection.histograms if place[h.row] >= 0]
+    histograms = [HistogramSeries(int(place[h.row]), h.times, h.histograms, h.since) for h in selection.histograms if place[h.row] >= 0]
     return Selection(selection.labels.take(kept), columns, histograms)
 
 

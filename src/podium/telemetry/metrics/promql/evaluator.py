@@ -35,7 +35,7 @@ from podium.telemetry.metrics.promql.selection import (
     range_of_frame,
     range_vector,
     range_vector_of_scan,
-    start_times,
+    started,
     with_resets,
 )
 from podium.telemetry.metrics.promql.syntax import (
@@ -262,9 +262,8 @@ class Evaluator:
         lookback = self.context.settings.lookback_ms
         selection = await self._select(argument, instant_range(argument, at, lookback))
         self.context.reserve(selection.labels.count * len(at))
-        frame = instant_vector(start_times(selection), at, lookback).frame
-        unknown = Frame(frame.labels, np.where(frame.floats(), frame.values, 0.0), frame.there()) if frame.histograms else frame
-        return dropped(unknown.pruned(), delayed=self.context.settings.delayed_name_removal)
+        frame = started(selection, at, lookback)
+        return dropped(frame.pruned(), delayed=self.context.settings.delayed_name_removal)
 
     async def _range_call(self, node: Call, steps: Steps) -> Frame:
         ranged = next(a for a in node.arguments if isinstance(a, MatrixSelector | Subquery))
@@ -276,10 +275,9 @@ class Evaluator:
                 scalars.append(value.values)
         ends = read_times(ranged.selector if isinstance(ranged, MatrixSelector) else ranged, steps)
         assert isinstance(ranged.range_ms, int)
-        starts = ends - ranged.range_ms
-        started = self.context.settings.start_timestamps
+        starts, use_starts = ends - ranged.range_ms, self.context.settings.start_timestamps
         spans = node.arguments[0].span, ranged.span
-        call = range_functions.RangeCall(node.function, *spans, ranged.range_ms, starts, ends, steps.times, scalars, started)
+        call = range_functions.RangeCall(node.function, *spans, ranged.range_ms, starts, ends, steps.times, scalars, use_starts)
         frame = await self._range_frame(call, ranged, steps)
         delayed = self.context.settings.delayed_name_removal
         if node.function == "absent_over_time":

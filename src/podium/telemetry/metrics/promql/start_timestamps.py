@@ -9,10 +9,14 @@ unknown: then it is a counter seen for the first time. A start at (or after) its
 
 Example: samples at 60 and 120 of 5 and 5; started at 0 and 0: no increase; at 0 and 119: an increase of 5; of 10, when the window began before 0.
 
-Invariants: like `rates` where no start timestamp is known. Histograms have no start timestamps, and subqueries do not hand them on.
+Invariants: like `rates` where no start timestamp is known. Subqueries do not hand start timestamps on.
 
 Source: Prometheus' feature use-start-timestamps; its proposal for start timestamps in rate-like functions.
 """
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +25,8 @@ from podium.telemetry.metrics.promql.windows import Bounds, Windows, first, firs
 from podium.telemetry.metrics.samples import Flags, Times, Values
 
 
-def starts_anew(before: Times, before_at: Times, after: Times, after_at: Times) -> Flags:
-    """Whether a sample `after` was counted anew since the one before it. Start timestamps and times, elementwise."""
+def starts_anew(before: Any, before_at: Any, after: Any, after_at: Any) -> Any:
+    """Whether a sample `after` was counted anew since the one before it: start timestamps and times, ints or arrays of them."""
     known = (after != 0) & (after < after_at)
     follows = (after == before_at) & (before != 0) & (before < before_at)
     return known & ((after > before_at) | follows)
@@ -31,7 +35,8 @@ def starts_anew(before: Times, before_at: Times, after: Times, after_at: Times) 
 def _resets(windows: Windows) -> Flags:
     """Of each sample but the first: (S, N - 1) or (M - 1,), nonsense across series."""
     values, times, since = windows.values, windows.times, _since(windows)
-    return (values[..., 1:] < values[..., :-1]) | starts_anew(since[..., :-1], times[:-1], since[..., 1:], times[1:])
+    anew: Flags = starts_anew(since[..., :-1], times[:-1], since[..., 1:], times[1:])
+    return (values[..., 1:] < values[..., :-1]) | anew
 
 
 def _since(windows: Windows) -> Times:
@@ -74,6 +79,23 @@ def instant_rate(windows: Windows) -> tuple[Values, Flags]:
     since = _since(windows)
     anew = (after < before) | starts_anew(windows.gather(since, at - 1), before_at, windows.gather(since, at), after_at)
     return np.where(anew, after, after - before) / ((after_at - before_at) / 1000.0), windows.counts > 1
+
+
+def overlapping(windows: Windows) -> Flags:
+    """(S,) whether a sample, not the first of its window, started before the one before it, but not together with it: something is wrong."""
+    times, since = windows.times, _since(windows)
+    after = since[..., 1:]
+    flags = np.zeros(since.shape, np.int64)
+    flags[..., 1:] = (after != 0) & (after < times[:-1]) & (after != since[..., :-1])
+    sums = np.cumsum(flags, axis=-1)
+    within = windows.gather(sums, windows.hi - 1) > windows.gather(sums, windows.lo)
+    return np.asarray((within & (windows.counts > 1)).any(axis=1))
+
+
+def overlap_in(times: Sequence[int], since: Mapping[int, int]) -> bool:
+    """The same of the samples of one window."""
+    pairs = [(since.get(before, 0), before, since.get(after, 0)) for before, after in pairwise(times)]
+    return any(after != 0 and after < at and after != before for before, at, after in pairs)
 
 
 def resets(windows: Windows) -> tuple[Values, Flags]:

@@ -165,6 +165,7 @@ class HistogramRun:
     row: int
     times: Times  # (N,)
     histograms: Sequence[Histogram]  # N of them
+    since: Times | None = None  # (N,) as in Columns
 
 
 def windows_of(parts: Sequence[Part], starts: Times, ends: Times) -> Iterator[tuple[Indices, Windows]]:
