@@ -174,7 +174,7 @@ class Evaluator:
         lookback = self.context.settings.lookback_ms
         selection = await self._select(node, instant_range(node, at, lookback))
         self.context.reserve(selection.labels.count * len(at))
-        return extended.smoothed_instant(range_vector(selection), at, lookback)
+        return extended.smoothed_instant(range_vector(selection), at, lookback, extended.noting(self.context, node.span))
 
     async def range_vector(self, node: MatrixSelector | Subquery, steps: Steps) -> RangeVector:
         """All samples that the windows at these steps take."""
@@ -293,7 +293,7 @@ class Evaluator:
         if extension:
             vector = await self.range_vector(ranged, steps)
             self.context.reserve(vector.labels.count * steps.count)
-            return extended.evaluate(call, vector, extension, self.context.settings.lookback_ms)
+            return extended.evaluate(self.context, call, vector, extension, self.context.settings.lookback_ms)
 
         async def work(scan: Scan) -> Frame:
             vector = range_vector_of_scan(scan)
