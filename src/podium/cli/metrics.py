@@ -62,7 +62,7 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         "--enable-feature",
         metavar="NAMES",
         action="append",
-        help="promql-experimental-functions, promql-duration-expr, ... (docs/metrics.md)",
+        help="promql-experimental-functions, promql-binop-fill-modifiers, ... (docs/metrics.md)",
     )
 
 

@@ -66,13 +66,13 @@ class Enabled:
 
 
 LANGUAGE = {
-    "promql-experimental-functions": "functions", "promql-duration-expr": "durations",
-    "promql-extended-range-selectors": "extended_ranges", "promql-binop-fill-modifiers": "fill_modifiers",
+    "promql-experimental-functions": "functions", "promql-extended-range-selectors": "extended_ranges",
+    "promql-binop-fill-modifiers": "fill_modifiers",
 }  # fmt: skip
 DELAYED, TYPED = "promql-delayed-name-removal", "type-and-unit-labels"
 ALWAYS = (
-    "exemplar-storage", "native-histograms", "promql-at-modifier", "promql-negative-offset", "promql-per-step-stats", "utf8-names",
-    "concurrent-rule-eval", "auto-gomaxprocs", "auto-gomemlimit", "no-default-scrape-port",
+    "exemplar-storage", "native-histograms", "promql-at-modifier", "promql-duration-expr", "promql-negative-offset",
+    "promql-per-step-stats", "utf8-names", "concurrent-rule-eval", "auto-gomaxprocs", "auto-gomemlimit", "no-default-scrape-port",
 )  # fmt: skip
 """What is there without being asked for, or means nothing here."""
 

@@ -19,7 +19,7 @@ from podium.world.real import RealWorld
 
 SAMPLES_MAX = 10_000
 """Samples a query of a script may hold, as in upstream's."""
-SCRIPT_OPTIONS = Options(experimental=True, delayed_name_removal=True, samples_max=SAMPLES_MAX)
+SCRIPT_OPTIONS = Options(experimental=True, delayed_name_removal=True, start_timestamps=True, samples_max=SAMPLES_MAX)
 """Upstream's cases are written for these."""
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.histogram_arithmetic import equal, noted_reset
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher
-from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Scan, Selection, Values, is_absent, is_stale
+from podium.telemetry.metrics.samples import Columns, Exemplar, HistogramSeries, Sample, Scan, Selection, Times, Values, is_absent, is_stale
 from podium.telemetry.metrics.storage import Layout, Metadata, Outcome, Rejected
 
 
@@ -28,6 +28,7 @@ class MemoryLayout:
 class MemorySamples:
     def __init__(self) -> None:
         self.values: dict[Labels, dict[int, float | Histogram]] = {}
+        self._since: dict[Labels, dict[int, int]] = {}
         self._exemplars: dict[Labels, list[Exemplar]] = {}
         self._metadata: dict[Labels, dict[str, Metadata]] = {}
 
@@ -59,6 +60,8 @@ class MemorySamples:
         if kept and sample.time_ms < max(kept):
             return Outcome.OUT_OF_ORDER
         kept[sample.time_ms] = _noted(sample.value, kept)
+        if sample.since_ms:
+            self._since.setdefault(sample.labels, {})[sample.time_ms] = sample.since_ms
         return Outcome.TAKEN
 
     def append_exemplars(self, exemplars: Sequence[tuple[Labels, Exemplar]]) -> Rejected:
@@ -89,10 +92,18 @@ class MemorySamples:
             others = [(t, _unless_stale(v)) for t, v in points if isinstance(v, Histogram)]
             if floats:
                 times = np.array([t for t, _ in floats], np.int64)
-                columns.append(Columns(np.array([row], np.int32), times, np.array([[v for _, v in floats]], np.float64)))
+                values = np.array([[v for _, v in floats]], np.float64)
+                starts = self._starts(labels, times)
+                since = None if starts is None else starts[None, :]
+                columns.append(Columns(np.array([row], np.int32), times, values, since=since))
             if others:
-                histograms.append(HistogramSeries(row, np.array([t for t, _ in others], np.int64), [h for _, h in others]))
+                times = np.array([t for t, _ in others], np.int64)
+                histograms.append(HistogramSeries(row, times, [h for _, h in others], self._starts(labels, times)))
         return Selection(LabelColumns.of(rows), columns, histograms)
+
+    def _starts(self, labels: Labels, times: Times) -> Times | None:
+        known = self._since.get(labels)
+        return None if known is None else np.array([known.get(t, 0) for t in times.tolist()], np.int64)
 
     def scan(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Scan:
         return Scan.of(self.select(matchers, start_ms, end_ms))

@@ -53,6 +53,8 @@ class Columns:
     """True: no value is ABSENT or STALE (known without looking). False: unknown."""
     monotonic: bool = False
     """True: no value is smaller than the one before it in its row (a counter without resets), and dense. False: unknown."""
+    since: Times | None = None
+    """(S, T) start timestamps: since when each sample's value was counted, 0 where that is not known. None: of no sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class HistogramSeries:
     row: int
     times: Times  # (T,) strictly ascending
     histograms: Sequence[Histogram | None]  # T of them; None: stale
+    since: Times | None = None  # (T,) start timestamps, as in Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ class Sample:
     labels: Labels
     time_ms: int
     value: float | Histogram
+    since_ms: int = 0
+    """Start timestamp, 0: not known. Kept by memory_samples.py alone: the store on disk has none."""
 
 
 @dataclass(frozen=True, slots=True)

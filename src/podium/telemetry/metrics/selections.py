@@ -1,7 +1,7 @@
 """Selections of several stores as one.
 
 A series that only one of them has keeps its matrix (a part of it, when others of the matrix are shared); one that several have gets a matrix of
-its own. At a time that several have, the first store's sample counts, and a float before a histogram.
+its own, without start timestamps. At a time that several have, the first store's sample counts, and a float before a histogram.
 """
 
 from collections.abc import Sequence
@@ -58,8 +58,9 @@ def matching(selection: Selection, matchers: Sequence[Matcher]) -> Selection:
     for part in selection.columns:
         there = place[part.rows] >= 0
         if there.any():
-            columns.append(Columns(place[part.rows[there]], part.times, part.values[there], part.dense, part.monotonic))
-    histograms = [HistogramSeries(int(place[h.row]), h.times, h.histograms) for h in selection.histograms if place[h.row] >= 0]
+            since = None if part.since is None else part.since[there]
+            columns.append(Columns(place[part.rows[there]], part.times, part.values[there], part.dense, part.monotonic, since))
+    histograms = [HistogramSeries(int(place[h.row]), h.times, h.histograms, h.since) for h in selection.histograms if place[h.row] >= 0]
     return Selection(selection.labels.take(kept), columns, histograms)
 
 
@@ -71,7 +72,8 @@ def _alone(part: Columns, place: Rows, shared: np.ndarray) -> list[Columns]:
         return []
     kept = kept[np.argsort(rows[kept], kind="stable")]
     whole = len(kept) == len(rows) and bool((np.diff(kept) == 1).all())
-    return [Columns(rows[kept], part.times, part.values if whole else part.values[kept], part.dense, part.monotonic)]
+    since = part.since if whole or part.since is None else part.since[kept]
+    return [Columns(rows[kept], part.times, part.values if whole else part.values[kept], part.dense, part.monotonic, since)]
 
 
 def _one_sequence(

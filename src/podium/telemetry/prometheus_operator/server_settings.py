@@ -81,7 +81,6 @@ def _engine(spec: Spec) -> EngineOptions:
         concurrency=_positive(query, "maxConcurrency") or defaults.concurrency,
         features=Features(
             functions="promql-experimental-functions" in wanted,
-            durations="promql-duration-expr" in wanted,
             extended_ranges="promql-extended-range-selectors" in wanted,
             fill_modifiers="promql-binop-fill-modifiers" in wanted,
         ),

@@ -7,7 +7,7 @@ import pytest
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.promql.custom_buckets import from_classic
 from podium.telemetry.metrics.promql.errors import ParseError
-from podium.telemetry.metrics.promql.series_notation import parse_series, print_histogram
+from podium.telemetry.metrics.promql.series_notation import VALUES_MAX, is_start_line, parse_series, parse_starts, print_histogram
 from podium.telemetry.metrics.samples import STALE_BITS
 
 INF = float("inf")
@@ -15,6 +15,32 @@ INF = float("inf")
 
 def values(text: str) -> list[object]:
     return [noted.value for noted in parse_series(text).values]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m@st -1m", [-60_000]),
+        ('{a="b"}@st _ _x2 0 +2ms 1h', [None, None, None, 0, 2, 3_600_000]),
+        ("m@st -1mx2 -30s-1mx2", [-60_000, -60_000, -60_000, -30_000, -90_000, -150_000]),
+        ("m@st -1m+15sx2 -0msx1 5s--1sx1", [-60_000, -45_000, -30_000, 0, 0, 5_000, 6_000]),
+    ],
+)
+def test_start_timestamps_are_durations_from_the_samples(text: str, expected: list[int | None]) -> None:
+    assert is_start_line(text)
+    assert list(parse_starts(text)[1]) == expected
+    assert parse_starts(text)[0] == parse_series(text.split("@st")[0]).labels
+
+
+@pytest.mark.parametrize("item", ["1", "-1y2zz", "_x0", "-1m-1m", "-1mx", "-x3", f"-1mx{VALUES_MAX}", f"_x{VALUES_MAX + 1}", "--1m"])
+def test_what_is_no_start_timestamp_is_refused(item: str) -> None:
+    with pytest.raises(ParseError, match="invalid start timestamp"):
+        parse_starts(f"m@st {item}")
+
+
+@pytest.mark.parametrize("text", ["m 1 2", "m@st", "m @st 1m"])
+def test_other_lines_are_no_start_timestamps(text: str) -> None:
+    assert not is_start_line(text)
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,10 @@ def type_not_counter(metric: str, type_label: str) -> str:
     return f"{INFO}{text}, got {quote(type_label)}: {quote(metric)}"
 
 
+def overlapping_starts(metric: str) -> str:
+    return f"{WARNING}sample has start time that overlaps with previous sample timestamp for metric {quote(metric)}"
+
+
 def incompatible_types(left: str, operator: str, right: str) -> str:
     text = f"incompatible sample types encountered for binary operator {quote(operator)}"
     return f"{INFO}{text}: {left} {operator} {right}"

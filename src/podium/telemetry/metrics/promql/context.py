@@ -41,6 +41,7 @@ class Settings:
     subquery_step_ms: int
     delayed_name_removal: bool
     type_and_unit_labels: bool
+    start_timestamps: bool
     start_ms: int  # of the query, as start() and end() say
     end_ms: int
     interval_ms: int  # 0: an instant query

@@ -1,8 +1,8 @@
-"""Durations inside brackets and after `offset`: a literal, or, behind a flag, an expression that is computed when the query starts.
+"""Durations inside brackets and after `offset`: a literal, or an expression that is computed when the query starts.
 
 After `offset` a bare literal ends the duration, so that `foo offset 1m + 1` is (foo offset 1m) + 1; an expression stands in parentheses there.
 
-Source: Prometheus' feature flag promql-duration-expr.
+Source: Prometheus 3.14, which has them without a flag.
 """
 
 from podium.telemetry.metrics.promql.durations import DURATION_MS_MAX, seconds_to_ms
@@ -79,7 +79,6 @@ class _DurationParser:
             index = stream.index
             operator = stream.take()
             right = self.expression(level if level == _POWER else level + 1, depth + 1)
-            self.experimental(left)
             if operator in "/%" and isinstance(right, NumberLiteral) and right.value == 0:
                 message = "division by zero" if operator == "/" else "modulo by zero"
                 raise ParseError(message, stream.query, stream.starts[index], stream.starts[index] + 1)
@@ -116,15 +115,12 @@ class _DurationParser:
             stream.index += 1
             inner = self.expression(1, depth + 1)
             self.expect(")")
-            self.experimental(inner)
             return self.parenthesised(inner, Span(stream.starts[index], stream.end))
         if kind not in _CALLS:
             stream.unexpected(self.context, self.expected)
         stream.index += 1
         operands = self.arguments(kind, depth + 1)
-        term = DurationExpression(_CALLS[kind], operands, span=Span(stream.starts[index], stream.end))
-        self.experimental(term)
-        return term
+        return DurationExpression(_CALLS[kind], operands, span=Span(stream.starts[index], stream.end))
 
     def arguments(self, kind: str, depth: int) -> tuple[Term, ...]:
         self.expect("(")
@@ -143,11 +139,6 @@ class _DurationParser:
 
     def expect(self, kind: str) -> None:
         self.stream.expect(kind, self.context, self.expected)
-
-    def experimental(self, term: Term) -> None:
-        if not self.stream.features.durations:
-            message = "experimental duration expression is not enabled"
-            raise ParseError(message, self.stream.query, term.span.start, term.span.end)
 
     def limit(self, depth: int) -> None:
         if depth > DEPTH_MAX:

@@ -64,6 +64,7 @@ class Options:
     features: Features = STABLE
     delayed_name_removal: bool = False
     type_and_unit_labels: bool = False
+    start_timestamps: bool = False  # where samples have them
 
 
 QueryLog = Callable[[dict[str, Any]], None]
@@ -228,6 +229,7 @@ class Engine:
             options.subquery_step_ms,
             options.delayed_name_removal,
             options.type_and_unit_labels,
+            options.start_timestamps,
             request.start_ms,
             request.end_ms,
             request.interval_ms,

@@ -35,6 +35,7 @@ from podium.telemetry.metrics.promql.selection import (
     range_of_frame,
     range_vector,
     range_vector_of_scan,
+    started,
     with_resets,
 )
 from podium.telemetry.metrics.promql.syntax import (
@@ -173,7 +174,7 @@ class Evaluator:
         lookback = self.context.settings.lookback_ms
         selection = await self._select(node, instant_range(node, at, lookback))
         self.context.reserve(selection.labels.count * len(at))
-        return extended.smoothed_instant(range_vector(selection), at, lookback)
+        return extended.smoothed_instant(range_vector(selection), at, lookback, extended.noting(self.context, node.span))
 
     async def range_vector(self, node: MatrixSelector | Subquery, steps: Steps) -> RangeVector:
         """All samples that the windows at these steps take."""
@@ -230,6 +231,8 @@ class Evaluator:
             return await self._range_call(node, steps)
         if node.function == "timestamp":
             return await self._timestamp(node, steps)
+        if node.function == "start_timestamp":
+            return await self._start_timestamp(node, steps)
         if node.function.startswith("sort") and steps.count > 1:
             self.context.annotations.add(notes.SORT_IN_RANGE, node.span)
         values = [await self.evaluate(a, steps) for a in calls.evaluated_arguments(node)]
@@ -249,6 +252,19 @@ class Evaluator:
             frame = Frame(frame.labels, times, frame.there(), {}, frame.drop_name)
         return dropped(frame.pruned(), delayed=self.context.settings.delayed_name_removal)
 
+    async def _start_timestamp(self, node: Call, steps: Steps) -> Frame:
+        """Since when the samples were counted, 0 where that is not known. Nothing when these are not used, and of what is no selector."""
+        argument = node.arguments[0]
+        if not isinstance(argument, VectorSelector) or not self.context.settings.start_timestamps:
+            await self.evaluate(argument, steps)
+            return empty_frame(steps.count)
+        at = read_times(argument, steps)
+        lookback = self.context.settings.lookback_ms
+        selection = await self._select(argument, instant_range(argument, at, lookback))
+        self.context.reserve(selection.labels.count * len(at))
+        frame = started(selection, at, lookback)
+        return dropped(frame.pruned(), delayed=self.context.settings.delayed_name_removal)
+
     async def _range_call(self, node: Call, steps: Steps) -> Frame:
         ranged = next(a for a in node.arguments if isinstance(a, MatrixSelector | Subquery))
         scalars = []
@@ -259,9 +275,9 @@ class Evaluator:
                 scalars.append(value.values)
         ends = read_times(ranged.selector if isinstance(ranged, MatrixSelector) else ranged, steps)
         assert isinstance(ranged.range_ms, int)
-        call = range_functions.RangeCall(
-            node.function, node.arguments[0].span, ranged.span, ranged.range_ms, ends - ranged.range_ms, ends, steps.times, scalars
-        )
+        starts, use_starts = ends - ranged.range_ms, self.context.settings.start_timestamps
+        spans = node.arguments[0].span, ranged.span
+        call = range_functions.RangeCall(node.function, *spans, ranged.range_ms, starts, ends, steps.times, scalars, use_starts)
         frame = await self._range_frame(call, ranged, steps)
         delayed = self.context.settings.delayed_name_removal
         if node.function == "absent_over_time":
@@ -277,7 +293,7 @@ class Evaluator:
         if extension:
             vector = await self.range_vector(ranged, steps)
             self.context.reserve(vector.labels.count * steps.count)
-            return extended.evaluate(call, vector, extension, self.context.settings.lookback_ms)
+            return extended.evaluate(self.context, call, vector, extension, self.context.settings.lookback_ms)
 
         async def work(scan: Scan) -> Frame:
             vector = range_vector_of_scan(scan)

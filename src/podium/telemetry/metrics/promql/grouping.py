@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from podium.telemetry.metrics.labels import LabelColumn, LabelColumns
+from podium.telemetry.metrics.labels import METRIC_NAME, LabelColumn, LabelColumns
 from podium.telemetry.metrics.promql.frames import METADATA_LABELS, Indices
 
 Groups = npt.NDArray[np.int64]
@@ -100,8 +100,8 @@ def join(left: LabelColumns, right: LabelColumns, names: Sequence[str]) -> tuple
 
 
 def names_without(left: LabelColumns, right: LabelColumns, ignored: Iterable[str]) -> list[str]:
-    """The labels of either side but the ignored and those that say what the metric is."""
-    gone = {*METADATA_LABELS, *ignored}
+    """The labels of either side but the ignored and the metric's name; its type and unit count like any label."""
+    gone = {METRIC_NAME, *ignored}
     return sorted(n for n in {*left.columns, *right.columns} if n not in gone)
 
 

@@ -85,11 +85,14 @@ def average(histograms: Sequence[Histogram]) -> Total:
     return replace(summed, histogram=mean)
 
 
-def difference(points: Sequence[Histogram], metric: str, note: Note, *, counter: bool) -> Histogram | None:
-    """What a histogram grew by from the first to the last of at least two points, resets included; a gauge. None: they do not fit together."""
+def difference(points: Sequence[Histogram], metric: str, note: Note, *, counter: bool, anew: Sequence[bool] = ()) -> Histogram | None:
+    """What a histogram grew by from the first to the last of at least two points, resets included; a gauge. None: they do not fit together.
+
+    `anew` says of each point whether it was counted anew since the one before it, whatever it looks like; empty: of none."""
     first, last, between = points[0], points[-1], points[1:-1] if counter else ()
     before = first
-    if counter and is_reset(points[1], first):
+    anew = anew or [False] * len(points)
+    if counter and (anew[1] or is_reset(points[1], first)):
         # What the first one looked like does not matter then.
         before = Histogram(points[1].schema, 0.0, 0.0, custom_bounds=points[1].custom_bounds)
     custom = is_custom(before)
@@ -108,15 +111,15 @@ def difference(points: Sequence[Histogram], metric: str, note: Note, *, counter:
         note(notes.reconciled_bounds("subtraction"))
     result = step.histogram
     if counter:
-        result = _add_resets(result, before, points, note)
+        result = _add_resets(result, before, points, anew, note)
     elif not points[0].reset_hint is last.reset_hint is ResetHint.GAUGE:
         note(notes.not_gauge(metric))
     return compact(replace(result, reset_hint=ResetHint.GAUGE))
 
 
-def _add_resets(result: Histogram, before: Histogram, points: Sequence[Histogram], note: Note) -> Histogram:
-    for point in points[1:]:
-        if is_reset(point, before):
+def _add_resets(result: Histogram, before: Histogram, points: Sequence[Histogram], anew: Sequence[bool], note: Note) -> Histogram:
+    for point, again in zip(points[1:], anew[1:], strict=True):
+        if again or is_reset(point, before):
             step = combine(result, before)
             result = step.histogram
             if step.reconciled:
@@ -125,7 +128,7 @@ def _add_resets(result: Histogram, before: Histogram, points: Sequence[Histogram
     return result
 
 
-def last_two(before: Histogram, last: Histogram, metric: str, note: Note, *, counter: bool) -> Histogram | None:
+def last_two(before: Histogram, last: Histogram, metric: str, note: Note, *, counter: bool, anew: bool = False) -> Histogram | None:
     """What irate (counter; not yet by second) and idelta see between two points; a gauge. None: they do not fit together."""
     gauges = (before.reset_hint is ResetHint.GAUGE) + (last.reset_hint is ResetHint.GAUGE)
     if counter and gauges:
@@ -133,7 +136,7 @@ def last_two(before: Histogram, last: Histogram, metric: str, note: Note, *, cou
     if not counter and gauges < 2:
         note(notes.not_gauge(metric))
     result = last
-    if not counter or not is_reset(last, before):
+    if not counter or not (anew or is_reset(last, before)):
         try:
             step = combine(last, before, -1)
         except IncompatibleSchemas:

@@ -41,7 +41,7 @@ from podium.telemetry.metrics.promql.syntax import (
 from podium.telemetry.metrics.promql.token_stream import Features, TokenStream
 
 STABLE = Features()
-EVERYTHING = Features(functions=True, durations=True, extended_ranges=True, fill_modifiers=True)
+EVERYTHING = Features(functions=True, extended_ranges=True, fill_modifiers=True)
 QUERY_LENGTH_MAX = 500_000
 """Characters."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from podium.telemetry.metrics.labels import METRIC_NAME
 from podium.telemetry.metrics.promql import annotations as notes
-from podium.telemetry.metrics.promql import over_time, range_histograms, rates
+from podium.telemetry.metrics.promql import over_time, range_histograms, rates, start_timestamps
 from podium.telemetry.metrics.promql.context import Context
 from podium.telemetry.metrics.promql.errors import EvaluationError
 from podium.telemetry.metrics.promql.frames import Frame, Indices
@@ -41,6 +41,7 @@ class RangeCall:
     ends: Times  # (T,)
     at: Times  # (T,) the steps themselves: differ from `ends` by offset and @
     scalars: Sequence[Values] = ()  # each (T,)
+    start_timestamps: bool = False  # use them where samples have them
 
 
 Kernel = Callable[[Windows, RangeCall], over_time.Outcome]
@@ -87,6 +88,13 @@ KERNELS: dict[str, Kernel] = {
     "predict_linear": lambda windows, call: over_time.prediction(windows, call.at, call.scalars[0]),
     "double_exponential_smoothing": _smoothing,
 }
+STARTED: dict[str, Kernel] = {
+    "rate": lambda windows, call: start_timestamps.increase(windows, call.range_ms, per_second=True),
+    "increase": lambda windows, call: start_timestamps.increase(windows, call.range_ms, per_second=False),
+    "irate": _plain(start_timestamps.instant_rate),
+    "resets": _plain(start_timestamps.resets),
+}
+"""Of samples with start timestamps, where these are to be used."""
 
 
 class Results:
@@ -95,6 +103,7 @@ class Results:
     def __init__(self, rows: int, steps: int) -> None:
         self.values: Values = np.zeros((rows, steps))
         self.present: Flags = np.zeros((rows, steps), np.bool_)
+        self.overlapping: Flags | None = None  # (rows,) whose start timestamps contradict one another
 
     def put(self, rows: Indices, values: Values, present: Flags) -> None:
         where: Indices | slice = rows
@@ -110,17 +119,18 @@ async def evaluate(context: Context, call: RangeCall, vector: RangeVector) -> Fr
     steps = len(call.ends)
     context.reserve(vector.labels.count * steps)
     results = Results(vector.labels.count, steps)
-    kernel = KERNELS[call.name]
+    if call.start_timestamps and call.name in ("rate", "increase"):
+        results.overlapping = np.zeros(vector.labels.count, np.bool_)
     for rows, windows in windows_of(vector.parts, call.starts, call.ends):
         context.statistics.count(windows.samples())
-        with np.errstate(all="ignore"):
-            results.put(rows, *kernel(windows, call))
+        _put(call, results, rows, windows)
         await context.pause()
     if vector.unread is not None:
         for samples in await context.read(vector.unread, partial(_read, call, results)):
             context.statistics.count(samples)
     if call.name in ("rate", "increase"):
-        _note_names(context, call, vector, results.present)
+        note_names(context, call, vector, results.present)
+        _note_overlaps(context, call, vector, results.overlapping)
     histograms = range_histograms.evaluate(context, call, vector, results.values, results.present)
     present = None if not histograms and results.present.all() else results.present
     return Frame(vector.labels, results.values, present, histograms, vector.drop_name).pruned()
@@ -129,12 +139,20 @@ async def evaluate(context: Context, call: RangeCall, vector: RangeVector) -> Fr
 def _read(call: RangeCall, results: Results, unread: Unread) -> Times:
     """Reads and works on some rows. Returns how many samples their windows hold: (T,)."""
     samples = np.zeros(len(call.ends), np.int64)
-    kernel = KERNELS[call.name]
     for rows, windows in windows_of([Part.of(unread.read())], call.starts, call.ends):
         samples += windows.samples()
-        with np.errstate(all="ignore"):
-            results.put(rows, *kernel(windows, call))
+        _put(call, results, rows, windows)
     return samples
+
+
+def _put(call: RangeCall, results: Results, rows: Indices, windows: Windows) -> None:
+    with np.errstate(all="ignore"):
+        if windows.since is None or not call.start_timestamps or call.name not in STARTED:
+            results.put(rows, *KERNELS[call.name](windows, call))
+            return
+        results.put(rows, *STARTED[call.name](windows, call))
+        if results.overlapping is not None:
+            results.overlapping[rows] = start_timestamps.overlapping(windows)
 
 
 def _check_scalars(context: Context, call: RangeCall, vector: RangeVector) -> None:
@@ -149,7 +167,7 @@ def _check_scalars(context: Context, call: RangeCall, vector: RangeVector) -> No
                     raise EvaluationError(f"invalid {kind} factor. Expected: 0 < {short} < 1, got: {value:f}")
 
 
-def _note_names(context: Context, call: RangeCall, vector: RangeVector, present: Flags) -> None:
+def note_names(context: Context, call: RangeCall, vector: RangeVector, present: Flags) -> None:
     """Says when the names of what has a rate do not look like a counter's."""
     if METRIC_NAME not in vector.labels.columns:
         return None
@@ -163,6 +181,14 @@ def _note_names(context: Context, call: RangeCall, vector: RangeVector, present:
             if rated[which == suspect].any():
                 context.annotations.add(notes.maybe_not_counter(names[suspect]), call.range_span)
     return None
+
+
+def _note_overlaps(context: Context, call: RangeCall, vector: RangeVector, overlapping: Flags | None) -> None:
+    if overlapping is None or not overlapping.any():
+        return
+    names, which = distinct_texts(vector.labels, METRIC_NAME)
+    for name in np.unique(which[overlapping]).tolist():
+        context.annotations.add(notes.overlapping_starts(names[name]), call.span)
 
 
 def _note_types(context: Context, call: RangeCall, vector: RangeVector, present: Flags) -> None:

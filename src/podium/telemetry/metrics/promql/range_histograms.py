@@ -7,20 +7,21 @@ Source: Prometheus' functions, as for floats and histograms mixed.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from podium.telemetry.metrics.histogram import Histogram
-from podium.telemetry.metrics.histogram_arithmetic import IncompatibleSchemas, divide_by, equal, is_reset, multiply
+from podium.telemetry.metrics.histogram_arithmetic import IncompatibleSchemas, combine, divide_by, equal, is_reset, multiply
 from podium.telemetry.metrics.promql import annotations as notes
 from podium.telemetry.metrics.promql import histogram_sums
 from podium.telemetry.metrics.promql.context import Context
 from podium.telemetry.metrics.promql.grouping import texts
 from podium.telemetry.metrics.promql.selection import RangeVector
+from podium.telemetry.metrics.promql.start_timestamps import overlap_in, starts_anew
 from podium.telemetry.metrics.promql.windows import HistogramRun, Part, valid_samples
 from podium.telemetry.metrics.samples import Flags, Values
 
@@ -39,10 +40,15 @@ class Window:
     start_ms: int
     end_ms: int
     metric: str
+    since: Mapping[int, int] = field(default_factory=dict)  # start timestamps by time, where they are known
 
     def merged(self) -> list[Sample]:
         both: list[Sample] = [*self.floats, *self.histograms]
         return sorted(both, key=lambda s: s[0])
+
+    def anew(self, before_ms: int, after_ms: int) -> bool:
+        """Whether the sample of a time was counted anew since the one before it."""
+        return bool(starts_anew(self.since.get(before_ms, 0), before_ms, self.since.get(after_ms, 0), after_ms))
 
 
 NOTHING = object()
@@ -59,7 +65,8 @@ def evaluate(context: Context, call: "RangeCall", vector: RangeVector, values: V
     for run in vector.histograms:
         floats = floats_of(vector.parts, run.row)
         row: list[Histogram | None] = [None] * len(call.ends)
-        for step, window in enumerate(_windows(call, floats, run, metrics[run.row])):
+        since = _starts(vector.parts, run) if call.start_timestamps else {}
+        for step, window in enumerate(_windows(call, floats, run, metrics[run.row], since)):
             if not window.histograms:
                 continue
             context.statistics.count(sum(weight(h) for _, h in window.histograms))
@@ -92,7 +99,19 @@ def floats_of(parts: Sequence[Part], row: int) -> list[tuple[int, float]]:
     return []
 
 
-def _windows(call: "RangeCall", floats: list[tuple[int, float]], run: HistogramRun, metric: str) -> list[Window]:
+def _starts(parts: Sequence[Part], run: HistogramRun) -> dict[int, int]:
+    """Start timestamps of a series, by time."""
+    found: dict[int, int] = {}
+    for part in parts:
+        at = int(np.searchsorted(part.rows, run.row))
+        if part.since is not None and at < len(part.rows) and int(part.rows[at]) == run.row:
+            found.update(zip(part.times.tolist(), part.since[at].tolist(), strict=True))
+    if run.since is not None:
+        found.update(zip(run.times.tolist(), run.since.tolist(), strict=True))
+    return {time: since for time, since in found.items() if since}
+
+
+def _windows(call: "RangeCall", floats: list[tuple[int, float]], run: HistogramRun, metric: str, since: Mapping[int, int]) -> list[Window]:
     float_times = [t for t, _ in floats]
     histogram_times = run.times.tolist()
     histograms = list(zip(histogram_times, run.histograms, strict=True))
@@ -100,7 +119,7 @@ def _windows(call: "RangeCall", floats: list[tuple[int, float]], run: HistogramR
     for start, end in zip(call.starts.tolist(), call.ends.tolist(), strict=True):
         own_floats = floats[bisect_right(float_times, start) : bisect_right(float_times, end)]
         own = histograms[bisect_right(histogram_times, start) : bisect_right(histogram_times, end)]
-        windows.append(Window(own_floats, own, start, end, metric))
+        windows.append(Window(own_floats, own, start, end, metric, since))
     return windows
 
 
@@ -122,25 +141,55 @@ def _rate(call: "RangeCall", window: Window, note: histogram_sums.Note) -> objec
     if window.floats:
         note(notes.mixed_samples(window.metric))
         return NOTHING
-    if len(window.histograms) < 2:
-        return NOTHING
     counter = call.name != "delta"
-    points = [h for _, h in window.histograms]
-    change = histogram_sums.difference(points, window.metric, note, counter=counter)
+    first_ms, last_ms = window.histograms[0][0], window.histograms[-1][0]
+    since_ms = window.since.get(first_ms, 0) if counter else 0
+    started = since_ms != 0 and window.start_ms < since_ms < first_ms
+    if len(window.histograms) < 2 and not started:
+        return NOTHING
+    change = _difference(window, note, counter=counter, started=started)
     if change is None:
         return NOTHING
-    first_ms, last_ms = window.histograms[0][0], window.histograms[-1][0]
-    sampled = (last_ms - first_ms) / 1000
-    interval = sampled / (len(points) - 1)
-    to_start, to_end = (first_ms - window.start_ms) / 1000, (window.end_ms - last_ms) / 1000
-    if to_start >= interval * 1.1:
-        to_start = interval / 2
-    if counter and change.count > 0 and points[0].count >= 0:
-        to_start = min(to_start, sampled * (points[0].count / change.count))
+    sampled = (last_ms - (since_ms if started else first_ms)) / 1000
+    interval = (last_ms - first_ms) / 1000 / max(1, len(window.histograms) - 1)
+    to_start = 0.0 if started else _to_start(window, change, sampled, interval, counter=counter)
+    to_end = (window.end_ms - last_ms) / 1000
     if to_end >= interval * 1.1:
         to_end = interval / 2
     factor = (sampled + to_start + to_end) / sampled
     return multiply(change, factor / (call.range_ms / 1000) if call.name == "rate" else factor)
+
+
+def _difference(window: Window, note: histogram_sums.Note, *, counter: bool, started: bool) -> Histogram | None:
+    """What a histogram grew by; since it was empty, when it `started` within the window. None: they do not fit together."""
+    times, points = [t for t, _ in window.histograms], [h for _, h in window.histograms]
+    if counter and overlap_in(times, window.since):
+        note(notes.overlapping_starts(window.metric))
+    if len(points) == 1:
+        return points[0]
+    anew = [False, *(window.anew(before, after) for before, after in pairwise(times))] if counter else ()
+    change = histogram_sums.difference(points, window.metric, note, counter=counter, anew=anew)
+    if change is None or not started:
+        return change
+    try:
+        step = combine(change, points[0])
+    except IncompatibleSchemas:
+        note(notes.mixed_schemas(window.metric))
+        return None
+    if step.reconciled:
+        note(notes.reconciled_bounds("addition"))
+    return step.histogram
+
+
+def _to_start(window: Window, change: Histogram, sampled: float, interval: float, *, counter: bool) -> float:
+    """How far a rate reaches before the first histogram, in seconds: never to where its count would have been below zero."""
+    first_ms, first = window.histograms[0]
+    to_start = (first_ms - window.start_ms) / 1000
+    if to_start >= interval * 1.1:
+        to_start = interval / 2
+    if counter and change.count > 0 and first.count >= 0:
+        to_start = min(to_start, sampled * (first.count / change.count))
+    return to_start
 
 
 def _instant(call: "RangeCall", window: Window, note: histogram_sums.Note) -> object:
@@ -154,7 +203,8 @@ def _instant(call: "RangeCall", window: Window, note: histogram_sums.Note) -> ob
         return NOTHING
     seconds = (last_ms - before_ms) / 1000
     if isinstance(before, Histogram) and isinstance(last, Histogram):
-        change = histogram_sums.last_two(before, last, window.metric, note, counter=counter)
+        anew = window.anew(before_ms, last_ms)
+        change = histogram_sums.last_two(before, last, window.metric, note, counter=counter, anew=anew)
         if change is None:
             return NOTHING
         return divide_by(change, seconds) if counter else change
@@ -191,18 +241,24 @@ def _end(call: "RangeCall", window: Window, note: histogram_sums.Note) -> object
 
 
 def _count_changes(call: "RangeCall", window: Window, note: histogram_sums.Note) -> object:
-    samples = [value for _, value in window.merged()]
-    differs = _is_reset if call.name == "resets" else _is_change
-    return float(sum(differs(before, after) for before, after in pairwise(samples)))
+    pairs = pairwise(window.merged())
+    if call.name == "resets":
+        return float(sum(is_sample_reset(before, after) or window.anew(*times) for before, after, times in _untimed(pairs)))
+    return float(sum(is_change(before, after) for before, after, _ in _untimed(pairs)))
 
 
-def _is_reset(before: float | Histogram, after: float | Histogram) -> bool:
+def _untimed(pairs: Iterable[tuple[Sample, Sample]]) -> Iterator[tuple[float | Histogram, float | Histogram, tuple[int, int]]]:
+    for (before_ms, before), (after_ms, after) in pairs:
+        yield before, after, (before_ms, after_ms)
+
+
+def is_sample_reset(before: float | Histogram, after: float | Histogram) -> bool:
     if isinstance(before, Histogram) and isinstance(after, Histogram):
         return is_reset(after, before)
     return isinstance(before, Histogram) or isinstance(after, Histogram) or after < before
 
 
-def _is_change(before: float | Histogram, after: float | Histogram) -> bool:
+def is_change(before: float | Histogram, after: float | Histogram) -> bool:
     if isinstance(before, Histogram) and isinstance(after, Histogram):
         return not equal(before, after)
     if isinstance(before, Histogram) or isinstance(after, Histogram):

@@ -18,7 +18,7 @@ from podium.telemetry.metrics.promql.compensated import difference, running
 from podium.telemetry.metrics.promql.windows import DenseWindows, Windows, first, first_times, last, last_times
 from podium.telemetry.metrics.samples import Flags, Values
 
-_CLOSE = 1.1
+CLOSE = 1.1
 """A sample is close to the window's end when it is less than this many average intervals away."""
 _ABOUT = 1 + 1e-9
 _SPARSE = 4
@@ -37,7 +37,7 @@ def extrapolated(windows: Windows, range_ms: int, *, counter: bool, per_second: 
     interval = sampled / (counts - 1)
     to_start = (begins - windows.starts) / 1000.0
     to_end = (windows.ends - ends) / 1000.0
-    close = interval * _CLOSE
+    close = interval * CLOSE
     to_start = np.where(to_start >= close, interval / 2, to_start)
     to_end = np.where(to_end >= close, interval / 2, to_end)
     factor = (sampled + to_start + to_end) / sampled
@@ -74,7 +74,7 @@ def _correct_resets(windows: Windows, change: Values) -> None:
         _correct_dense(part, fallen[rows], corrected)
         change[rows] = corrected
     else:
-        change += _reset_sums(windows, fallen)
+        change += reset_sums(windows, fallen)
 
 
 def _correct_dense(windows: DenseWindows, fallen: Flags, change: Values) -> None:
@@ -82,7 +82,7 @@ def _correct_dense(windows: DenseWindows, fallen: Flags, change: Values) -> None
     columns = np.flatnonzero(fallen.any(axis=0)) + 1
     begins, ends = np.searchsorted(windows.hi, columns, "right"), np.searchsorted(windows.lo, columns, "left")
     if int(np.maximum(ends - begins, 0).sum()) > _SPARSE * windows.values.shape[1]:
-        change += _reset_sums(windows, fallen)
+        change += reset_sums(windows, fallen)
         return
     for column, begin, end in zip(columns.tolist(), begins.tolist(), ends.tolist(), strict=True):
         if begin < end:
@@ -90,7 +90,7 @@ def _correct_dense(windows: DenseWindows, fallen: Flags, change: Values) -> None
             change[:, begin:end] += drops[:, None]
 
 
-def _reset_sums(windows: Windows, fallen: Flags) -> Values:
+def reset_sums(windows: Windows, fallen: Flags) -> Values:
     """The values before resets, summed over lo + 1 .. hi - 1 of each window."""
     values = windows.values
     drops = np.zeros(values.shape)
@@ -124,14 +124,15 @@ def instant(windows: Windows, *, counter: bool) -> tuple[Values, Flags]:
 
 def count_changes(windows: Windows, *, resets: bool) -> tuple[Values, Flags]:
     """resets(): how often a value was smaller than the one before it; changes(): how often it differed (NaN does not differ from NaN)."""
-    values = windows.values
-    before, after = values[..., :-1], values[..., 1:]
-    flags = np.zeros(values.shape, np.int64)
-    if resets:
-        flags[..., 1:] = after < before
-    else:
-        flags[..., 1:] = (after != before) & ~(np.isnan(after) & np.isnan(before))
+    before, after = windows.values[..., :-1], windows.values[..., 1:]
+    return counted(windows, after < before if resets else (after != before) & ~(np.isnan(after) & np.isnan(before)))
+
+
+def counted(windows: Windows, changed: Flags) -> tuple[Values, Flags]:
+    """How many samples of each window, but its first, `changed` says so of; it is of all samples but the first, as `fallen` above."""
+    flags = np.zeros(windows.values.shape, np.int64)
+    flags[..., 1:] = changed
     sums = np.cumsum(flags, axis=-1)
     counts = windows.counts
-    changed = windows.gather(sums, windows.hi - 1) - windows.gather(sums, windows.lo)
-    return np.where(counts > 0, changed, 0).astype(np.float64), counts > 0
+    within = windows.gather(sums, windows.hi - 1) - windows.gather(sums, windows.lo)
+    return np.where(counts > 0, within, 0).astype(np.float64), counts > 0

@@ -14,7 +14,7 @@ Source: Prometheus' promqltest.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from podium.telemetry.metrics.errors import MetricsError
 from podium.telemetry.metrics.labels import Labels
@@ -23,7 +23,7 @@ from podium.telemetry.metrics.promql.errors import ParseError
 from podium.telemetry.metrics.promql.literals import LexicalError, scan_string
 from podium.telemetry.metrics.promql.parser import EVERYTHING, parse
 from podium.telemetry.metrics.promql.quoting import quote, unquote
-from podium.telemetry.metrics.promql.series_notation import Noted, NotedSeries, parse_series
+from podium.telemetry.metrics.promql.series_notation import Noted, NotedSeries, is_start_line, parse_series, parse_starts
 from podium.telemetry.metrics.promql.token_stream import number_value
 
 _LOAD = re.compile(r"load(?P<nhcb>_with_nhcb)?\s+(?P<step>.+?)$")
@@ -156,11 +156,35 @@ class _Script:
             raise self.error("invalid load command. (load[_with_nhcb] <step:duration>)")
         start, step_ms = self.index, self.duration(match["step"], "step")
         series: list[NotedSeries] = []
+        pending: tuple[Labels, tuple[int | None, ...]] | None = None
         while line := self.body():
-            if line.split(None, 1)[0].endswith("@st"):
-                raise self.error("start timestamps (@st) are not supported")
-            series.append(self.series(line))
+            if not is_start_line(line):
+                series.append(self.started(self.series(line), pending))
+                pending = None
+            elif pending is not None:
+                raise self.error("@st line has no following sample line")
+            else:
+                pending = self.starts(line)
+        if pending is not None:
+            raise self.error("@st line has no following sample line")
         return Load(start, step_ms, tuple(series), bool(match["nhcb"]))
+
+    def starts(self, line: str) -> tuple[Labels, tuple[int | None, ...]]:
+        try:
+            return parse_starts(line)
+        except ParseError as error:
+            raise self.error(f"column {error.start + 1}: {error.message}") from error
+
+    def started(self, series: NotedSeries, starts: tuple[Labels, tuple[int | None, ...]] | None) -> NotedSeries:
+        """The series with the start timestamps of the line before."""
+        if starts is None:
+            return series
+        labels, offsets = starts
+        if labels != series.labels:
+            raise self.error("@st metric does not match the following sample line metric")
+        if len(offsets) != len(series.values):
+            raise self.error(f"@st line has {len(offsets)} values but sample line has {len(series.values)}")
+        return replace(series, starts=offsets)
 
     def series(self, line: str) -> NotedSeries:
         try:

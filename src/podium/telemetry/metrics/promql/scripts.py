@@ -105,13 +105,17 @@ def _load(store: Storage, load: Load, file: str) -> None:
             samples += _as_custom_buckets(samples)
         except ValueError as error:
             raise ScriptError(file, load.line, str(error)) from error
+    if any(sample.since_ms for sample in samples) and not isinstance(store, MemorySamples):
+        raise ScriptError(file, load.line, "this store keeps no start timestamps")
     if rejected := store.append_samples(samples):
         raise ScriptError(file, load.line, f"the store rejects samples of this load: {rejected}")
 
 
 def series_samples(series: NotedSeries, step_ms: int, start_ms: int = 0) -> list[Sample]:
     """The samples that a series' notation stands for, one a step."""
-    return [Sample(series.labels, start_ms + n * step_ms, v.value) for n, v in enumerate(series.values) if v.value is not None]
+    times = [start_ms + n * step_ms for n in range(len(series.values))]
+    since = [0 if d is None else t + d for t, d in zip(times, series.starts or [None] * len(times), strict=True)]
+    return [Sample(series.labels, t, v.value, s) for t, v, s in zip(times, series.values, since, strict=True) if v.value is not None]
 
 
 @dataclass(slots=True)

@@ -76,7 +76,8 @@ def is_scattered(scan: Scan) -> bool:
 
 def _run(series: HistogramSeries) -> HistogramRun:
     kept = [(t, h) for t, h in zip(series.times.tolist(), series.histograms, strict=True) if h is not None]
-    return HistogramRun(series.row, np.array([t for t, _ in kept], np.int64), [h for _, h in kept])
+    since = None if series.since is None else series.since[[h is not None for h in series.histograms]]
+    return HistogramRun(series.row, np.array([t for t, _ in kept], np.int64), [h for _, h in kept], since)
 
 
 def range_of_frame(frame: Frame, steps: Steps) -> RangeVector:
@@ -121,6 +122,27 @@ def instant_vector(selection: Selection, at: Times, lookback_ms: int, *, with_ti
     histograms = _last_histograms(selection.histograms, at, lookback_ms, present, times)
     frame = Frame(selection.labels, values, None if present.all() and not histograms else present, histograms)
     return Instant(frame, times)
+
+
+def started(selection: Selection, at: Times, lookback_ms: int) -> Frame:
+    """Start timestamps of the last samples at the times `at`, in seconds; 0 where they are not known."""
+    columns = [replace(c, values=_start_times(c), monotonic=False, dense=c.dense or c.monotonic) for c in selection.columns]
+    found = instant_vector(replace(selection, columns=columns), at, lookback_ms, with_times=True)
+    frame, times = found.frame, found.times
+    assert times is not None
+    values = np.where(frame.floats(), frame.values, 0.0)
+    for run in selection.histograms:
+        known = {} if run.since is None else dict(zip(run.times.tolist(), (run.since / 1000.0).tolist(), strict=True))
+        for step, histogram in enumerate(frame.histograms.get(run.row, ())):
+            if histogram is not None:
+                values[run.row, step] = known.get(int(times[run.row, step]), 0.0)
+    return Frame(frame.labels, values, frame.there())
+
+
+def _start_times(columns: Columns) -> Values:
+    values = np.ascontiguousarray(columns.values)
+    since = np.zeros(values.shape) if columns.since is None else columns.since / 1000.0
+    return np.where(is_absent(values) | is_stale(values), values, since)
 
 
 class LastSamples:

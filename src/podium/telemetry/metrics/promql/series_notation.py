@@ -12,11 +12,12 @@ Source: the series notation of promtool's unit tests and of Prometheus' own Prom
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.labels import Labels, labels_of
+from podium.telemetry.metrics.promql.durations import parse_duration
 from podium.telemetry.metrics.promql.errors import ParseError
 from podium.telemetry.metrics.promql.parser import parse_metric
 from podium.telemetry.metrics.promql.quoting import quote
@@ -32,6 +33,10 @@ _HISTOGRAM = re.compile(r"\{\{(?P<parts>[^{}]*)\}\}")
 _CHANGE = re.compile(r"(?P<sign>[+-])\{\{(?P<parts>[^{}]*)\}\}")
 _TIMES = re.compile(r"x(?P<times>[0-9]+)")
 _PART = re.compile(r"(?P<key>[a-z_]+):(?:\[(?P<list>[^\]]*)\]|(?P<value>[^\s\[\]]+))", re.IGNORECASE)
+_STARTS = "@st"
+_START = re.compile(
+    r"(?P<none>_(?:x(?P<blanks>[0-9]+))?)|(?P<first>[+-]?[0-9]+[a-wyz]*)(?:(?P<sign>[+-])(?P<change>[+-]?[0-9]+[a-wyz]*)(?=x))?(?:x(?P<times>[0-9]+))?"
+)
 _WORD = re.compile(r"[A-Za-z_]*")
 _HINTS = {"unknown": ResetHint.UNKNOWN, "reset": ResetHint.YES, "not_reset": ResetHint.NO, "gauge": ResetHint.GAUGE}
 _INTEGERS, _NUMBERS, _LISTS = (
@@ -54,12 +59,57 @@ class Noted:
 class NotedSeries:
     labels: Labels
     values: tuple[Noted, ...]
+    starts: tuple[int | None, ...] = ()
+    """Start timestamps, in milliseconds from the sample's time, None: not known. Of each value, or empty."""
 
 
 def parse_series(text: str) -> NotedSeries:
     """Raises ParseError, in upstream's words where clients see them."""
     labels, end = parse_metric(text)
     return NotedSeries(labels_of(labels), tuple(_Values(text).parse(end)))
+
+
+def is_start_line(text: str) -> bool:
+    """`name{a="b"}@st -1m _ -30s-1mx2`: start timestamps of the series in the next line."""
+    head, *rest = text.split(None, 1)
+    return bool(rest) and head.endswith(_STARTS)
+
+
+def parse_starts(text: str) -> tuple[Labels, tuple[int | None, ...]]:
+    """Whose start timestamps a line gives, and how far they are from each sample's time: durations with a sign, repeated as values are.
+    Raises ParseError."""
+    head, sequence = text.split(None, 1)
+    labels, end = parse_metric(head.removesuffix(_STARTS))
+    if end != len(head) - len(_STARTS):
+        raise ParseError(f"unexpected {quote(head[end:])} in a series' name", text, end, len(head))
+    found: list[int | None] = []
+    for item in sequence.split():
+        found += _start_item(text, item, VALUES_MAX - len(found))
+    return labels_of(labels), tuple(found)
+
+
+def _start_item(text: str, item: str, room: int) -> Sequence[int | None]:
+    match = _START.fullmatch(item)
+    try:
+        if match is None:
+            raise ValueError("a duration or _ was expected")
+        if match["none"]:
+            count = int(match["blanks"] or 1)
+            if not 0 < count <= room:
+                raise ValueError("invalid repeat count")
+            return [None] * count
+        first, times = _signed(match["first"]), int(match["times"] or 0)
+        change = _signed(match["change"] or "0") * (-1 if match["sign"] == "-" else 1)
+        if times >= room:
+            raise ValueError("invalid repeat count")
+        return [first + n * change for n in range(times + 1)]
+    except ValueError as error:
+        raise ParseError(f"invalid start timestamp {quote(item)}: {error}", text, text.index(item), len(text)) from error
+
+
+def _signed(text: str) -> int:
+    """Milliseconds. Raises ValueError."""
+    return (-1 if text.startswith("-") else 1) * parse_duration(text.lstrip("+-"))
 
 
 class _Values:

@@ -61,8 +61,8 @@ _STABLE = """
 v -> v: abs absent acos acosh asin asinh atan atanh ceil cos cosh deg exp floor ln log10 log2 rad sgn sin sinh sort sort_desc sqrt tan tanh timestamp
 v -> v: histogram_avg histogram_count histogram_sum histogram_stddev histogram_stdvar
 v 1 -> v: days_in_month day_of_month day_of_week day_of_year hour minute month year
-m -> v: absent_over_time avg_over_time changes count_over_time delta deriv idelta increase irate last_over_time max_over_time min_over_time
-m -> v: present_over_time rate resets stddev_over_time stdvar_over_time sum_over_time
+m -> v: absent_over_time avg_over_time changes count_over_time delta deriv first_over_time idelta increase irate last_over_time
+m -> v: max_over_time min_over_time present_over_time rate resets stddev_over_time stdvar_over_time sum_over_time
 vss -> v: clamp
 vs -> v: clamp_max clamp_min
 vs 1 -> v: round
@@ -78,9 +78,10 @@ s -> v: vector
 """
 
 _EXPERIMENTAL = """
-m -> v: first_over_time mad_over_time ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time ts_of_min_over_time
+m -> v: mad_over_time ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time ts_of_min_over_time
 mss -> v: double_exponential_smoothing
 vtss 9 -> v: histogram_quantiles
+v -> v: start_timestamp
 vv 1 -> v: info
 vt -1 -> v: sort_by_label sort_by_label_desc
 ss -> s: max_of min_of

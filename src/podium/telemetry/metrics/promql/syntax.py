@@ -57,7 +57,7 @@ class AtModifier(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class DurationExpression(Node):
-    """A duration that is computed when the query starts: `[step() * 2 + 1m]`, `offset (1h / 2)`. Experimental: behind the flag promql-duration-expr.
+    """A duration that is computed when the query starts: `[step() * 2 + 1m]`, `offset (1h / 2)`.
 
     Operators: + - * / % ^ (two operands), - + (one), min max (two), step range (none).
     """

@@ -12,10 +12,9 @@ from podium.telemetry.metrics.promql.syntax import NumberLiteral, Span
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Experimental parts of the language; each is a flag of upstream's --enable-feature."""
+    """Experimental parts of the language; each is a flag of upstream's --enable-feature. Computed durations are not experimental any more."""
 
     functions: bool = False  # promql-experimental-functions
-    durations: bool = False  # promql-duration-expr
     extended_ranges: bool = False  # promql-extended-range-selectors
     fill_modifiers: bool = False  # promql-binop-fill-modifiers
 

@@ -38,6 +38,7 @@ class DenseWindows:
     starts: Times  # (T,) exclusive
     ends: Times  # (T,) inclusive
     monotonic: bool = False
+    since: Times | None = None  # (S, N) as in Columns
 
     @property
     def rows(self) -> int:
@@ -82,7 +83,8 @@ class DenseWindows:
         rows, size = self.values.shape
         offset = (np.arange(rows, dtype=np.int64) * size)[:, None]
         times = np.broadcast_to(self.times, self.values.shape).reshape(-1)
-        return RaggedWindows(self.values.reshape(-1), times, offset + self.lo, offset + self.hi, self.starts, self.ends)
+        since = None if self.since is None else self.since.reshape(-1)
+        return RaggedWindows(self.values.reshape(-1), times, offset + self.lo, offset + self.hi, self.starts, self.ends, since=since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class RaggedWindows:
     starts: Times  # (T,)
     ends: Times  # (T,)
     monotonic: bool = False
+    since: Times | None = None  # (M,)
 
     @property
     def rows(self) -> int:
@@ -148,10 +151,11 @@ class Part:
     valid: Flags | None = None  # (S, N) where the samples are; None: see `dense`
     dense: bool = False  # all are there; False with `valid` None: look for ABSENT and STALE
     monotonic: bool = False
+    since: Times | None = None  # (S, N) as in Columns
 
     @classmethod
     def of(cls, columns: Columns) -> "Part":
-        return cls(columns.rows, columns.times, columns.values, None, columns.dense or columns.monotonic, columns.monotonic)
+        return cls(columns.rows, columns.times, columns.values, None, columns.dense or columns.monotonic, columns.monotonic, columns.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,7 @@ class HistogramRun:
     row: int
     times: Times  # (N,)
     histograms: Sequence[Histogram]  # N of them
+    since: Times | None = None  # (N,) as in Columns
 
 
 def windows_of(parts: Sequence[Part], starts: Times, ends: Times) -> Iterator[tuple[Indices, Windows]]:
@@ -184,10 +189,11 @@ def _matrix_chunks(part: Part, starts: Times, ends: Times) -> Iterator[tuple[Ind
     for row in range(0, len(part.rows), size):
         rows, values = part.rows[row : row + size], part.values[row : row + size, begin:end]
         valid = valid_samples(part, row, size, begin, end)
+        since = None if part.since is None else part.since[row : row + size, begin:end]
         if valid is None:
-            yield rows, DenseWindows(values, times, lo, hi, starts, ends, part.monotonic)
+            yield rows, DenseWindows(values, times, lo, hi, starts, ends, part.monotonic, since)
         else:
-            yield rows, _ragged(values, times, valid, lo, hi, starts, ends)
+            yield rows, _ragged(DenseWindows(values, times, lo, hi, starts, ends, since=since), valid)
 
 
 def valid_samples(part: Part, row: int, size: int, begin: int, end: int) -> Flags | None:
@@ -206,17 +212,20 @@ def valid_samples(part: Part, row: int, size: int, begin: int, end: int) -> Flag
     return None if valid.all() else valid
 
 
-def _ragged(values: Values, times: Times, valid: Flags, lo: Bounds, hi: Bounds, starts: Times, ends: Times) -> RaggedWindows:
+def _ragged(windows: DenseWindows, valid: Flags) -> RaggedWindows:
     """Of a matrix with holes: bounds move by the number of samples before them."""
+    values = windows.values
     before = np.zeros((len(values), values.shape[1] + 1), np.int64)
     np.cumsum(valid, axis=1, out=before[:, 1:])
     counts = before[:, -1]
     offset = (np.cumsum(counts) - counts)[:, None]
-    flat_times = np.broadcast_to(times, values.shape)[valid]
+    lo, hi = offset + before[:, windows.lo], offset + before[:, windows.hi]
     flat_values = values[valid]
     if not len(flat_values):
-        flat_values, flat_times = np.zeros(1), np.zeros(1, np.int64)
-    return RaggedWindows(flat_values, flat_times, offset + before[:, lo], offset + before[:, hi], starts, ends)
+        return RaggedWindows(np.zeros(1), np.zeros(1, np.int64), lo, hi, windows.starts, windows.ends)
+    flat_times = np.broadcast_to(windows.times, values.shape)[valid]
+    since = None if windows.since is None else windows.since[valid]
+    return RaggedWindows(flat_values, flat_times, lo, hi, windows.starts, windows.ends, since=since)
 
 
 def _ragged_chunks(parts: Sequence[Part], starts: Times, ends: Times) -> Iterator[tuple[Indices, Windows]]:
@@ -240,14 +249,22 @@ def _join_parts(parts: Sequence[Part], starts: Times, ends: Times) -> tuple[Indi
     lengths = np.concatenate([np.full(len(p.rows), len(p.times), np.int64) for p in parts])
     valid = np.concatenate([_flat_valid(p) for p in parts])
     owners = np.repeat(np.arange(len(rows), dtype=np.int64), lengths)
+    since = _flat_since(parts)
     if not valid.all():
         values, times, owners = values[valid], times[valid], owners[valid]
+        since = None if since is None else since[valid]
     if not len(values):
         zeros = np.zeros((len(rows), len(ends)), np.int64)
         return rows, RaggedWindows(np.zeros(1), np.zeros(1, np.int64), zeros, zeros, starts, ends)
     lo = find(times, owners, len(rows), starts)
     hi = np.maximum(lo, find(times, owners, len(rows), ends))
-    return rows, RaggedWindows(values, times, lo, hi, starts, ends)
+    return rows, RaggedWindows(values, times, lo, hi, starts, ends, since=since)
+
+
+def _flat_since(parts: Sequence[Part]) -> Times | None:
+    if all(p.since is None for p in parts):
+        return None
+    return np.concatenate([np.zeros(p.values.size, np.int64) if p.since is None else p.since.reshape(-1) for p in parts])
 
 
 def _flat_valid(part: Part) -> Flags:

@@ -38,7 +38,7 @@ def features(sources: Sources) -> Features:
             **modifiers,
             **dict.fromkeys(("at_modifier", "negative_offset", "per_query_lookback_delta", "per_step_stats", "subqueries"), True),
             "delayed_name_removal": sources.engine.options.delayed_name_removal,
-            "duration_expr": language.durations,
+            "duration_expr": True,
             "type_and_unit_labels": sources.engine.options.type_and_unit_labels,
         },
         "promql_functions": {name: language.functions or not one.experimental for name, one in SIGNATURES.items()},
