@@ -8,7 +8,8 @@ Series are found by a 64-bit hash of their codes, computed for a whole batch at 
 costs time (`_overflow`) and never mixes series up. Ids of series that are gone are given out again.
 
 Bounds: `series_max` series; LABEL_NAMES_MAX names of labels; MATCHERS_MAX matchers of a selector; MATCHES_KEPT_MAX and MATCHES_BYTES_MAX
-decided matchers. Code tables are rebuilt when half of their values are unused (`forget`).
+decided matchers; ANSWERS_KEPT_MAX answers of ANSWER_SERIES_MAX series at most, which are given again (with the columns of their labels) until
+a series comes or goes. Code tables are rebuilt when half of their values are unused (`forget`).
 """
 
 import contextlib
@@ -29,6 +30,7 @@ MATCHES_BYTES_MAX = 64 * 1024 * 1024
 """Of decided matchers: a byte for each value of their label."""
 MATCHERS_MAX = 256
 """Of one selector."""
+ANSWERS_KEPT_MAX, ANSWER_SERIES_MAX = 512, 256
 DECIDE_STEP = 20_000
 """Values matched at a time: some milliseconds."""
 BATCH = 8192
@@ -67,6 +69,14 @@ class Batch:
     codes: dict[str, Codes]
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What a selector chose, and its labels once they were asked for."""
+
+    ids: Ids
+    labels: LabelColumns | None = None
+
+
 class _LazyColumns(Mapping[str, LabelColumn]):
     def __init__(self, ids: Ids, tables: dict[str, LabelTable]) -> None:
         self._ids, self._tables = ids, tables
@@ -94,6 +104,8 @@ class SeriesIndex:
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
         self._matches_bytes = 0
+        self._answers: OrderedDict[tuple[Matcher, ...], _Answer] = OrderedDict()
+        self._answers_by_ids: dict[int, _Answer] = {}  # by id(), of those alone
         self._last_table = 0
 
     @property
@@ -253,6 +265,7 @@ class SeriesIndex:
             raise LimitExceeded(
                 "series_max", f"the store holds {self.count} series, and {count} more would exceed its limit of {self.series_max}"
             )
+        self._forget_answers()
         again = [self._free.pop() for _ in range(min(count, len(self._free)))]
         start = self._allocated
         self._allocated += count - len(again)
@@ -277,7 +290,25 @@ class SeriesIndex:
                 yield
 
     def matching(self, matchers: Sequence[Matcher]) -> Ids:
-        """The series that match all, ascending. None: all series. Raises LimitExceeded."""
+        """The series that match all, ascending; not to be written to. None: all series. Raises LimitExceeded."""
+        key = tuple(matchers)
+        answer = self._answers.get(key)
+        if answer is not None:
+            self._answers.move_to_end(key)
+            return answer.ids
+        ids = self._matching(matchers)
+        if len(ids) <= ANSWER_SERIES_MAX:
+            ids.flags.writeable = False
+            self._answers[key] = self._answers_by_ids[id(ids)] = _Answer(ids)
+            if len(self._answers) > ANSWERS_KEPT_MAX:
+                del self._answers_by_ids[id(self._answers.popitem(last=False)[1].ids)]
+        return ids
+
+    def _forget_answers(self) -> None:
+        self._answers.clear()
+        self._answers_by_ids.clear()
+
+    def _matching(self, matchers: Sequence[Matcher]) -> Ids:
         _bounded(matchers)
         needing = sorted((m for m in matchers if not m.matches("")), key=self._cost)
         ids = self._with(needing[0]) if needing else self.live()
@@ -336,6 +367,14 @@ class SeriesIndex:
 
     def labels(self, ids: Ids) -> LabelColumns:
         """Of these series, in that order, without names that none of them carries."""
+        answer = self._answers_by_ids.get(id(ids))
+        if answer is None:
+            return self._label_columns(ids)
+        if answer.labels is None:
+            answer.labels = self._label_columns(ids)
+        return answer.labels
+
+    def _label_columns(self, ids: Ids) -> LabelColumns:
         pages = np.unique(ids >> PAGE_BITS)
         columns = {}
         for name in sorted(self.tables):
@@ -355,6 +394,7 @@ class SeriesIndex:
 
     def forget(self, ids: Ids) -> None:
         """The series are gone; their ids will be given to others. Values that no series has any more are dropped when they are many."""
+        self._forget_answers()
         if not len(ids):
             return
         labels = self.labels(ids)
