@@ -158,19 +158,6 @@ async def test_few_series_and_many_are_answered_alike(tmp_path: Path, count: int
     await store.close()
 
 
-def test_what_a_selector_chose_is_given_again_until_a_series_comes_or_goes() -> None:
-    store = opened(None)
-    scraped(store, 0, 3)
-    index, one = store.index, named("m")
-    first = index.matching(one)
-    assert index.matching(one) is first and index.labels(first) is index.labels(first)
-    assert not first.flags.writeable
-    scraped(store, 3, 4, 6)
-    assert index.matching(one).tolist() == [*first.tolist(), 5]
-    index.forget(index.matching(ONE))
-    assert len(index.matching(one)) == 5 and not len(index.matching(ONE))
-
-
 def test_a_scan_of_too_much_is_refused_before_anything_is_read() -> None:
     store = opened(None, select_cells_max=1_000)
     scraped(store, 0, 300)

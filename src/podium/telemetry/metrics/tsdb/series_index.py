@@ -8,8 +8,7 @@ Series are found by a 64-bit hash of their codes, computed for a whole batch at 
 costs time (`_overflow`) and never mixes series up. Ids of series that are gone are given out again.
 
 Bounds: `series_max` series; LABEL_NAMES_MAX names of labels; MATCHERS_MAX matchers of a selector; MATCHES_KEPT_MAX and MATCHES_BYTES_MAX
-decided matchers; ANSWERS_KEPT_MAX answers of ANSWER_SERIES_MAX series at most, which are given again (with the columns of their labels) until
-a series comes or goes. Code tables are rebuilt when half of their values are unused (`forget`).
+decided matchers; what selectors chose lately (answers.py). Code tables are rebuilt when half of their values are unused (`forget`).
 """
 
 import contextlib
@@ -21,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.errors import LimitExceeded
-from podium.telemetry.metrics.labels import Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
+from podium.telemetry.metrics.labels import METRIC_NAME, Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
+from podium.telemetry.metrics.tsdb.answers import Answers
 from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
 from podium.telemetry.metrics.tsdb.hash_ids import NOBODY, Hashes, HashIds
 
@@ -30,7 +30,6 @@ MATCHES_BYTES_MAX = 64 * 1024 * 1024
 """Of decided matchers: a byte for each value of their label."""
 MATCHERS_MAX = 256
 """Of one selector."""
-ANSWERS_KEPT_MAX, ANSWER_SERIES_MAX = 512, 256
 DECIDE_STEP = 20_000
 """Values matched at a time: some milliseconds."""
 BATCH = 8192
@@ -69,14 +68,6 @@ class Batch:
     codes: dict[str, Codes]
 
 
-@dataclass(slots=True)
-class _Answer:
-    """What a selector chose, and its labels once they were asked for."""
-
-    ids: Ids
-    labels: LabelColumns | None = None
-
-
 class _LazyColumns(Mapping[str, LabelColumn]):
     def __init__(self, ids: Ids, tables: dict[str, LabelTable]) -> None:
         self._ids, self._tables = ids, tables
@@ -104,8 +95,7 @@ class SeriesIndex:
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
         self._matches_bytes = 0
-        self._answers: OrderedDict[tuple[Matcher, ...], _Answer] = OrderedDict()
-        self._answers_by_ids: dict[int, _Answer] = {}  # by id(), of those alone
+        self._answers = Answers()
         self._last_table = 0
 
     @property
@@ -256,6 +246,9 @@ class SeriesIndex:
         self._labels_count[ids] = counts
         for row, other in repeated:
             found[row] = found[other]
+        if len(rows):
+            names = batch.codes.get(METRIC_NAME)
+            self._answers.forget("" if names is None else self.tables[METRIC_NAME].values[code] for code in _distinct(names, rows))
 
     def _labels(self, batch: Batch, row: int) -> Labels:
         return tuple((name, self.tables[name].values[code]) for name in sorted(batch.codes) if (code := int(batch.codes[name][row])))
@@ -265,7 +258,6 @@ class SeriesIndex:
             raise LimitExceeded(
                 "series_max", f"the store holds {self.count} series, and {count} more would exceed its limit of {self.series_max}"
             )
-        self._forget_answers()
         again = [self._free.pop() for _ in range(min(count, len(self._free)))]
         start = self._allocated
         self._allocated += count - len(again)
@@ -291,22 +283,8 @@ class SeriesIndex:
 
     def matching(self, matchers: Sequence[Matcher]) -> Ids:
         """The series that match all, ascending; not to be written to. None: all series. Raises LimitExceeded."""
-        key = tuple(matchers)
-        answer = self._answers.get(key)
-        if answer is not None:
-            self._answers.move_to_end(key)
-            return answer.ids
-        ids = self._matching(matchers)
-        if len(ids) <= ANSWER_SERIES_MAX:
-            ids.flags.writeable = False
-            self._answers[key] = self._answers_by_ids[id(ids)] = _Answer(ids)
-            if len(self._answers) > ANSWERS_KEPT_MAX:
-                del self._answers_by_ids[id(self._answers.popitem(last=False)[1].ids)]
-        return ids
-
-    def _forget_answers(self) -> None:
-        self._answers.clear()
-        self._answers_by_ids.clear()
+        answer = self._answers.find(tuple(matchers))
+        return self._answers.keep(tuple(matchers), self._matching(matchers)) if answer is None else answer
 
     def _matching(self, matchers: Sequence[Matcher]) -> Ids:
         _bounded(matchers)
@@ -367,12 +345,11 @@ class SeriesIndex:
 
     def labels(self, ids: Ids) -> LabelColumns:
         """Of these series, in that order, without names that none of them carries."""
-        answer = self._answers_by_ids.get(id(ids))
-        if answer is None:
-            return self._label_columns(ids)
-        if answer.labels is None:
-            answer.labels = self._label_columns(ids)
-        return answer.labels
+        labels = self._answers.labels(ids)
+        if labels is None:
+            labels = self._label_columns(ids)
+            self._answers.keep_labels(ids, labels)
+        return labels
 
     def _label_columns(self, ids: Ids) -> LabelColumns:
         pages = np.unique(ids >> PAGE_BITS)
@@ -394,10 +371,10 @@ class SeriesIndex:
 
     def forget(self, ids: Ids) -> None:
         """The series are gone; their ids will be given to others. Values that no series has any more are dropped when they are many."""
-        self._forget_answers()
         if not len(ids):
             return
         labels = self.labels(ids)
+        self._answers.clear()
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash.remove(hashes, ids)
         if self._overflow:
@@ -437,6 +414,10 @@ class SeriesIndex:
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash = HashIds()
         self._overflow = {labels.row(at): int(ids[at]) for at in np.flatnonzero(self._by_hash.add(hashes, ids)).tolist()}
+
+
+def _distinct(codes: Codes | None, rows: npt.NDArray[np.intp]) -> list[int]:
+    return [0] if codes is None else np.unique(codes[rows]).tolist()
 
 
 def _bounded(matchers: Sequence[Matcher]) -> None:
