@@ -94,7 +94,7 @@ class RuleState:
     error: str = ""
     duration_s: float = 0.0
     evaluated_at_ms: int = 0
-    series: dict[Labels, None] = field(default_factory=dict)  # of the last evaluation
+    series: list[Labels] = field(default_factory=list)  # of the last evaluation
     reads: frozenset[str] | None = field(init=False)
     text: str = field(init=False)  # of the expression, in the printed form
 
@@ -240,14 +240,17 @@ def _templates(server: Server, at_ms: int) -> AlertTemplates:
 
 def _write(state: RuleState, samples: list[Sample], storage: Storage, at_ms: int, group: GroupState) -> None:
     """The samples, and an end for each series of the last time that is not among them: with those of other rules, or at once."""
-    given = dict.fromkeys([sample.labels for sample in samples])
-    ended = [labels for labels in state.series if labels not in given]
+    series = [sample.labels for sample in samples]
+    ended: list[Labels] = []
+    if series != state.series:
+        given = set(series)
+        ended = [labels for labels in state.series if labels not in given]
 
     def refused(reason: str) -> None:
         state.health, state.error = BAD, reason
         group.failures += 1
         _log.warning("a rule's samples were refused", group=group.group.name, rule=state.rule.name, reason=reason)
 
-    state.series = given
+    state.series = series
     if samples or ended:
         group.writer.add(state.rule, samples, ended, storage, at_ms, refused)

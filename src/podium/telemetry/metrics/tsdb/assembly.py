@@ -33,6 +33,8 @@ CLASS_CELLS_MAX = 1 << 21
 each time."""
 PARALLEL_CELLS_MIN = 1 << 20
 """Fewer values are not worth a thread."""
+FEW_SERIES_MAX = 512
+"""So many are looked for in row sets; those of more are looked up."""
 AT_ONCE_CELLS_MAX = 1 << 15
 """So many values of few series are read when they are asked for: it costs less than to remember how."""
 _GOLDEN, _BITS = 0x9E3779B97F4A7C15, (1 << 64) - 1
@@ -166,7 +168,7 @@ def scan(
 ) -> tuple[Ids, list[Unread]]:
     """As `assemble`; what is given can be read until the next append, or (`lasting`) at any time."""
     placed: dict[RowSet, _Place] = {}
-    few = ids.tolist() if len(ids) <= ROWS_MAX else None  # few series are in few row sets
+    few = ids.tolist() if len(ids) <= FEW_SERIES_MAX else None  # few series are in few row sets
     position = np.zeros(0, np.int32)
     if few is None:
         position = np.full(allocated, -1, np.int32)
