@@ -98,11 +98,16 @@ class Scan:
     @classmethod
     def of(cls, selection: Selection) -> "Scan":
         """Of what is in memory."""
-        return cls(selection.labels, [Unread(c.rows, c.values.size, partial(_as_is, c)) for c in selection.columns], selection.histograms)
+        return cls(selection.labels, [as_read(c) for c in selection.columns], selection.histograms)
 
     def selection(self) -> Selection:
         """All read. Raises as `each`."""
         return Selection(self.labels, self.each(lambda unread: unread.read(), self.unread), self.histograms)
+
+
+def as_read(columns: Columns) -> Unread:
+    """What is in memory, as something to be read."""
+    return Unread(columns.rows, columns.values.size, partial(_as_is, columns))
 
 
 def _as_is(columns: Columns) -> Columns:

@@ -15,7 +15,7 @@ from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector
 from podium.telemetry.metrics.rules.documents import read
 from podium.telemetry.metrics.rules.evaluation import Server
 from podium.telemetry.metrics.rules.rule import AlertingRule
-from podium.telemetry.metrics.rules.schedule import RuleSchedule, next_slot_ms
+from podium.telemetry.metrics.rules.schedule import GROUPS_AT_ONCE, RuleSchedule, next_slot_ms
 from podium.telemetry.metrics.rules.views import RuleViews
 from podium.telemetry.metrics.samples import is_stale
 from podium.world import virtual
@@ -193,6 +193,33 @@ def test_rounds_that_are_missed_are_counted_and_left_out() -> None:
 
     scene = play({"m": [({}, 1.0)]}, act)
     [state] = scene.schedule.groups.values()
-    assert state.missed >= 3
+    assert state.missed >= 3 and state.iterations > state.missed
+    assert state.iterations == state.missed + len(scene.storage.values[labels_of({"__name__": "a:b", "x": "y"})])
     times = sorted(scene.storage.values[labels_of({"__name__": "a:b", "x": "y"})])
     assert all(later - earlier >= 20_000 for earlier, later in itertools.pairwise(times))
+
+
+def test_few_groups_are_evaluated_at_a_time_and_all_come_to_their_turn() -> None:
+    running, most = 0, 0
+
+    async def act(scene: Scene) -> None:
+        inner = scene.answers.instant
+
+        async def instant(*given: Any, **more: Any) -> Result:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            try:
+                await asyncio.sleep(0.1)
+            finally:
+                running -= 1
+            return await inner(*given, **more)
+
+        scene.answers.instant = instant  # type: ignore[method-assign]
+        texts = [f"- name: g{n}\n  interval: 100ms\n  rules:\n  - {{record: 'r:{n}', expr: m}}\n" for n in range(3 * GROUPS_AT_ONCE)]
+        scene.configure("groups:\n" + "".join(texts))
+        await asyncio.sleep(30)
+
+    scene = play({"m": [({}, 1.0)]}, act)
+    assert most == GROUPS_AT_ONCE
+    assert all(scene.values_of(f"r:{n}") for n in range(3 * GROUPS_AT_ONCE))

@@ -7,11 +7,12 @@ import pytest
 
 from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain
 from podium.telemetry.metrics.labels import Matcher, MatchType
+from podium.telemetry.metrics.samples import ABSENT
 from podium.telemetry.metrics.tsdb import lifecycle
 from podium.telemetry.metrics.tsdb.recent import Recent
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from tests.telemetry.metrics.tsdb.answers import found
-from tests.telemetry.metrics.tsdb.stores import EVERYTHING, all_of, expected, named, opened, scraped
+from tests.telemetry.metrics.tsdb.stores import EVERYTHING, all_of, expected, named, opened, scraped, series
 
 ALWAYS = -(2**60), 2**60
 ONE = [Matcher(MatchType.EQUAL, "i", "3")]
@@ -91,7 +92,7 @@ def test_queries_of_many_rows_push_nothing_out() -> None:
 
 async def test_damage_that_a_scan_meets_is_set_aside_and_the_next_scan_is_without_it(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    scraped(store, 0, 130)
+    scraped(store, 0, 130, 100)
     await lifecycle.maintain(store)
     assert len(store.blocks) == 1
     scan = store.scan(EVERYTHING, *ALWAYS)  # heads are read
@@ -104,6 +105,56 @@ async def test_damage_that_a_scan_meets_is_set_aside_and_the_next_scan_is_withou
     left = found(store.scan(EVERYTHING, *ALWAYS).selection())
     assert left and all(min(samples) >= 60_000 for samples in left.values())
     assert not damaged.exists() and store.failures == {"damaged block": 1}
+    await store.close()
+
+
+async def test_damage_that_a_scan_of_few_series_meets_is_set_aside_by_the_scan_itself(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    scraped(store, 0, 130)
+    await lifecycle.maintain(store)
+    store.scan(ONE, 0, 1_000)  # the head is read, and one row
+    store.recent.bytes_max = 0
+    path = store.blocks[0].contents.chunks[0].path
+    assert path is not None
+    path.write_bytes(b"x" * path.stat().st_size)
+    left = found(store.scan(EVERYTHING, *ALWAYS).selection())
+    assert len(left) == 5 and all(min(samples) >= 60_000 for samples in left.values())
+    assert store.failures == {"damaged block": 1}
+    await store.close()
+
+
+@pytest.mark.parametrize("count", [1, 7, 64, 65, 200])
+async def test_few_series_and_many_are_answered_alike(tmp_path: Path, count: int) -> None:
+    """Over a block, a chunk that is sealed and an open matrix; rows of a target in disorder, others in two targets, gaps."""
+    store = opened(tmp_path)
+    names = series(200)
+    disordered, other = store.layout([*names[100:150], *names[:100]]), store.layout(names[150:])
+    want: dict[int, dict[int, float]] = {i: {} for i in range(200)}
+    for k in range(190):
+        if k == 130:  # from then on one target has what two had
+            disordered, other = store.layout(names), store.layout(series(3, "n"))
+        size = disordered.size
+        values = np.arange(size) * 1000.0 + k
+        order = np.arange(200) if size == 200 else np.concatenate([np.arange(100, 150), np.arange(100)])
+        values[order % 7 == k % 7] = ABSENT
+        assert not store.append(disordered, k * 1000, values)
+        for i, value in zip(order.tolist(), values.tolist(), strict=True):
+            if i % 7 != k % 7:
+                want[i][k * 1000] = value
+        if k < 130:
+            assert not store.append(other, k * 1000, np.full(50, k / 2))
+            for i in range(150, 200):
+                want[i][k * 1000] = k / 2
+        if k == 125:
+            await lifecycle.maintain(store)
+    wanted = np.random.default_rng(count).permutation(200)[:count].tolist()
+    chosen = [Matcher(MatchType.REGEXP, "i", "|".join(map(str, wanted))), *named("m")]
+    for start, end in ((0, 200_000), (30_500, 70_000), (126_000, 131_000), (188_000, 400_000)):
+        answered = found(store.scan(chosen, start, end).selection())
+        expect = {i: {t: v for t, v in want[i].items() if start <= t <= end} for i in wanted}
+        assert answered == {
+            names[i]: {t: int(np.float64(v).view(np.uint64)) for t, v in samples.items()} for i, samples in expect.items() if samples
+        }
     await store.close()
 
 

@@ -83,6 +83,7 @@ class Request:
     timeout_s: float | None = None  # never longer than the engine's
     queued: bool = True  # False: it does not wait for its turn (who asks has one, or cannot wait)
     per_step: bool = False  # count samples by step
+    shown: str = ""  # what a tree is in the query log, if not as printed
     source: str = ""  # what a tree was parsed from: annotations then say where in it they are
     origin: dict[str, Any] = field(default_factory=dict)  # for the query log: httpRequest, ruleGroup
     local: bool = False  # other servers are not asked
@@ -91,7 +92,7 @@ class Request:
     def text(self) -> str:
         if isinstance(self.query, str):
             return self.query
-        return self.source or print_query(self.query)
+        return self.source or self.shown or print_query(self.query)
 
 
 class Engine:
@@ -178,6 +179,9 @@ class Engine:
             raise QueryCanceled("query queue")
         if self.queries_waiting >= QUEUE_MAX:
             raise LimitExceeded("queue_max", f"too many queries are waiting: at most {QUEUE_MAX}")
+        if not self._turns.locked():
+            await self._turns.acquire()  # at once
+            return
         self.queries_waiting += 1
         try:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):

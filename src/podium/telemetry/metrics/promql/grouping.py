@@ -166,7 +166,10 @@ def distinct_texts(labels: LabelColumns, name: str) -> tuple[list[str], Groups]:
     column = labels.columns.get(name)
     if column is None:
         return [""], np.zeros(labels.count, np.int64)
-    distinct, ranks = np.unique(column.codes, return_inverse=True)
+    codes = column.codes
+    if len(codes) and bool((codes == codes[0]).all()):  # as most often
+        return [column.values[codes[0]]], np.zeros(len(codes), np.int64)
+    distinct, ranks = np.unique(codes, return_inverse=True)
     return [column.values[c] for c in distinct.tolist()], ranks.astype(np.int64, copy=False)
 
 

@@ -10,6 +10,7 @@ Source: Prometheus' querying documentation and feature flags, 3.14; error texts 
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NoReturn
 
 from podium.telemetry.metrics.labels import METRIC_NAME, Matcher, MatchType
@@ -69,8 +70,16 @@ _SELECTORS = "an instant vector selector or range vector selector or a subquery"
 _TIMESTAMP_MAX = float(2**63)
 
 
+PARSED_KEPT_MAX, PARSED_KEPT_LENGTH_MAX = 512, 4096
+"""Queries that are asked again and again, as dashboards do, and are not longer than that: their trees are kept."""
+
+
 def parse(query: str, features: Features = STABLE) -> Expression:
     """The query's tree, well formed and well typed. Raises ParseError."""
+    return _parse_again(query, features) if len(query) <= PARSED_KEPT_LENGTH_MAX else _parse(query, features)
+
+
+def _parse(query: str, features: Features) -> Expression:
     parser = _Parser(_limited(query), features)
     if parser.kinds[0] == EOF:
         raise ParseError("no expression found in input", query)
@@ -78,6 +87,9 @@ def parse(query: str, features: Features = STABLE) -> Expression:
     parser.expect_end()
     check(tree, query)
     return tree
+
+
+_parse_again = lru_cache(PARSED_KEPT_MAX)(_parse)
 
 
 def parse_selector(text: str) -> tuple[Matcher, ...]:

@@ -48,15 +48,16 @@ STEP_DEPENDENT = frozenset(
 
 
 def resolve(node: Expression, start_ms: int, end_ms: int, interval_ms: int) -> Expression:
-    """With numbers in place of duration expressions and of @ start(), @ end(). Raises EvaluationError."""
+    """With numbers in place of duration expressions and of @ start(), @ end(); what has neither is given as it is. Raises EvaluationError."""
     times = (start_ms, end_ms, interval_ms)
     match node:
         case VectorSelector():
-            return replace(node, offset_ms=_milliseconds(node.offset_ms, times, node.span, signed=True), at=_at(node.at, times))
+            offset_ms, at = _milliseconds(node.offset_ms, times, node.span, signed=True), _at(node.at, times)
+            return node if offset_ms == node.offset_ms and at == node.at else replace(node, offset_ms=offset_ms, at=at)
         case MatrixSelector():
-            selector = resolve(node.selector, *times)
+            selector, range_ms = resolve(node.selector, *times), _milliseconds(node.range_ms, times, node.span)
             assert isinstance(selector, VectorSelector)
-            return replace(node, selector=selector, range_ms=_milliseconds(node.range_ms, times, node.span))
+            return node if selector is node.selector and range_ms == node.range_ms else replace(node, selector=selector, range_ms=range_ms)
         case Subquery():
             return replace(
                 node,
@@ -67,16 +68,24 @@ def resolve(node: Expression, start_ms: int, end_ms: int, interval_ms: int) -> E
                 at=_at(node.at, times),
             )
         case Unary():
-            return replace(node, operand=resolve(node.operand, *times))
+            operand = resolve(node.operand, *times)
+            return node if operand is node.operand else replace(node, operand=operand)
         case Parentheses():
-            return replace(node, expression=resolve(node.expression, *times))
+            inner = resolve(node.expression, *times)
+            return node if inner is node.expression else replace(node, expression=inner)
         case Binary():
-            return replace(node, left=resolve(node.left, *times), right=resolve(node.right, *times))
+            left, right = resolve(node.left, *times), resolve(node.right, *times)
+            return node if left is node.left and right is node.right else replace(node, left=left, right=right)
         case Aggregation():
             parameter = None if node.parameter is None else unwrapped(resolve(node.parameter, *times))
-            return replace(node, expression=unwrapped(resolve(node.expression, *times)), parameter=parameter)
+            inner = unwrapped(resolve(node.expression, *times))
+            return (
+                node if parameter is node.parameter and inner is node.expression else replace(node, expression=inner, parameter=parameter)
+            )
         case Call():
-            return replace(node, arguments=tuple(unwrapped(resolve(a, *times)) for a in node.arguments))
+            arguments = tuple([unwrapped(resolve(a, *times)) for a in node.arguments])
+            same = all(a is b for a, b in zip(arguments, node.arguments, strict=True))
+            return node if same else replace(node, arguments=arguments)
         case _:
             return node
 

@@ -13,6 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from podium.telemetry.metrics.promql.statistics import Statistics
 
 SLOT_BYTES = 1000
@@ -95,7 +97,7 @@ def _encoded(query: str, seconds: int) -> bytes:
     """Whole JSON however much of the query has to go, with the comma that separates slots."""
     length = min(len(query), SLOT_BYTES)
     while True:
-        entry = json.dumps({"query": query[:length], "timestamp_sec": seconds}, separators=(",", ":")).encode() + b","
+        entry = orjson.dumps({"query": query[:length], "timestamp_sec": seconds}) + b","
         if len(entry) <= SLOT_BYTES:
             return entry
         length = length * 9 // 10

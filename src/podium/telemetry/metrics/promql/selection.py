@@ -210,8 +210,8 @@ def _fill_small(parts: Sequence[Columns], at: Times, lookback_ms: int, values: V
     """Many matrices of few rows, in one search. In place."""
     rows = np.concatenate([c.rows for c in parts])
     flat = np.concatenate([c.values.reshape(-1) for c in parts])
-    when = np.concatenate([np.tile(c.times, len(c.rows)) for c in parts])
-    lengths = np.concatenate([np.full(len(c.rows), len(c.times), np.int64) for c in parts])
+    when = np.concatenate([c.times if len(c.rows) == 1 else np.tile(c.times, len(c.rows)) for c in parts])
+    lengths = np.repeat([len(c.times) for c in parts], [len(c.rows) for c in parts])
     owners: Bounds = np.repeat(np.arange(len(rows), dtype=np.int64), lengths)
     kept = ~is_absent(flat)
     flat, when, owners = flat[kept], when[kept], owners[kept]

@@ -245,8 +245,8 @@ def _ragged_chunks(parts: Sequence[Part], starts: Times, ends: Times) -> Iterato
 def _join_parts(parts: Sequence[Part], starts: Times, ends: Times) -> tuple[Indices, Windows]:
     rows = np.concatenate([p.rows for p in parts])
     values = np.concatenate([p.values.reshape(-1) for p in parts])
-    times = np.concatenate([np.tile(p.times, len(p.rows)) for p in parts])
-    lengths = np.concatenate([np.full(len(p.rows), len(p.times), np.int64) for p in parts])
+    times = np.concatenate([p.times if len(p.rows) == 1 else np.tile(p.times, len(p.rows)) for p in parts])
+    lengths = np.repeat([len(p.times) for p in parts], [len(p.rows) for p in parts])
     valid = np.concatenate([_flat_valid(p) for p in parts])
     owners = np.repeat(np.arange(len(rows), dtype=np.int64), lengths)
     since = _flat_since(parts)

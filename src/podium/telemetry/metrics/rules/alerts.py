@@ -9,7 +9,7 @@ Source: Prometheus' documentation, "Alerting rules"; upstream's rules/alerting.g
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from podium.telemetry.metrics.labels import METRIC_NAME, Labels, labels_of
 from podium.telemetry.metrics.rules.errors import RuleFailed
@@ -34,6 +34,15 @@ class Alert:
     resolved_at_ms: int | None = None
     keep_firing_since_ms: int | None = None
     last_sent_ms: int | None = None
+    _shown: tuple[str, Labels, Labels] | None = field(default=None, compare=False, repr=False)
+
+    def shown(self, alertname: str) -> tuple[Labels, Labels]:
+        """Labels of its series ALERTS and ALERTS_FOR_STATE: the same objects as long as its state is."""
+        if self._shown is None or self._shown[0] != self.state:
+            labels = dict(self.labels)
+            now = labels_of({**labels, METRIC_NAME: ALERTS, "alertname": alertname, "alertstate": self.state})
+            self._shown = self.state, now, labels_of({**labels, METRIC_NAME: ALERTS_FOR_STATE, "alertname": alertname})
+        return self._shown[1], self._shown[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +117,8 @@ class AlertStates:
         shown = []
         for alert in self.active.values():
             if alert.state != INACTIVE:
-                labels = dict(alert.labels)
-                shown.append((labels_of({**labels, METRIC_NAME: ALERTS, "alertname": self.rule.name, "alertstate": alert.state}), 1.0))
-                state = labels_of({**labels, METRIC_NAME: ALERTS_FOR_STATE, "alertname": self.rule.name})
-                shown.append((state, float(alert.active_at_ms // 1000)))
+                now, state = alert.shown(self.rule.name)
+                shown += [(now, 1.0), (state, float(alert.active_at_ms // 1000))]
         return shown
 
     def to_send(self, now_ms: int, resend_delay_ms: int, interval_ms: int) -> list[tuple[Alert, int]]:

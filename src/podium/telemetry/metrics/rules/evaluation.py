@@ -3,11 +3,14 @@
 A rule's samples carry the time of the evaluation less the query offset. Series that a rule gave the last time and not this time end with a
 staleness marker, and so do all of a rule that was taken away.
 
+A rule sees the samples of those before it. Otherwise they wait until the end of the round, to be written together (writing.py).
+
 Invariant: a group is evaluated by one caller at a time (its task in `rules/schedule.py`, or a test).
 
 Source: Prometheus' documentation, "Recording rules"; the order of writes and sends of upstream's rules/group.go.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,14 +19,16 @@ from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import MetricsError
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import Labels
+from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.promql.results import Point, Result, Scalar, Vector
 from podium.telemetry.metrics.promql.syntax import Expression
 from podium.telemetry.metrics.rules.alert_templates import AlertTemplates
-from podium.telemetry.metrics.rules.alerts import Alert, AlertStates
+from podium.telemetry.metrics.rules.alerts import Alert, AlertStates, Found
 from podium.telemetry.metrics.rules.errors import RuleFailed
 from podium.telemetry.metrics.rules.rule import AlertingRule, Group, RecordingRule
 from podium.telemetry.metrics.rules.template_functions import Surroundings
 from podium.telemetry.metrics.rules.timing import RuleTiming
+from podium.telemetry.metrics.rules.writing import RuleWriter, reads
 from podium.telemetry.metrics.samples import STALE, Sample
 from podium.telemetry.metrics.storage import Storage
 from podium.world.interface import World
@@ -32,6 +37,8 @@ TEMPLATE_QUERIES_MAX = 1_000
 """Of one evaluation of a rule."""
 TEMPLATE_QUERY_TIMEOUT_S = 5.0
 """Nothing else runs meanwhile."""
+SLICE_S = 0.002
+"""How long rules are evaluated until others have their turn: a group may have thousands."""
 UNKNOWN, GOOD, BAD = "unknown", "ok", "err"
 
 _log = logger("metrics.rules")
@@ -87,7 +94,12 @@ class RuleState:
     error: str = ""
     duration_s: float = 0.0
     evaluated_at_ms: int = 0
-    series: dict[Labels, None] = field(default_factory=dict)  # of the last evaluation
+    series: list[Labels] = field(default_factory=list)  # of the last evaluation
+    reads: frozenset[str] | None = field(init=False)
+    text: str = field(init=False)  # of the expression, in the printed form
+
+    def __post_init__(self) -> None:
+        self.reads, self.text = reads(self.rule), print_query(self.rule.expression)
 
 
 @dataclass(slots=True)
@@ -100,7 +112,9 @@ class GroupState:
     samples: int = 0
     evaluations: int = 0
     failures: int = 0
+    iterations: int = 0  # scheduled, evaluated or missed
     missed: int = 0
+    writer: RuleWriter = field(default_factory=RuleWriter)
 
     @classmethod
     def of(cls, group: Group, *, restored: bool) -> "GroupState":
@@ -117,6 +131,7 @@ class GroupState:
             kept.setdefault(_identity(state.rule), []).append(state)
         self.duration_s, self.evaluated_at_ms, self.ended = before.duration_s, before.evaluated_at_ms, before.ended
         self.evaluations, self.failures, self.missed = before.evaluations, before.failures, before.missed
+        self.iterations = before.iterations
         for state in self.rules:
             if olds := kept.get(_identity(state.rule)):
                 old = olds.pop(0)
@@ -138,15 +153,17 @@ def _identity(rule: RecordingRule | AlertingRule) -> tuple[str, tuple[tuple[str,
 async def evaluate(state: GroupState, server: Server, now_ms: int) -> None:
     """One round of all its rules, at `now_ms`."""
     clock = server.world.clock
-    began = clock.monotonic()
+    began = resumed = clock.monotonic()
     state.samples = 0
     offset_ms = server.query_offset_ms if state.group.query_offset_ms is None else state.group.query_offset_ms
     at_ms = now_ms - offset_ms
+    state.writer.begin()
     for rule in state.rules:
         started = clock.monotonic()
         rule.evaluated_at_ms = now_ms
         state.evaluations += 1
         try:
+            state.writer.before(rule.reads, server.storage, at_ms)
             samples = await _evaluated(rule, state.group, server, now_ms, at_ms)
         except MetricsError as error:
             rule.health, rule.error = BAD, str(error)
@@ -159,9 +176,14 @@ async def evaluate(state: GroupState, server: Server, now_ms: int) -> None:
                 due = rule.alerts.to_send(now_ms, server.timing.resend_delay_ms, state.interval_ms(server))
                 server.notify(rule.alerts.rule, due)
             _write(rule, samples, server.storage, at_ms, state)
-        rule.duration_s = clock.monotonic() - started
+        now = clock.monotonic()
+        rule.duration_s = now - started
         if server.between is not None:
             await server.between()
+        elif now - resumed > SLICE_S:
+            await asyncio.sleep(0)
+            resumed = clock.monotonic()
+    state.writer.write(server.storage, at_ms)
     if state.ended:
         server.storage.append_samples([Sample(labels, at_ms, STALE) for labels in state.ended])
         state.ended = []
@@ -169,12 +191,14 @@ async def evaluate(state: GroupState, server: Server, now_ms: int) -> None:
 
 
 async def _evaluated(state: RuleState, group: Group, server: Server, now_ms: int, at_ms: int) -> list[Sample]:
-    points = _points(await server.queries.instant(state.rule.expression, at_ms))
+    points = _points(await server.queries.instant(state.rule.expression, at_ms, shown=state.text))
     if isinstance(state.rule, RecordingRule):
         return _recorded(state.rule, points, group.limit, at_ms)
     assert state.alerts is not None
-    templates = _templates(server, at_ms)
-    found = [templates.expand(state.rule, p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
+    found: list[Found] = []
+    if points:
+        templates = _templates(server, at_ms)
+        found = [templates.expand(state.rule, p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
     state.alerts.advance(found, now_ms, group.limit)
     return [Sample(labels, at_ms, value) for labels, value in state.alerts.series()] if state.restored else []
 
@@ -215,14 +239,18 @@ def _templates(server: Server, at_ms: int) -> AlertTemplates:
 
 
 def _write(state: RuleState, samples: list[Sample], storage: Storage, at_ms: int, group: GroupState) -> None:
-    """The samples, and an end for each series of the last time that is not among them."""
-    given = dict.fromkeys(sample.labels for sample in samples)
-    ended = [Sample(labels, at_ms, STALE) for labels in state.series if labels not in given]
-    rejected = storage.append_samples(samples)
-    if rejected:
-        state.health, state.error = BAD, f"samples were refused: {rejected}"
+    """The samples, and an end for each series of the last time that is not among them: with those of other rules, or at once."""
+    series = [sample.labels for sample in samples]
+    ended: list[Labels] = []
+    if series != state.series:
+        given = set(series)
+        ended = [labels for labels in state.series if labels not in given]
+
+    def refused(reason: str) -> None:
+        state.health, state.error = BAD, reason
         group.failures += 1
-        _log.warning("a rule's samples were refused", group=group.group.name, rule=state.rule.name, reason=str(rejected))
-    if ended:
-        storage.append_samples(ended)
-    state.series = given
+        _log.warning("a rule's samples were refused", group=group.group.name, rule=state.rule.name, reason=reason)
+
+    state.series = series
+    if samples or ended:
+        group.writer.add(state.rule, samples, ended, storage, at_ms, refused)

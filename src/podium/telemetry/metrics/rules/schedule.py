@@ -1,7 +1,8 @@
 """Runs the groups of a server: a task each, at steady times; takes a new configuration without losing state.
 
 A group is evaluated at `offset + n x interval`, where the offset comes from its name, so that groups spread and an evaluation's times do not
-depend on when the server started. Evaluations that were missed (the one before took too long) are counted and left out.
+depend on when the server started. At most GROUPS_AT_ONCE are evaluated at a time. Evaluations that were missed (the one before took too long)
+are counted and left out.
 
 Source: Prometheus' documentation, "Recording rules"; upstream's slots of rules/group.go.
 """
@@ -20,6 +21,9 @@ from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.samples import STALE, Sample
 from podium.world.supervisor import Supervisor
 
+GROUPS_AT_ONCE = 10
+"""Groups that are evaluated side by side, each a slice at a time; more would only finish later, and others wait longer for their turn."""
+
 _log = logger("metrics.rules")
 
 
@@ -30,6 +34,7 @@ class RuleSchedule:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._supervisor = Supervisor("rules")
         self._restoring = restoring
+        self._turns = asyncio.Semaphore(GROUPS_AT_ONCE)
 
     def configure(self, groups: Sequence[Group], **changes: object) -> None:
         """These groups from now on, with what changed of the server (external_labels, interval_ms...). Groups that stay the same go on;
@@ -72,7 +77,8 @@ class RuleSchedule:
         while True:
             await asyncio.sleep(max(0.0, (at_ms - self._now_ms()) / 1000))
             try:
-                await evaluate(state, self.server, at_ms)
+                async with self._turns:
+                    await evaluate(state, self.server, at_ms)
                 rounds += 1
                 if rounds == 2:
                     restore(state, self.server, self._now_ms())
@@ -80,6 +86,7 @@ class RuleSchedule:
                 _log.warning("evaluating a group of rules failed", group=state.group.name, file=state.group.file, reason=str(error))
             behind = max(0, (self._now_ms() - at_ms) // interval_ms - 1)
             state.missed += behind
+            state.iterations += 1 + behind
             at_ms += (behind + 1) * interval_ms
 
     async def stop(self) -> None:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from podium.telemetry.metrics.labels import Matcher
-from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.rules.alerts import INACTIVE, Alert
 from podium.telemetry.metrics.rules.evaluation import GroupState, RuleState
 from podium.telemetry.metrics.rules.rule import AlertingRule
@@ -47,7 +46,7 @@ def _matches(state: RuleState, selectors: Sequence[Sequence[Matcher]]) -> bool:
 
 def _rule(state: RuleState) -> Json:
     rule = state.rule
-    shown: Json = {"name": rule.name, "query": print_query(rule.expression)}
+    shown: Json = {"name": rule.name, "query": state.text}
     if isinstance(rule, AlertingRule) and state.alerts is not None:
         shown = {
             "state": state.alerts.state, **shown,

@@ -63,6 +63,7 @@ class SelfMetrics:
             group = (("rule_group", key),)
             page.counter("prometheus_rule_evaluations_total", "Evaluations of rules.", state.evaluations, group)
             page.counter("prometheus_rule_evaluation_failures_total", "Evaluations that failed.", state.failures, group)
+            page.counter("prometheus_rule_group_iterations_total", "Rounds that were due, evaluated or left out.", state.iterations, group)
             page.counter("prometheus_rule_group_iterations_missed_total", "Rounds left out: the one before took long.", state.missed, group)
             page.gauge("prometheus_rule_group_last_duration_seconds", "How long the last round took.", state.duration_s, group)
             page.gauge("prometheus_rule_group_last_evaluation_samples", "Samples of the last round.", state.samples, group)

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.errors import LimitExceeded
-from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Unread, Values, is_absent, is_stale
+from podium.telemetry.metrics.samples import ABSENT, Columns, Times, Unread, Values, as_read, is_absent, is_stale
 from podium.telemetry.metrics.tsdb.columns import Ids
 from podium.telemetry.metrics.tsdb.recent import ROWS_MAX, Recent
 from podium.world.parallel import Mapper, one_by_one
@@ -33,6 +33,10 @@ CLASS_CELLS_MAX = 1 << 21
 each time."""
 PARALLEL_CELLS_MIN = 1 << 20
 """Fewer values are not worth a thread."""
+FEW_SERIES_MAX = 512
+"""So many are looked for in row sets; those of more are looked up."""
+AT_ONCE_CELLS_MAX = 1 << 15
+"""So many values of few series are read when they are asked for: it costs less than to remember how."""
 _GOLDEN, _BITS = 0x9E3779B97F4A7C15, (1 << 64) - 1
 
 
@@ -46,6 +50,22 @@ class RowSet:
     def span(self) -> tuple[int, int]:
         """(lowest, highest id); (0, -1) without any."""
         return (int(self.ids.min()), int(self.ids.max())) if len(self.ids) else (0, -1)
+
+    @cached_property
+    def ascending(self) -> bool:
+        return bool((self.ids[1:] > self.ids[:-1]).all())
+
+    def rows(self, wanted: Ids, first: int) -> tuple[Ids, Ids]:
+        """(rows of the set, ascending, that are of these few series (ascending); their places among the series, which begin at `first`)."""
+        lowest, highest = self.span
+        if self.ascending and highest - lowest + 1 == len(self.ids):
+            return wanted - lowest, np.arange(first, first + len(wanted), dtype=np.int32)
+        if self.ascending:
+            rows = self.ids.searchsorted(wanted).astype(np.int32)  # none is above the highest
+            there = np.flatnonzero(self.ids[rows] == wanted).astype(np.int32)
+            return rows[there], there + np.int32(first)
+        rows = np.flatnonzero(np.isin(self.ids, wanted)).astype(np.int32)
+        return rows, (wanted.searchsorted(self.ids[rows]) + first).astype(np.int32)
 
 
 class RowSets:
@@ -147,20 +167,20 @@ def scan(
     recent: Recent | None = None,
 ) -> tuple[Ids, list[Unread]]:
     """As `assemble`; what is given can be read until the next append, or (`lasting`) at any time."""
-    position = np.full(allocated, -1, np.int32)
-    position[ids] = np.arange(len(ids), dtype=np.int32)
-    bounds = ids.tolist() if len(ids) <= ROWS_MAX else None  # few series are in few row sets
     placed: dict[RowSet, _Place] = {}
+    few = ids.tolist() if len(ids) <= FEW_SERIES_MAX else None  # few series are in few row sets
+    position = np.zeros(0, np.int32)
+    if few is None:
+        position = np.full(allocated, -1, np.int32)
+        position[ids] = np.arange(len(ids), dtype=np.int32)
     cells = 0
     for source in sources:
         if source.last_ms < start_ms or source.first_ms > end_ms:
             continue
-        lowest, highest = source.row_set.span
-        if bounds is not None and bisect_left(bounds, lowest) == bisect_right(bounds, highest):
-            continue
-        place = placed.get(source.row_set)
+        row_set = source.row_set
+        place = placed.get(row_set)
         if place is None:
-            place = placed[source.row_set] = _Place.of(position[source.row_set.ids])
+            place = placed[row_set] = _Place.of(position[row_set.ids]) if few is None else _Place.of_few(ids, few, row_set)
         if not len(place.wanted):
             continue
         part = _within(source, start_ms, end_ms, recent, few=len(place.wanted) <= ROWS_MAX)
@@ -174,17 +194,72 @@ def scan(
     used = [place for place in placed.values() if place.parts]
     if cells >= PARALLEL_CELLS_MIN:
         recent = None
-    classes = [c for group, mine in _classes(len(ids), used) if (c := _class(group, mine, lasting=lasting)) is not None]
-    kept = np.sort(np.concatenate([c.members for c in classes])) if classes else np.zeros(0, np.int32)
+    at_once = few is not None and cells <= AT_ONCE_CELLS_MAX
+    if at_once and (found := _read_at_once(ids, used, recent)) is not None:
+        return ids, found
+    classes = [c for group, mine in _classes(len(ids), used) if (c := _class(group, mine, lasting=lasting and not at_once)) is not None]
+    kept, rows = _kept(ids, [c.members for c in classes])
+    if at_once:
+        return kept, [as_read(_read(c, own, recent)) for c, own in zip(classes, rows, strict=True)]
+    return kept, [Unread(own, len(own) * c.width, partial(_read, c, own, recent)) for c, own in zip(classes, rows, strict=True)]
+
+
+def _read_at_once(ids: Ids, used: "list[_Place]", recent: Recent | None) -> list[Unread] | None:
+    """What `scan` gives, for few series in the simplest case: each has samples in one row set, whose sources follow one another. None: it is
+    not that case."""
+    if sum(len(place.rows) for place in used) != len(ids) or not _apart(len(ids), used):
+        return None
+    found = []
+    for place in used:
+        parts = place.parts
+        if len(parts) > 1:
+            parts = sorted(parts, key=_first_time)
+            if not all(a.times[-1] < b.times[0] for a, b in pairwise(parts)):
+                return None
+        every = np.arange(len(place.rows), dtype=np.int32)
+        values = np.empty((len(every), sum([len(part.times) for part in parts])))
+        dense = monotonic = True
+        at = 0
+        for part in parts:
+            end = at + len(part.times)
+            part.opened.read(place.wanted, every, values[:, at:end], part.start, part.end, recent)
+            if dense:
+                dense, rising = part.opened.known(place.wanted, part.start, part.end)
+                monotonic = monotonic and rising and (not at or _rises(values, at))
+            at = end
+        if not dense and bool(is_absent(values).all(axis=1).any()):
+            return None
+        times = parts[0].times if len(parts) == 1 else np.concatenate([part.times for part in parts])
+        found.append(as_read(Columns(place.rows, times, values, dense, dense and monotonic)))
+    return found
+
+
+def _rises(values: Values, at: int) -> bool:
+    """Whether no row falls at this column."""
+    return bool(values[0, at] >= values[0, at - 1]) if len(values) == 1 else bool((values[:, at] >= values[:, at - 1]).all())
+
+
+def _first_time(part: "_Part") -> int:
+    return int(part.times[0])
+
+
+def _kept(ids: Ids, members: list[Ids]) -> tuple[Ids, list[Ids]]:
+    """(the series that are a member of a class, as each is of one at most; for each class where its members are among them)."""
+    if sum(map(len, members)) == len(ids):
+        return ids, members
+    kept = np.sort(np.concatenate(members)) if members else np.zeros(0, np.int32)
     renumbered = np.full(len(ids), -1, np.int32)
     renumbered[kept] = np.arange(len(kept), dtype=np.int32)
-    return ids[kept], [Unread(rows := renumbered[c.members], len(rows) * c.width, partial(_read, c, rows, recent)) for c in classes]
+    return ids[kept], [renumbered[own] for own in members]
 
 
 def _within(source: Source, start_ms: int, end_ms: int, recent: Recent | None = None, *, few: bool = False) -> _Part | None:
     opened = source.opened(recent, few=few)
-    start, end = int(np.searchsorted(opened.times, start_ms)), int(np.searchsorted(opened.times, end_ms, "right"))
-    return _Part(opened, source.lasting, opened.times[start:end], start, end) if start < end else None
+    times = opened.times
+    if source.first_ms >= start_ms and source.last_ms <= end_ms:
+        return _Part(opened, source.lasting, times, 0, len(times))
+    start, end = int(times.searchsorted(start_ms)), int(times.searchsorted(end_ms, "right"))
+    return _Part(opened, source.lasting, times[start:end], start, end) if start < end else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +276,33 @@ class _Place:
         wanted = np.flatnonzero(position >= 0)
         return cls(wanted.astype(np.int32), position[wanted], [])
 
+    @classmethod
+    def of_few(cls, ids: Ids, numbers: list[int], row_set: RowSet) -> "_Place":
+        """`numbers` are `ids`, ascending."""
+        lowest, highest = row_set.span
+        first, last = bisect_left(numbers, lowest), bisect_right(numbers, highest)
+        if first == last:
+            return _NOWHERE
+        return cls(*row_set.rows(ids[first:last], first), [])
+
+    def cut(self, size: int) -> "list[_Place]":
+        """In places of at most `size` rows. Those of the selection ascend."""
+        if len(self.rows) <= size:
+            return [self]
+        return [_Place(self.wanted[at : at + size], self.rows[at : at + size], self.parts) for at in range(0, len(self.rows), size)]
+
+
+_NOWHERE = _Place(np.zeros(0, np.int32), np.zeros(0, np.int32), [])
+"""Nothing is added to its parts."""
+
 
 def _classes(count: int, used: list[_Place]) -> list[tuple[Ids, list[_Place]]]:
     """(rows ascending, what they are all in), at most CLASS_CELLS_MAX cells each."""
     if not used:
         return []
+    if _apart(count, used):
+        alone = [one for place in used for one in place.cut(max(64, CLASS_CELLS_MAX // sum(len(part.times) for part in place.parts)))]
+        return sorted(((place.rows, [place]) for place in alone), key=lambda c: int(c[0][0]))
     signature = np.zeros(count, np.uint64)
     for number, place in enumerate(used, 1):
         signature[place.rows] += _mixed(number)
@@ -225,6 +322,13 @@ def _classes(count: int, used: list[_Place]) -> list[tuple[Ids, list[_Place]]]:
         step = max(64, CLASS_CELLS_MAX // width)
         classes.extend((group[at : at + step].astype(np.int32), mine) for at in range(0, len(group), step))
     return sorted(classes, key=lambda c: int(c[0][0]))
+
+
+def _apart(count: int, used: list[_Place]) -> bool:
+    """Whether each series is in one row set, and their order is the same there: a class is a row set then."""
+    if len(used) > 1 and int(np.bincount(np.concatenate([place.rows for place in used]), minlength=count).max()) > 1:
+        return False
+    return all(len(place.rows) == 1 or bool((place.rows[1:] > place.rows[:-1]).all()) for place in used)
 
 
 def _mixed(number: int) -> np.uint64:
@@ -291,12 +395,15 @@ def _class(members: Ids, used: list[_Place], *, lasting: bool) -> _Class | None:
         for part, wanted, to in parts
     ]
     by_time = sorted(range(len(pieces)), key=lambda n: int(pieces[n].times[0]))
-    precedence: list[int] = np.argsort(by_time).tolist()
+    precedence = sorted(range(len(pieces)), key=by_time.__getitem__)
     return _Class(members, [pieces[n] for n in by_time], precedence, dense, dense and all(f[1] for f in flags))
 
 
 def _placed(members: Ids, used: list[_Place]) -> list[tuple[_Part, Ids, Ids]]:
     """(part, its rows that are members, which members they are)."""
+    if len(used) == 1 and used[0].rows is members:
+        every = np.arange(len(members), dtype=np.int32)
+        return [(part, used[0].wanted, every) for part in used[0].parts]
     inverse = np.full(int(max(int(place.rows.max()) for place in used)) + 1, -1, np.int32)
     inverse[members] = np.arange(len(members), dtype=np.int32)
     found: list[tuple[_Part, Ids, Ids]] = []
@@ -328,7 +435,7 @@ def _side_by_side(found: _Class, rows: Ids, recent: Recent | None) -> Columns:
     for piece in found.pieces:
         piece.reader.read(piece.wanted, piece.to, values[:, at : at + len(piece.times)], piece.start, piece.end, recent)
         if at and monotonic:
-            monotonic = bool((values[:, at] >= values[:, at - 1]).all())
+            monotonic = _rises(values, at)
         at += len(piece.times)
     pieces = found.pieces
     times = np.concatenate([piece.times for piece in pieces]) if len(pieces) > 1 else pieces[0].times

@@ -179,9 +179,10 @@ class OpenedChunk:
     deletions: tuple[Deletion, ...]
 
     def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
-        if any(deletion.rows[wanted].any() for deletion in self._deletions(start, end)):
+        if self.deletions and any(deletion.rows[wanted].any() for deletion in self._deletions(start, end)):
             return False, False
-        flags = int(np.bitwise_and.reduce(self.rows.flags[wanted]))
+        own = self.rows.flags[wanted]
+        flags = int(own[0]) if len(own) == 1 else int(np.bitwise_and.reduce(own))
         return bool(flags & DENSE), bool(flags & MONOTONIC)
 
     def _deletions(self, start: int, end: int) -> list[Deletion]:
@@ -202,9 +203,15 @@ class OpenedChunk:
     def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: Recent | None) -> None:
         """Raises Damaged."""
         if recent is not None and len(wanted) <= ROWS_MAX:
-            out[to] = self._whole(wanted, recent)[:, start:end]
+            whole = self._whole(wanted, recent)
+            if len(out) == 1:
+                out[0] = whole[0, start:end]
+            else:
+                out[to] = whole[:, start:end]
         else:
             self.stored.guarded(lambda: self.chunk.decode(wanted, to, out, start, end, self.rows))
+        if not self.deletions:
+            return
         times = self.times[start:end]
         for deletion in self._deletions(start, end):
             a, b = int(np.searchsorted(times, deletion.start_ms)), int(np.searchsorted(times, deletion.end_ms, "right"))

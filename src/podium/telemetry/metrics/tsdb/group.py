@@ -119,8 +119,11 @@ class OpenColumns:
         return self
 
     def known(self, wanted: Ids, start: int, end: int) -> tuple[bool, bool]:
-        dense = not bool(self._group.gaps[wanted].any())
-        return dense, dense and not bool(self._group.falls[wanted].any())
+        gaps, falls = self._group.gaps[wanted], self._group.falls[wanted]
+        if len(wanted) == 1:
+            return not gaps[0], not (gaps[0] or falls[0])
+        dense = not bool(gaps.any())
+        return dense, dense and not bool(falls.any())
 
     def present(self, wanted: Ids, start: int, end: int) -> npt.NDArray[np.bool_]:
         values = np.empty((len(wanted), end - start))
@@ -129,7 +132,9 @@ class OpenColumns:
 
     def read(self, wanted: Ids, to: Ids, out: Values, start: int, end: int, recent: object) -> None:
         some = self._some(wanted)
-        if len(to) and int(to[-1]) - int(to[0]) == len(to) - 1 and bool((to[1:] > to[:-1]).all()):
+        if len(to) == 1:
+            self._group.matrix.read(out[(at := int(to[0])) : at + 1], start, end, some)
+        elif len(to) and int(to[-1]) - int(to[0]) == len(to) - 1 and bool((to[1:] > to[:-1]).all()):
             self._group.matrix.read(out[int(to[0]) : int(to[-1]) + 1], start, end, some)
         else:
             own = np.empty((len(wanted), end - start))

@@ -8,7 +8,7 @@ Series are found by a 64-bit hash of their codes, computed for a whole batch at 
 costs time (`_overflow`) and never mixes series up. Ids of series that are gone are given out again.
 
 Bounds: `series_max` series; LABEL_NAMES_MAX names of labels; MATCHERS_MAX matchers of a selector; MATCHES_KEPT_MAX and MATCHES_BYTES_MAX
-decided matchers. Code tables are rebuilt when half of their values are unused (`forget`).
+decided matchers; what selectors chose lately (answers.py). Code tables are rebuilt when half of their values are unused (`forget`).
 """
 
 import contextlib
@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from podium.telemetry.metrics.errors import LimitExceeded
-from podium.telemetry.metrics.labels import Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
+from podium.telemetry.metrics.labels import METRIC_NAME, Codes, LabelColumn, LabelColumns, Labels, Matcher, MatchType
+from podium.telemetry.metrics.tsdb.answers import Answers
 from podium.telemetry.metrics.tsdb.columns import PAGE_BITS, Ids, PagedCodes
 from podium.telemetry.metrics.tsdb.hash_ids import NOBODY, Hashes, HashIds
 
@@ -94,6 +95,7 @@ class SeriesIndex:
         self._overflow: dict[Labels, int] = {}
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
         self._matches_bytes = 0
+        self._answers = Answers()
         self._last_table = 0
 
     @property
@@ -244,6 +246,9 @@ class SeriesIndex:
         self._labels_count[ids] = counts
         for row, other in repeated:
             found[row] = found[other]
+        if len(rows):
+            names = batch.codes.get(METRIC_NAME)
+            self._answers.forget("" if names is None else self.tables[METRIC_NAME].values[code] for code in _distinct(names, rows))
 
     def _labels(self, batch: Batch, row: int) -> Labels:
         return tuple((name, self.tables[name].values[code]) for name in sorted(batch.codes) if (code := int(batch.codes[name][row])))
@@ -277,7 +282,11 @@ class SeriesIndex:
                 yield
 
     def matching(self, matchers: Sequence[Matcher]) -> Ids:
-        """The series that match all, ascending. None: all series. Raises LimitExceeded."""
+        """The series that match all, ascending; not to be written to. None: all series. Raises LimitExceeded."""
+        answer = self._answers.find(tuple(matchers))
+        return self._answers.keep(tuple(matchers), self._matching(matchers)) if answer is None else answer
+
+    def _matching(self, matchers: Sequence[Matcher]) -> Ids:
         _bounded(matchers)
         needing = sorted((m for m in matchers if not m.matches("")), key=self._cost)
         ids = self._with(needing[0]) if needing else self.live()
@@ -336,6 +345,13 @@ class SeriesIndex:
 
     def labels(self, ids: Ids) -> LabelColumns:
         """Of these series, in that order, without names that none of them carries."""
+        labels = self._answers.labels(ids)
+        if labels is None:
+            labels = self._label_columns(ids)
+            self._answers.keep_labels(ids, labels)
+        return labels
+
+    def _label_columns(self, ids: Ids) -> LabelColumns:
         pages = np.unique(ids >> PAGE_BITS)
         columns = {}
         for name in sorted(self.tables):
@@ -358,6 +374,7 @@ class SeriesIndex:
         if not len(ids):
             return
         labels = self.labels(ids)
+        self._answers.clear()
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash.remove(hashes, ids)
         if self._overflow:
@@ -397,6 +414,10 @@ class SeriesIndex:
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash = HashIds()
         self._overflow = {labels.row(at): int(ids[at]) for at in np.flatnonzero(self._by_hash.add(hashes, ids)).tolist()}
+
+
+def _distinct(codes: Codes | None, rows: npt.NDArray[np.intp]) -> list[int]:
+    return [0] if codes is None else np.unique(codes[rows]).tolist()
 
 
 def _bounded(matchers: Sequence[Matcher]) -> None:

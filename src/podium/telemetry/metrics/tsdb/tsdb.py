@@ -287,14 +287,16 @@ class Tsdb:
         return assembly.assemble(ids, self.index.allocated, sources, start_ms, end_ms, limit, self.each, self.recent)
 
     def _sources(self, ids: Ids, start_ms: int, end_ms: int) -> Iterator[Source]:
-        wanted = np.zeros(self.index.allocated, np.bool_)
-        wanted[ids] = True
+        wanted: npt.NDArray[np.bool_] | None = None
         for block in self.blocks:
             if block.overlaps(start_ms, end_ms):
                 yield from block.contents.chunks
         for one in self._windows():
             yield from one.chunks
             if one.loose.count:
+                if wanted is None:
+                    wanted = np.zeros(self.index.allocated, np.bool_)
+                    wanted[ids] = True
                 yield from matrices(self.sets, *one.loose.between(wanted, start_ms, end_ms))
         yield from self.head.sources(ids, start_ms, end_ms)
 
