@@ -60,7 +60,6 @@ REASONS: Mapping[str, str] = {
     "objectStorageConfig": "write to an engine with object storage by remoteWrite",
     "otlp": "use remote write",
     "queryLogFile": "it would be a file of this machine",
-    "scrapeClasses": "say it in each monitor",
     "scrapeFailureLogFile": "it would be a file of this machine",
     "secrets": _OWN_FILES,
     "serviceName": "Podium makes the Service; see its status.url",

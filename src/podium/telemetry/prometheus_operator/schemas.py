@@ -38,6 +38,7 @@ def one_of(*values: str) -> Schema:
 
 
 STRINGS = listed(STRING)
+NAMED: Schema = {**STRING, "minLength": 1}
 ANY: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 FREE: Schema = {"type": "object", **ANY}
 SELECTOR = record(
@@ -87,7 +88,7 @@ ENDPOINT: dict[str, Schema] = {
 }  # fmt: skip
 MONITOR: dict[str, Schema] = {
     "jobLabel": STRING, "podTargetLabels": STRINGS, "selector": SELECTOR, "namespaceSelector": NAMESPACES,
-    "attachMetadata": record(node=BOOLEAN), **LIMITS,
+    "attachMetadata": record(node=BOOLEAN), "scrapeClass": NAMED, **LIMITS,
 }  # fmt: skip
 SERVICE_MONITOR = record(("endpoints", "selector"), targetLabels=STRINGS, endpoints=listed(record(**ENDPOINT)), **MONITOR)
 POD_MONITOR = record(
@@ -100,7 +101,7 @@ PROBE = record(
         staticConfig=record(static=STRINGS, labels=TEXTS, relabelingConfigs=RELABELINGS),
         ingress=record(selector=SELECTOR, namespaceSelector=NAMESPACES, relabelingConfigs=RELABELINGS),
     ),
-    **HTTP, **LIMITS,
+    scrapeClass=NAMED, **HTTP, **LIMITS,
 )  # fmt: skip
 _REFRESH: dict[str, Schema] = {"refreshInterval": DURATION}
 SCRAPE_CONFIG = record(
@@ -118,7 +119,7 @@ SCRAPE_CONFIG = record(
             authorization=HTTP["authorization"], tlsConfig=record(caFile=STRING, certFile=STRING, keyFile=STRING),
         )
     ),
-    **HTTP, **LIMITS,
+    scrapeClass=NAMED, **HTTP, **LIMITS,
 )  # fmt: skip
 RULE = record(
     ("groups",),
@@ -157,6 +158,13 @@ ALERTMANAGERS = record(
             timeout=DURATION, relabelings=RELABELINGS, alertRelabelings=RELABELINGS, bearerTokenFile=STRING, **HTTP,
         )
     )
+)  # fmt: skip
+SCRAPE_CLASSES = listed(
+    record(
+        ("name",), name=NAMED, default=BOOLEAN, tlsConfig=TLS, authorization=record(type=STRING, credentials=KEY, credentialsFile=STRING),
+        relabelings=RELABELINGS, metricRelabelings=RELABELINGS, attachMetadata=record(node=BOOLEAN), fallbackScrapeProtocol=STRING,
+    ),
+    **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
 )  # fmt: skip
 ENFORCED_LIMITS = {
     "enforcedSampleLimit": "sampleLimit", "enforcedTargetLimit": "targetLimit", "enforcedLabelLimit": "labelLimit",
@@ -202,7 +210,7 @@ _COMMON: dict[str, Schema] = {
     "nameValidationScheme": one_of("UTF8", "Legacy"),
     "nameEscapingScheme": one_of("AllowUTF8", "Underscores", "Dots", "Values"),
     "replicas": {"type": "integer", "format": "int32"}, "shards": {"type": "integer", "format": "int32"},
-    "tsdb": record(outOfOrderTimeWindow=DURATION),
+    "tsdb": record(outOfOrderTimeWindow=DURATION), "scrapeClasses": SCRAPE_CLASSES,
 }  # fmt: skip
 
 

@@ -98,7 +98,7 @@ class _Making:
         return Credentials(self.lookup, self.namespace)
 
     def jobs(self) -> list[dict[str, Any]]:
-        rendering = Rendering(self.spec, self.lookup)
+        rendering = Rendering(self.spec, self.lookup, self.namespace)
         found: list[dict[str, Any]] = []
         for resource, prefix, make in JOBS:
             for given in self.select(resource, prefix):
