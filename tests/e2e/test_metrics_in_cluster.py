@@ -222,6 +222,11 @@ def test_the_server_takes_large_bodies_and_streams_as_the_stand_alone_one_does(l
         assert sum(1 for _ in frames(answer.read(), 1 << 21)) == len(rows)
     with urllib.request.urlopen(f"{url}/api/v1/notifications/live", timeout=5) as events:
         assert events.headers["content-type"] == "text/event-stream"
+    point = {"timeUnixNano": str(now_ms * 1_000_000), "asDouble": 7.0}
+    exported = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "pushed.by.sdk", "gauge": {"dataPoints": [point]}}]}]}]}
+    given = urllib.request.Request(f"{url}/api/v1/otlp/v1/metrics", json.dumps(exported).encode(), {"content-type": "application/json"})
+    urllib.request.urlopen(given, timeout=60).close()
+    assert value_of(live, "pushed_by_sdk") == 7.0
     assert ask(live, "/api/v1/status/flags")["web.enable-remote-write-receiver"] == "true"
 
 

@@ -37,7 +37,9 @@ def serve(arguments: Namespace) -> int:
                 directory=data_dir,
                 external_url=arguments.external_url or f"http://{host}:{port}",
                 version=__version__,
-                switches=Switches(arguments.admin_api, arguments.lifecycle, arguments.remote_write_receiver, features.language),
+                switches=Switches(
+                    arguments.admin_api, arguments.lifecycle, arguments.remote_write_receiver, arguments.otlp_receiver, features.language
+                ),
                 engine=EngineOptions(
                     lookback_ms=parse_duration(arguments.lookback_delta), samples_max=arguments.max_samples,
                     timeout_s=parse_duration(arguments.query_timeout) / 1000, concurrency=arguments.max_concurrency, features=features.language,

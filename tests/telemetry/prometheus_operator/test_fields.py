@@ -61,6 +61,7 @@ HINTS: dict[str, tuple[Any, Any]] = {
 REFERENCE = {"name": "s", "key": "k"}
 URL = {"name": "url-of-it", "key": "k"}
 SIBLINGS: dict[str, Object] = {
+    "ignoreResourceAttributes": {"promoteAllResourceAttributes": True},
     "cert": {"keySecret": REFERENCE}, "keySecret": {"cert": {"secret": REFERENCE}}, "certFile": {"keyFile": "k"}, "keyFile": {"certFile": "c"},
     "noProxy": {"proxyUrl": "http://a/"}, "modulus": {"action": "hashmod"}, "accessKey": {"secretKey": REFERENCE},
     "secretKey": {"accessKey": REFERENCE}, "startTime": {"endTime": "24:00"}, "endTime": {"startTime": "00:30"}, "end": {"start": 1},
@@ -132,7 +133,7 @@ def made(kind: str, spec: Object, name: str = "m1", namespace: str = "n1") -> Ob
     return {"kind": kind, "metadata": {"name": name, "namespace": namespace, "labels": labels, "uid": name}, "spec": spec}
 
 
-FEW = ("remoteWrite", "alerting", "query", "exemplars", "tsdb", "rules", "enableFeatures")
+FEW = ("remoteWrite", "alerting", "query", "exemplars", "tsdb", "rules", "enableFeatures", "otlp")
 """Fields that have nothing to do with what a Prometheus selects: there need be nothing to select."""
 
 

@@ -75,7 +75,7 @@ class MetricsServers:
         """Raises ConfigurationError when its store cannot be opened."""
         store, options = self._open_store(folder, settings.store)
         switches = Switches(
-            admin_api=settings.admin_api, lifecycle=False, remote_write_receiver=settings.remote_write_receiver,
+            admin_api=settings.admin_api, lifecycle=False, remote_write_receiver=settings.remote_write_receiver, otlp_receiver=settings.otlp_receiver,
             features=settings.engine.features,
         )  # fmt: skip
         options = replace(

@@ -242,7 +242,7 @@ def own_objects(interval: str, retention: str) -> dict[str, dict[str, Any]]:
         "spec": {
             **selectors, "scrapeInterval": interval, "evaluationInterval": interval, "retention": retention, "prometheusExternalLabelName": "",
             "replicaExternalLabelName": "", "arbitraryFSAccessThroughSMs": {"deny": True}, "enableAdminAPI": True,
-            "enableRemoteWriteReceiver": True,
+            "enableRemoteWriteReceiver": True, "enableOTLPReceiver": True,
         },
     }  # fmt: skip
     alertmanager = {

@@ -166,6 +166,13 @@ SCRAPE_CLASSES = listed(
     ),
     **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
 )  # fmt: skip
+OTLP = record(
+    promoteAllResourceAttributes=BOOLEAN, promoteResourceAttributes=STRINGS, ignoreResourceAttributes=STRINGS,
+    translationStrategy=one_of(
+        "NoUTF8EscapingWithSuffixes", "UnderscoreEscapingWithSuffixes", "NoTranslation", "UnderscoreEscapingWithoutSuffixes"
+    ),
+    keepIdentifyingResourceAttributes=BOOLEAN, convertHistogramsToNHCB=BOOLEAN, promoteScopeMetadata=BOOLEAN,
+)  # fmt: skip
 ENFORCED_LIMITS = {
     "enforcedSampleLimit": "sampleLimit", "enforcedTargetLimit": "targetLimit", "enforcedLabelLimit": "labelLimit",
     "enforcedLabelNameLengthLimit": "labelNameLengthLimit", "enforcedLabelValueLengthLimit": "labelValueLengthLimit",
@@ -190,7 +197,7 @@ _COMMON: dict[str, Schema] = {
     **dict.fromkeys(("scrapeInterval", "scrapeTimeout"), DURATION),
     **dict.fromkeys(
         (
-            "overrideHonorLabels", "overrideHonorTimestamps", "ignoreNamespaceSelectors", "enableRemoteWriteReceiver", "paused",
+            "overrideHonorLabels", "overrideHonorTimestamps", "ignoreNamespaceSelectors", "enableRemoteWriteReceiver", "enableOTLPReceiver", "paused",
             "scrapeClassicHistograms", "scrapeNativeHistograms", "convertClassicHistogramsToNHCB",
         ),
         BOOLEAN,
@@ -210,7 +217,7 @@ _COMMON: dict[str, Schema] = {
     "nameValidationScheme": one_of("UTF8", "Legacy"),
     "nameEscapingScheme": one_of("AllowUTF8", "Underscores", "Dots", "Values"),
     "replicas": {"type": "integer", "format": "int32"}, "shards": {"type": "integer", "format": "int32"},
-    "tsdb": record(outOfOrderTimeWindow=DURATION), "scrapeClasses": SCRAPE_CLASSES,
+    "tsdb": record(outOfOrderTimeWindow=DURATION), "scrapeClasses": SCRAPE_CLASSES, "otlp": OTLP,
 }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ def flags(server: MetricsServer) -> dict[str, str]:
         "web.enable-admin-api": _said(switches.admin_api),
         "web.enable-lifecycle": _said(switches.lifecycle),
         "web.enable-remote-write-receiver": _said(switches.remote_write_receiver),
+        "web.enable-otlp-receiver": _said(switches.otlp_receiver),
         "web.external-url": options.external_url,
     }
     return dict(sorted(found.items()))

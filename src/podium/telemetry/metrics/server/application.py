@@ -54,7 +54,7 @@ ADMINISTRATION: dict[str, Handler] = {
 
 NOT_ENABLED = {
     "write": "remote write receiver needs to be enabled with --web.enable-remote-write-receiver",
-    "otlp/v1/metrics": "there is no OTLP receiver here: have a collector write with prometheusremotewrite",
+    "otlp/v1/metrics": "otlp write receiver needs to be enabled with --web.enable-otlp-receiver",
 }
 """404, in plain text, as upstream's."""
 REQUEST_BYTES_MAX = 32 * 1024 * 1024

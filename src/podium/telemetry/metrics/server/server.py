@@ -22,6 +22,8 @@ from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker, co
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.labels import Labels, labels_of
+from podium.telemetry.metrics.otlp.receiving import OtlpReceiver
+from podium.telemetry.metrics.otlp.translation import Translating
 from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
@@ -40,7 +42,7 @@ from podium.telemetry.metrics.rules.views import RuleViews
 from podium.telemetry.metrics.scrape.engine import ScrapeEngine
 from podium.telemetry.metrics.server import remote_endpoints, store_metrics
 from podium.telemetry.metrics.server.alertmanager_targets import AlertmanagerTargets, relabel_of
-from podium.telemetry.metrics.server.application import Application
+from podium.telemetry.metrics.server.application import Application, Raw
 from podium.telemetry.metrics.server.notifications import CONFIGURATION_FAILED, ENDING, Notifications
 from podium.telemetry.metrics.server.self_metrics import Reloads, SelfMetrics
 from podium.telemetry.metrics.server.sources import Control, Sources, Switches
@@ -199,9 +201,14 @@ class MetricsServer:
         )  # fmt: skip
 
     def application(self, control: Control | None = None) -> Application:
-        """Made anew when external labels change."""
+        """Made anew when the configuration changes: external labels are in it, and how OTLP's metrics are named."""
         sources = self.sources(control)
-        writers = {"/api/v1/write": self._receiver} if self.options.switches.remote_write_receiver else {}
+        switches = self.options.switches
+        writers: dict[str, Raw] = {"/api/v1/write": self._receiver} if switches.remote_write_receiver else {}
+        if switches.otlp_receiver:
+            engine = self.options.engine
+            settings = Translating(self.configuration.otlp, engine.lookback_ms, engine.type_and_unit_labels)
+            writers["/api/v1/otlp/v1/metrics"] = OtlpReceiver(self._receiver, settings)
         return Application(sources, writers, ReadServer(self.store, sources.external_labels))
 
     def self_metrics(self) -> list[Family]:
