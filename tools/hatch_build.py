@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PROTOCOLS = ("node/runtime/cri.proto", "telemetry/metrics/remote/remote.proto")
+PROTOCOLS = ("node/runtime/cri.proto", "telemetry/metrics/remote/remote.proto", "telemetry/metrics/otlp/otlp.proto")
 """Each is compiled into generated/NAME.binpb beside it."""
 
 

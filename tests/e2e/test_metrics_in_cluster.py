@@ -15,11 +15,15 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from podium.cli import processes
+from podium.telemetry.metrics.labels import labels_of
+from podium.telemetry.metrics.remote.frames import frames
+from podium.telemetry.metrics.remote.messages import compress, encode_version_1, message
 from tests.e2e.conftest import KUBECTL_PROGRAMS, PODIUM, Kubectl, LiveCluster, end_cluster, start_cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.skipif(not KUBECTL_PROGRAMS, reason="needs kubectl")]
@@ -198,6 +202,32 @@ def test_every_target_comes_up(live: LiveCluster, kubectl: Kubectl) -> None:
         raise AssertionError("\n".join(found)) from None
     assert count >= 8
     print(f"{count} targets are up")
+
+
+def test_the_server_takes_large_bodies_and_streams_as_the_stand_alone_one_does(live: LiveCluster, kubectl: Kubectl) -> None:
+    url, now_ms = live.cluster.metrics_url, int(time.time() * 1000)
+    random = Random(1)
+    rows = [(labels_of({"__name__": "large", "i": str(i), "text": random.randbytes(50).hex()}), [(now_ms, 1.0)]) for i in range(40_000)]
+    body = encode_version_1(rows)
+    assert len(body) > 3 * 1024 * 1024
+    headers = {"content-type": "application/x-protobuf", "content-encoding": "snappy"}
+    urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/write", body, headers), timeout=60).close()
+    assert value_of(live, "count(large)") == len(rows)
+    asked = message("ReadRequest")(accepted_response_types=[1])
+    asked.queries.add(end_timestamp_ms=now_ms).matchers.add(name="__name__", value="large")
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/read", compress(asked.SerializeToString())), timeout=60) as answer:
+        assert answer.headers["transfer-encoding"] == "chunked" and answer.headers["content-type"].startswith(
+            "application/x-streamed-protobuf"
+        )
+        assert sum(1 for _ in frames(answer.read(), 1 << 21)) == len(rows)
+    with urllib.request.urlopen(f"{url}/api/v1/notifications/live", timeout=5) as events:
+        assert events.headers["content-type"] == "text/event-stream"
+    point = {"timeUnixNano": str(now_ms * 1_000_000), "asDouble": 7.0}
+    exported = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "pushed.by.sdk", "gauge": {"dataPoints": [point]}}]}]}]}
+    given = urllib.request.Request(f"{url}/api/v1/otlp/v1/metrics", json.dumps(exported).encode(), {"content-type": "application/json"})
+    urllib.request.urlopen(given, timeout=60).close()
+    assert value_of(live, "pushed_by_sdk") == 7.0
+    assert ask(live, "/api/v1/status/flags")["web.enable-remote-write-receiver"] == "true"
 
 
 def test_status_shows_where_metrics_are(live: LiveCluster, kubectl: Kubectl) -> None:

@@ -48,6 +48,9 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         "--remote-write-receiver", "--web.enable-remote-write-receiver", action="store_true", help="take samples at /api/v1/write"
     )
     parser.add_argument(
+        "--otlp-receiver", "--web.enable-otlp-receiver", action="store_true", help="take OpenTelemetry's metrics at /api/v1/otlp/v1/metrics"
+    )
+    parser.add_argument(
         "--cors-origin", "--web.cors.origin", metavar="RE", default=".*", help="origins of pages that may ask (default: %(default)s)"
     )
     parser.add_argument("--lookback-delta", "--query.lookback-delta", metavar="T", default="5m", help="(default: %(default)s)")

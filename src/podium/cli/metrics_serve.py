@@ -37,7 +37,9 @@ def serve(arguments: Namespace) -> int:
                 directory=data_dir,
                 external_url=arguments.external_url or f"http://{host}:{port}",
                 version=__version__,
-                switches=Switches(arguments.admin_api, arguments.lifecycle, arguments.remote_write_receiver, features.language),
+                switches=Switches(
+                    arguments.admin_api, arguments.lifecycle, arguments.remote_write_receiver, arguments.otlp_receiver, features.language
+                ),
                 engine=EngineOptions(
                     lookback_ms=parse_duration(arguments.lookback_delta), samples_max=arguments.max_samples,
                     timeout_s=parse_duration(arguments.query_timeout) / 1000, concurrency=arguments.max_concurrency, features=features.language,
@@ -45,7 +47,7 @@ def serve(arguments: Namespace) -> int:
                 ),
                 cors_origin=arguments.cors_origin,
             ),
-            flags=_flags(arguments), kinds=ALL_KINDS,
+            flags={"config.file": str(arguments.config), "web.listen-address": arguments.listen}, kinds=ALL_KINDS,
             makers=lambda world, supervisor: all_makers(world, KubernetesAccess(world, supervisor)),
         )  # fmt: skip
         run(settings)
@@ -65,11 +67,6 @@ class Enabled:
     type_and_unit_labels: bool
 
 
-LANGUAGE = {
-    "promql-experimental-functions": "functions", "promql-extended-range-selectors": "extended_ranges",
-    "promql-binop-fill-modifiers": "fill_modifiers",
-}  # fmt: skip
-DELAYED, TYPED = "promql-delayed-name-removal", "type-and-unit-labels"
 ALWAYS = (
     "exemplar-storage", "native-histograms", "promql-at-modifier", "promql-duration-expr", "promql-negative-offset",
     "promql-per-step-stats", "utf8-names", "concurrent-rule-eval", "auto-gomaxprocs", "auto-gomemlimit", "no-default-scrape-port",
@@ -79,22 +76,11 @@ ALWAYS = (
 
 def _features(names: list[str]) -> Enabled:
     from podium.telemetry.metrics.promql.token_stream import Features
+    from podium.telemetry.metrics.server.about import DELAYED_NAME_REMOVAL, LANGUAGE_FEATURES, TYPE_AND_UNIT_LABELS
 
-    known = (*LANGUAGE, DELAYED, TYPED, *ALWAYS)
+    known = (*LANGUAGE_FEATURES, DELAYED_NAME_REMOVAL, TYPE_AND_UNIT_LABELS, *ALWAYS)
     for name in names:
         if name not in known:
             raise Refusal(f"--enable-feature {name}: there is no such feature here; there are {', '.join(known)}")
-    return Enabled(Features(**{part: name in names for name, part in LANGUAGE.items()}), DELAYED in names, TYPED in names)
-
-
-def _flags(arguments: Namespace) -> dict[str, str]:
-    """Under Prometheus' names."""
-    return {
-        "config.file": str(arguments.config), "storage.tsdb.path": str(arguments.data_dir), "web.listen-address": arguments.listen,
-        "storage.tsdb.retention.time": arguments.retention, "storage.tsdb.retention.size": str(arguments.retention_bytes),
-        "web.enable-admin-api": str(arguments.admin_api).lower(), "web.enable-lifecycle": str(arguments.lifecycle).lower(),
-        "web.enable-remote-write-receiver": str(arguments.remote_write_receiver).lower(), "query.lookback-delta": arguments.lookback_delta,
-        "query.max-samples": str(arguments.max_samples), "query.timeout": arguments.query_timeout,
-        "query.max-concurrency": str(arguments.max_concurrency), "enable-feature": ",".join(arguments.enable_feature or ()),
-        "web.external-url": arguments.external_url or "", "web.cors.origin": arguments.cors_origin,
-    }  # fmt: skip
+    language = Features(**{part: name in names for name, part in LANGUAGE_FEATURES.items()})
+    return Enabled(language, DELAYED_NAME_REMOVAL in names, TYPE_AND_UNIT_LABELS in names)

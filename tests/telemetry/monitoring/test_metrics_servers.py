@@ -1,5 +1,6 @@
 """What the operator plans for Prometheus objects is run, given new configurations, started anew on the same disk, and ended."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from podium.telemetry.monitoring.metrics_servers import MetricsServers
 from podium.telemetry.prometheus_operator.server_settings import settings_of
 from podium.world import virtual
 from podium.world.supervisor import Supervisor
+from tests.telemetry.metrics.server.conftest import data, request
 
 KEY = ("prometheuses", "shop", "main")
 URL = "http://127.0.0.1:9090/prometheus/shop/main"
@@ -101,3 +103,48 @@ def test_a_disk_that_refuses_is_an_error_of_that_one(tmp_path: Path) -> None:
         assert servers.get(KEY) is not None
 
     run(scenario, tmp_path)
+
+
+def test_a_server_says_what_its_settings_became_and_when_it_started(tmp_path: Path) -> None:
+    async def scenario(servers: MetricsServers, supervisor: Supervisor) -> None:
+        spec = {
+            "retention": "3h", "retentionSize": "1MB", "query": {"lookbackDelta": "7m"}, "enableAdminAPI": True,
+            "enableFeatures": ["promql-experimental-functions"], "rules": {"alert": {"resendDelay": "2s"}},
+        }  # fmt: skip
+        await servers.run(KEY, CONFIGURATION, [], settings_of(spec), "data", URL)
+        flags, before = await asked(servers, "status/flags"), await asked(servers, "status/runtimeinfo")
+        expected = {
+            "storage.tsdb.retention.time": "3h", "storage.tsdb.retention.size": "1048576B", "query.lookback-delta": "7m", "query.timeout": "2m",
+            "web.enable-admin-api": "true", "web.enable-remote-write-receiver": "false", "web.external-url": URL,
+            "enable-feature": "promql-experimental-functions", "rules.alert.resend-delay": "2s", "storage.tsdb.path": str(tmp_path / "data"),
+        }  # fmt: skip
+        assert {name: flags[name] for name in expected} == expected
+        assert before["storageRetention"] == "3h or 1048576B" and before["reloadConfigSuccess"] is True
+        await asyncio.sleep(60)
+        await servers.run(KEY, load("global: {scrape_interval: 7s}"), [], settings_of(spec), "data", URL)
+        after = await asked(servers, "status/runtimeinfo")
+        assert after["startTime"] == before["startTime"] and after["lastConfigTime"] > before["lastConfigTime"]
+
+    run(scenario, tmp_path)
+
+
+def test_a_configuration_that_cannot_be_used_is_a_notification_until_one_can(tmp_path: Path) -> None:
+    async def scenario(servers: MetricsServers, supervisor: Supervisor) -> None:
+        await servers.run(KEY, CONFIGURATION, [], SETTINGS, "data", URL)
+        bad = load(f"global: {{query_log_file: {tmp_path}/no/such/folder}}")
+        with pytest.raises(ConfigurationError):
+            await servers.run(KEY, bad, [], SETTINGS, "data", URL)
+        assert [n["text"] for n in await asked(servers, "notifications")] == ["Configuration reload has failed."]
+        assert (await asked(servers, "status/runtimeinfo"))["reloadConfigSuccess"] is False
+        await servers.run(KEY, CONFIGURATION, [], SETTINGS, "data", URL)
+        assert await asked(servers, "notifications") == []
+
+    run(scenario, tmp_path)
+
+
+async def asked(servers: MetricsServers, path: str) -> Any:
+    running = servers.get(KEY)
+    assert running is not None
+    answer = await running.answer(request("GET", f"/api/v1/{path}"), None)
+    assert answer is not None
+    return data(answer)

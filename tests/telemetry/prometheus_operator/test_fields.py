@@ -35,6 +35,7 @@ ELSEWHERE = {
     "optional": "test_credentials_that_may_be_missing",
     "excludedFromEnforcement.[].group": "there is one value",
     "receivers.[].name": "test_alertmanager_configuration.py",
+    "scrapeClasses.[].name": "test_scrape_classes.py",
     "route.continue": "it is true, as upstream's operator sets it",
     "partial_response_strategy": "Thanos alone knows it: upstream's operator leaves it out for a Prometheus, too",
 }
@@ -60,6 +61,7 @@ HINTS: dict[str, tuple[Any, Any]] = {
 REFERENCE = {"name": "s", "key": "k"}
 URL = {"name": "url-of-it", "key": "k"}
 SIBLINGS: dict[str, Object] = {
+    "ignoreResourceAttributes": {"promoteAllResourceAttributes": True},
     "cert": {"keySecret": REFERENCE}, "keySecret": {"cert": {"secret": REFERENCE}}, "certFile": {"keyFile": "k"}, "keyFile": {"certFile": "c"},
     "noProxy": {"proxyUrl": "http://a/"}, "modulus": {"action": "hashmod"}, "accessKey": {"secretKey": REFERENCE},
     "secretKey": {"accessKey": REFERENCE}, "startTime": {"endTime": "24:00"}, "endTime": {"startTime": "00:30"}, "end": {"start": 1},
@@ -79,6 +81,7 @@ ENTRIES: dict[str, Object] = {
     "actions": {"type": "button", "text": "t", "url": "http://a/"}, "dnsSDConfigs": {"names": ["a"], "type": "A", "port": 1},
     "kubernetesSDConfigs": {"role": "Pod", "apiServer": "https://a/"},
     "victoropsConfigs": {"apiKey": REFERENCE, "routingKey": "r"},
+    "scrapeClasses": {"name": "m1", "default": True, "metricRelabelings": [{"targetLabel": "t"}]},
 }  # fmt: skip
 _SELECTED = ("serviceMonitor", "podMonitor", "probe", "scrapeConfig")
 _ALL: Object = {f"{prefix}{suffix}": {} for prefix in _SELECTED for suffix in ("Selector", "NamespaceSelector")}
@@ -130,7 +133,7 @@ def made(kind: str, spec: Object, name: str = "m1", namespace: str = "n1") -> Ob
     return {"kind": kind, "metadata": {"name": name, "namespace": namespace, "labels": labels, "uid": name}, "spec": spec}
 
 
-FEW = ("remoteWrite", "alerting", "query", "exemplars", "tsdb", "rules", "enableFeatures")
+FEW = ("remoteWrite", "alerting", "query", "exemplars", "tsdb", "rules", "enableFeatures", "otlp")
 """Fields that have nothing to do with what a Prometheus selects: there need be nothing to select."""
 
 
@@ -334,7 +337,7 @@ def test_nothing_is_both_known_and_refused() -> None:
     [
         ("PrometheusAgent", {"remoteRead": [{"url": "http://a/"}]}, "spec.remoteRead is not supported"),
         ("Prometheus", {"thanos": {"version": "1"}}, "spec.thanos is not supported: write to Thanos Receive"),
-        ("Prometheus", {"scrapeClasses": [{"name": "x"}]}, "spec.scrapeClasses is not supported: say it in each monitor"),
+        ("Prometheus", {"scrapeClasses": [{"name": "x", "colour": "c"}]}, "spec.scrapeClasses[0].colour is not supported"),
         ("Prometheus", {"remoteWrite": [{"url": "http://a/", "sigv4": {"region": "x"}}]}, r"spec.remoteWrite[0].sigv4 is not supported"),
         ("Prometheus", {"replicas": 2}, "spec.replicas: there is one telemetry process"),
         ("Prometheus", {"shards": 2}, "spec.shards: there is one telemetry process"),
@@ -343,7 +346,7 @@ def test_nothing_is_both_known_and_refused() -> None:
         ("Alertmanager", {"web": {"tlsConfig": {"a": 1}}}, "spec.web is not supported: it is served on this machine"),
         ("Alertmanager", {"alertmanagerConfiguration": {"name": "m1", "global": {"a": 1}}}, "global is not supported: use a configSecret"),
         ("Alertmanager", {"replicas": 3}, "spec.replicas: there is one telemetry process"),
-        ("ServiceMonitor", {"selector": {}, "endpoints": [], "scrapeClass": "x"}, "spec.scrapeClass is not supported"),
+        ("ServiceMonitor", {"selector": {}, "endpoints": [{"enableHTTPTwo": True}]}, "spec.endpoints[0].enableHTTPTwo is not supported"),
         ("ScrapeConfig", {"consulSDConfigs": [{"server": "a"}]}, "spec.consulSDConfigs is not supported: use httpSDConfigs"),
         ("PrometheusRule", {"groups": [{"name": "g", "rules": [{"record": "a", "expr": "b", "colour": "c"}]}]}, "rules[0].colour is not supported"),
         ("AlertmanagerConfig", {"receivers": [{"name": "r", "jiraConfigs": [{"project": "x"}]}]}, "spec.receivers[0].jiraConfigs is not"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from podium.telemetry.metrics.configuration.configuration import Configuration
 from podium.telemetry.metrics.discovery.runner import Maker
+from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.rules.rule import Group
@@ -26,7 +27,7 @@ from podium.world.supervisor import Supervisor
 
 Key = tuple[str, str, str]
 """Resource, namespace, name."""
-Answer = Callable[[HttpRequest], Awaitable[Response]]
+Answer = Callable[[HttpRequest, object], Awaitable[Response | None]]
 OpenStore = Callable[[str, StoreOptions], tuple[Tsdb, ServerOptions]]
 """Raises ConfigurationError."""
 
@@ -63,14 +64,18 @@ class MetricsServers:
             running = None
         if running is None:
             running = self._running[key] = self._open(key, settings, folder, url)
-        running.server.apply(configuration, groups)
-        running.answer = running.server.application(ServerControl(running.server, self._world))
+        try:
+            running.server.apply(configuration, groups)
+        except ConfigurationError:
+            running.server.refused()
+            raise
+        running.answer = running.server.application(ServerControl(running.server)).serve
 
     def _open(self, key: Key, settings: ServerSettings, folder: str, url: str) -> Running:
         """Raises ConfigurationError when its store cannot be opened."""
         store, options = self._open_store(folder, settings.store)
         switches = Switches(
-            admin_api=settings.admin_api, lifecycle=False, remote_write_receiver=settings.remote_write_receiver,
+            admin_api=settings.admin_api, lifecycle=False, remote_write_receiver=settings.remote_write_receiver, otlp_receiver=settings.otlp_receiver,
             features=settings.engine.features,
         )  # fmt: skip
         options = replace(
@@ -79,7 +84,7 @@ class MetricsServers:
         server = MetricsServer(store, self._world, options, makers=self._makers, outbound=self._outbound, sources=self._sources)
         server.start()
         watched = self._supervisor.start(f"server/{'/'.join(key)}", server.failed())
-        return Running(server, settings, server.application(), watched)
+        return Running(server, settings, server.application().serve, watched)
 
     async def end(self, key: Key) -> None:
         running = self._running.pop(key, None)

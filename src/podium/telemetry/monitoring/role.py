@@ -58,6 +58,10 @@ SELECTED = ("serviceMonitor", "podMonitor", "probe", "scrapeConfig", "rule")
 DEFINED_PATIENCE_S, DEFINED_PAUSE_S = 30.0, 0.1
 _log = logger("monitoring")
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
+_UNAVAILABLE = Response(503, b"Service Unavailable\n", _TEXT)
+
+Handler = Callable[[HttpRequest, object], Any]
+"""Of a request and its connection: an answer, or what is awaited for one; None when the connection was taken."""
 
 
 def bundled_rules() -> list[Group]:
@@ -166,9 +170,9 @@ class Monitoring:
     async def _open_door(self, key: Key) -> Door:
         """What Podium brings stays on loopback."""
 
-        async def answer(request: HttpRequest, connection: object) -> Response:
+        async def answer(request: HttpRequest, connection: object) -> Response | None:
             handler = self._handler(key)
-            return (await _awaited(handler(request)) if handler else None) or Response(503, b"Service Unavailable\n", _TEXT)
+            return await _awaited(handler(request, connection)) if handler else _UNAVAILABLE
 
         return await self._around.open_door(answer, key in (OWN_SERVER, OWN_ALERTMANAGER))
 
@@ -198,7 +202,7 @@ class Monitoring:
             if request.path == prefix and request.method == "GET":
                 return _into(request)
             if request.path.startswith(f"{prefix}/"):
-                return await _awaited(answer(_below(request, prefix)))
+                return await _awaited(answer(_below(request, prefix), connection))
         for plural, prefix in PREFIXES.items():
             if request.path.startswith(f"/{prefix}/"):
                 namespace, _, rest = request.path.removeprefix(f"/{prefix}/").partition("/")
@@ -208,24 +212,24 @@ class Monitoring:
                     return Response(404, f"there is no {prefix.removesuffix('s')} {namespace}/{name}\n".encode(), _TEXT)
                 if "/" not in rest and request.method == "GET":
                     return _into(request)
-                return await _awaited(found(_below(request, f"/{prefix}/{namespace}/{name}")))
+                return await _awaited(found(_below(request, f"/{prefix}/{namespace}/{name}"), connection))
         if request.path == "/":
             return Response(200, INDEX, ((b"content-type", b"text/html; charset=utf-8"),))
         own = self._handler(OWN_SERVER)
-        return await _awaited(own(request)) if own else Response(503, b"Service Unavailable\n", _TEXT)
+        return await _awaited(own(request, connection)) if own else _UNAVAILABLE
 
-    def _handler(self, key: Key) -> Callable[[HttpRequest], Any] | None:
+    def _handler(self, key: Key) -> Handler | None:
         if key[0] == "alertmanagers":
             alertmanager = self._alerting.get(key)
-            return alertmanager.api.handle if alertmanager else None
+            return _without_connection(alertmanager.api.handle) if alertmanager else None
         server = self._servers.get(key)
         return server.answer if server else None
 
-    def _prefixes(self) -> Mapping[str, Callable[[HttpRequest], Any]]:
+    def _prefixes(self) -> Mapping[str, Handler]:
         return {
-            "/alertmanager": self._handler(OWN_ALERTMANAGER) or (lambda request: Response(503, b"Service Unavailable\n", _TEXT)),
-            **self._exporters,
-            KUBE_STATE: lambda request: kube_state_serving.handle(self._kube_state, request),
+            "/alertmanager": self._handler(OWN_ALERTMANAGER) or (lambda request, connection: _UNAVAILABLE),
+            **{prefix: _without_connection(answer) for prefix, answer in self._exporters.items()},
+            KUBE_STATE: lambda request, connection: kube_state_serving.handle(self._kube_state, request),
         }
 
 
@@ -238,7 +242,7 @@ def own_objects(interval: str, retention: str) -> dict[str, dict[str, Any]]:
         "spec": {
             **selectors, "scrapeInterval": interval, "evaluationInterval": interval, "retention": retention, "prometheusExternalLabelName": "",
             "replicaExternalLabelName": "", "arbitraryFSAccessThroughSMs": {"deny": True}, "enableAdminAPI": True,
-            "enableRemoteWriteReceiver": True,
+            "enableRemoteWriteReceiver": True, "enableOTLPReceiver": True,
         },
     }  # fmt: skip
     alertmanager = {
@@ -246,6 +250,10 @@ def own_objects(interval: str, retention: str) -> dict[str, dict[str, Any]]:
         "spec": {"alertmanagerConfigSelector": {}, "alertmanagerConfigNamespaceSelector": {}},
     }  # fmt: skip
     return {"prometheuses": prometheus, "alertmanagers": alertmanager}
+
+
+def _without_connection(answer: Callable[[HttpRequest], Any]) -> Handler:
+    return lambda request, connection: answer(request)
 
 
 def _into(request: HttpRequest) -> Response:

@@ -4,8 +4,8 @@ from typing import Any
 
 from podium.instrument.exposition import Family
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.server import about
 from podium.telemetry.metrics.server.server import MetricsServer
-from podium.world.interface import World
 
 INDEX = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Podium: metrics</title>
 <style>body{font:16px/1.5 system-ui;margin:3rem auto;max-width:40rem;color:#1c2330}a{color:#1f5fbf}
@@ -20,9 +20,8 @@ href="/exporters/kube-state/metrics">the cluster's objects</a>, <a href="/metric
 class ServerControl:
     """What the management API may ask of a server that objects configure."""
 
-    def __init__(self, server: MetricsServer, world: World) -> None:
-        self._server, self._started = server, world.clock.now()
-        self._clock = world.clock
+    def __init__(self, server: MetricsServer) -> None:
+        self._server = server
 
     def ready(self) -> bool:
         return True
@@ -37,15 +36,10 @@ class ServerControl:
         return self._server.configuration.printed()
 
     def flags(self) -> dict[str, str]:
-        return {}
+        return about.flags(self._server)
 
     def runtime(self) -> dict[str, Any]:
-        format = "%Y-%m-%dT%H:%M:%SZ"
-        reloads = self._server.reloads
-        return {
-            "startTime": self._started.strftime(format), "serverTime": self._clock.now().strftime(format),
-            "reloadConfigSuccess": reloads.successful, "corruptionCount": sum(self._server.store.failures.values()),
-        }  # fmt: skip
+        return about.runtime(self._server)
 
     def self_metrics(self) -> list[Family]:
         return self._server.self_metrics()

@@ -23,6 +23,7 @@ from podium.telemetry.metrics.alertmanager.storage import DiskStorage, Storage
 from podium.telemetry.metrics.discovery.runner import Maker
 from podium.telemetry.metrics.errors import ConfigurationError, StorageFailed
 from podium.telemetry.metrics.outbound.client import OutboundMaker
+from podium.telemetry.metrics.server.application import REQUEST_BYTES_MAX
 from podium.telemetry.metrics.server.server import ServerOptions
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
@@ -131,12 +132,12 @@ class LiveSurroundings:
         return all_makers(self.world, kubernetes)
 
     async def listen(self, answer: Answer) -> Close:
-        http = HttpServer(answer)
+        http = HttpServer(answer, body_bytes_max=REQUEST_BYTES_MAX)
         await http.listen(self.host, self.port)
         return http.close
 
     async def open_door(self, answer: Answer, own: bool) -> Door:
-        http, host = HttpServer(answer), self.host if own else self.service_host
+        http, host = HttpServer(answer, body_bytes_max=REQUEST_BYTES_MAX), self.host if own else self.service_host
         return Door(host, await http.listen(host, 0), http.close)
 
     async def serve_webhooks(self, client: Client) -> AdmissionWebhook | None:

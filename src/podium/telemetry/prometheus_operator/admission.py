@@ -21,6 +21,7 @@ from podium.telemetry.prometheus_operator.errors import ResourceRefused
 from podium.telemetry.prometheus_operator.field_effects import unsupported, without_effect
 from podium.telemetry.prometheus_operator.rule_groups import groups_of
 from podium.telemetry.prometheus_operator.schemas import GROUP
+from podium.telemetry.prometheus_operator.scrape_classes import scrape_classes
 from podium.telemetry.prometheus_operator.server_settings import settings_of
 
 RULES_PATH = "/admission-prometheusrules/validate"
@@ -59,6 +60,8 @@ def _server_problems(kind: Kind, given: Object) -> list[str]:
     try:
         settings_of(given["spec"])
         label_of(given["spec"])
+        if "scrapeClasses" in kind.spec["properties"]:
+            scrape_classes(given["spec"])
     except ResourceRefused as error:
         return [str(error)]
     return []

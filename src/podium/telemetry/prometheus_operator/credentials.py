@@ -82,6 +82,8 @@ class Credentials:
             config["authorization"] = {"type": authorization.get("type") or "Bearer"}
             if authorization.get("credentials"):
                 config["authorization"]["credentials"] = self.secret(authorization["credentials"], f"{field}.authorization.credentials")
+            if authorization.get("credentialsFile"):
+                config["authorization"]["credentials_file"] = authorization["credentialsFile"]
         token = given.get("bearerTokenSecret") or {}
         if token.get("key"):
             config["bearer_token"] = self.secret(token, f"{field}.bearerTokenSecret")

@@ -38,6 +38,7 @@ def one_of(*values: str) -> Schema:
 
 
 STRINGS = listed(STRING)
+NAMED: Schema = {**STRING, "minLength": 1}
 ANY: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 FREE: Schema = {"type": "object", **ANY}
 SELECTOR = record(
@@ -87,7 +88,7 @@ ENDPOINT: dict[str, Schema] = {
 }  # fmt: skip
 MONITOR: dict[str, Schema] = {
     "jobLabel": STRING, "podTargetLabels": STRINGS, "selector": SELECTOR, "namespaceSelector": NAMESPACES,
-    "attachMetadata": record(node=BOOLEAN), **LIMITS,
+    "attachMetadata": record(node=BOOLEAN), "scrapeClass": NAMED, **LIMITS,
 }  # fmt: skip
 SERVICE_MONITOR = record(("endpoints", "selector"), targetLabels=STRINGS, endpoints=listed(record(**ENDPOINT)), **MONITOR)
 POD_MONITOR = record(
@@ -100,7 +101,7 @@ PROBE = record(
         staticConfig=record(static=STRINGS, labels=TEXTS, relabelingConfigs=RELABELINGS),
         ingress=record(selector=SELECTOR, namespaceSelector=NAMESPACES, relabelingConfigs=RELABELINGS),
     ),
-    **HTTP, **LIMITS,
+    scrapeClass=NAMED, **HTTP, **LIMITS,
 )  # fmt: skip
 _REFRESH: dict[str, Schema] = {"refreshInterval": DURATION}
 SCRAPE_CONFIG = record(
@@ -118,7 +119,7 @@ SCRAPE_CONFIG = record(
             authorization=HTTP["authorization"], tlsConfig=record(caFile=STRING, certFile=STRING, keyFile=STRING),
         )
     ),
-    **HTTP, **LIMITS,
+    scrapeClass=NAMED, **HTTP, **LIMITS,
 )  # fmt: skip
 RULE = record(
     ("groups",),
@@ -158,6 +159,20 @@ ALERTMANAGERS = record(
         )
     )
 )  # fmt: skip
+SCRAPE_CLASSES = listed(
+    record(
+        ("name",), name=NAMED, default=BOOLEAN, tlsConfig=TLS, authorization=record(type=STRING, credentials=KEY, credentialsFile=STRING),
+        relabelings=RELABELINGS, metricRelabelings=RELABELINGS, attachMetadata=record(node=BOOLEAN), fallbackScrapeProtocol=STRING,
+    ),
+    **{"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+)  # fmt: skip
+OTLP = record(
+    promoteAllResourceAttributes=BOOLEAN, promoteResourceAttributes=STRINGS, ignoreResourceAttributes=STRINGS,
+    translationStrategy=one_of(
+        "NoUTF8EscapingWithSuffixes", "UnderscoreEscapingWithSuffixes", "NoTranslation", "UnderscoreEscapingWithoutSuffixes"
+    ),
+    keepIdentifyingResourceAttributes=BOOLEAN, convertHistogramsToNHCB=BOOLEAN, promoteScopeMetadata=BOOLEAN,
+)  # fmt: skip
 ENFORCED_LIMITS = {
     "enforcedSampleLimit": "sampleLimit", "enforcedTargetLimit": "targetLimit", "enforcedLabelLimit": "labelLimit",
     "enforcedLabelNameLengthLimit": "labelNameLengthLimit", "enforcedLabelValueLengthLimit": "labelValueLengthLimit",
@@ -182,7 +197,7 @@ _COMMON: dict[str, Schema] = {
     **dict.fromkeys(("scrapeInterval", "scrapeTimeout"), DURATION),
     **dict.fromkeys(
         (
-            "overrideHonorLabels", "overrideHonorTimestamps", "ignoreNamespaceSelectors", "enableRemoteWriteReceiver", "paused",
+            "overrideHonorLabels", "overrideHonorTimestamps", "ignoreNamespaceSelectors", "enableRemoteWriteReceiver", "enableOTLPReceiver", "paused",
             "scrapeClassicHistograms", "scrapeNativeHistograms", "convertClassicHistogramsToNHCB",
         ),
         BOOLEAN,
@@ -202,7 +217,7 @@ _COMMON: dict[str, Schema] = {
     "nameValidationScheme": one_of("UTF8", "Legacy"),
     "nameEscapingScheme": one_of("AllowUTF8", "Underscores", "Dots", "Values"),
     "replicas": {"type": "integer", "format": "int32"}, "shards": {"type": "integer", "format": "int32"},
-    "tsdb": record(outOfOrderTimeWindow=DURATION),
+    "tsdb": record(outOfOrderTimeWindow=DURATION), "scrapeClasses": SCRAPE_CLASSES, "otlp": OTLP,
 }  # fmt: skip
 
 

@@ -7,13 +7,14 @@ Source: the Prometheus operator's API reference and its design documents.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from podium.telemetry.prometheus_operator.credentials import Credentials, Lookup, without_files
 from podium.telemetry.prometheus_operator.enforcement import NamespaceLabel, job_limits, label_of
 from podium.telemetry.prometheus_operator.errors import ResourceRefused
 from podium.telemetry.prometheus_operator.relabeling import copied_labels, label_name, renamed, selected, written
+from podium.telemetry.prometheus_operator.scrape_classes import ScrapeClasses, scrape_classes
 from podium.telemetry.prometheus_operator.selection import namespaces_of
 
 Config = dict[str, Any]
@@ -33,10 +34,15 @@ _ENDPOINT = {
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What all jobs of one Prometheus share. `spec` is its spec."""
+    """What all jobs of one Prometheus share. `spec` is its spec. Raises ResourceRefused when it is made."""
 
     spec: Mapping[str, Any]
     lookup: Lookup
+    namespace: str = ""
+    classes: ScrapeClasses = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", scrape_classes(self.spec))
 
     @property
     def label(self) -> NamespaceLabel:
@@ -45,6 +51,11 @@ class Rendering:
 
     def credentials(self, monitor: Object) -> Credentials:
         return Credentials(self.lookup, monitor["metadata"]["namespace"])
+
+    def access(self, monitor: Object, given: Mapping[str, Any], field: str) -> Config:
+        """How its targets are asked: by what it says, or else its scrape class."""
+        own = self.credentials(monitor).http(self.checked(given, field), field)
+        return self.classes.of(monitor["spec"]).access(own, Credentials(self.lookup, self.namespace))
 
     def checked(self, given: Mapping[str, Any], field: str) -> Mapping[str, Any]:
         if (self.spec.get("arbitraryFSAccessThroughSMs") or {}).get("deny"):
@@ -60,9 +71,12 @@ class Rendering:
         """What comes last in every job: the enforced namespace, limits."""
         spec = monitor["spec"]
         job |= {ours: spec[theirs] for theirs, ours in _PAGE.items() if spec.get(theirs) is not None}
+        if (protocol := self.classes.of(spec).fallback_protocol) and not job.get("fallback_scrape_protocol"):
+            job["fallback_scrape_protocol"] = protocol
         job |= job_limits(self.spec, spec)
         namespace = self.label.relabeling(kind, monitor)
-        job["metric_relabel_configs"] = [*job.get("metric_relabel_configs", ()), *namespace]
+        shared = self.classes.of(spec).metric_relabelings
+        job["metric_relabel_configs"] = [*shared, *job.get("metric_relabel_configs", ()), *namespace]
         job["relabel_configs"] = [*relabelings, *namespace]
         return {name: value for name, value in job.items() if value not in (None, [], {})}
 
@@ -78,7 +92,7 @@ def _base(rendering: Rendering, name: str, monitor: Object, endpoint: Mapping[st
         if endpoint.get(theirs) is not None:
             job[ours] = endpoint[theirs].lower() if theirs == "scheme" else endpoint[theirs]
     job |= rendering.overrides()
-    job |= rendering.credentials(monitor).http(rendering.checked(endpoint, field), field)
+    job |= rendering.access(monitor, endpoint, field)
     job["metric_relabel_configs"] = written(endpoint.get("metricRelabelings"))
     return job
 
@@ -90,10 +104,12 @@ def _discovery(role: str, monitor: Object, rendering: Rendering) -> Config:
     config: Config = {"role": role}
     if names:
         config["namespaces"] = {"names": names}
-    attach = monitor["spec"].get("attachMetadata") or {}
-    if attach.get("node"):
-        config["attach_metadata"] = {"node": True}
     return config
+
+
+def _attached(monitor: Object, rendering: Rendering) -> Config:
+    attach = rendering.classes.of(monitor["spec"]).attach_metadata(monitor["spec"].get("attachMetadata"))
+    return {"attach_metadata": {"node": True}} if attach.get("node") else {}
 
 
 def service_monitor_jobs(rendering: Rendering, monitor: Object) -> list[Config]:
@@ -102,8 +118,9 @@ def service_monitor_jobs(rendering: Rendering, monitor: Object) -> list[Config]:
     jobs = []
     for number, endpoint in enumerate(monitor["spec"].get("endpoints") or ()):
         job = _base(rendering, _where("serviceMonitor", monitor, number), monitor, endpoint, f"endpoints[{number}]")
-        job["kubernetes_sd_configs"] = [_discovery(role, monitor, rendering)]
+        job["kubernetes_sd_configs"] = [_discovery(role, monitor, rendering) | _attached(monitor, rendering)]
         relabelings = _service_relabelings(monitor["spec"], endpoint, role, rendering.spec.get("podTargetLabels"))
+        relabelings += rendering.classes.of(monitor["spec"]).relabelings + written(endpoint.get("relabelings"))
         jobs.append(rendering.finish(job, "ServiceMonitor", monitor, relabelings))
     return jobs
 
@@ -137,7 +154,7 @@ def _service_relabelings(spec: Mapping[str, Any], endpoint: Mapping[str, Any], r
         configs.append({"source_labels": source, "target_label": "job", "regex": "(.+)", "replacement": "${1}"})
     if port or target:
         configs.append({"target_label": "endpoint", "replacement": str(port or target)})
-    return configs + written(endpoint.get("relabelings"))
+    return configs
 
 
 def _container_port(port: object) -> str:
@@ -153,8 +170,9 @@ def pod_monitor_jobs(rendering: Rendering, monitor: Object) -> list[Config]:
     jobs = []
     for number, endpoint in enumerate(monitor["spec"].get("podMetricsEndpoints") or ()):
         job = _base(rendering, _where("podMonitor", monitor, number), monitor, endpoint, f"podMetricsEndpoints[{number}]")
-        job["kubernetes_sd_configs"] = [_discovery("pod", monitor, rendering)]
+        job["kubernetes_sd_configs"] = [_discovery("pod", monitor, rendering) | _attached(monitor, rendering)]
         relabelings = _pod_relabelings(monitor, endpoint, rendering.spec.get("podTargetLabels"))
+        relabelings += rendering.classes.of(monitor["spec"]).relabelings + written(endpoint.get("relabelings"))
         jobs.append(rendering.finish(job, "PodMonitor", monitor, relabelings))
     return jobs
 
@@ -184,7 +202,7 @@ def _pod_relabelings(monitor: Object, endpoint: Mapping[str, Any], pod_labels: S
         configs.append({"source_labels": source, "target_label": "job", "regex": "(.+)", "replacement": "${1}"})
     if shown := endpoint.get("port") or endpoint.get("portNumber") or endpoint.get("targetPort"):
         configs.append({"target_label": "endpoint", "replacement": str(shown)})
-    return configs + written(endpoint.get("relabelings"))
+    return configs
 
 
 def probe_jobs(rendering: Rendering, probe: Object) -> list[Config]:
@@ -203,6 +221,7 @@ def probe_jobs(rendering: Rendering, probe: Object) -> list[Config]:
     if spec.get("jobName"):
         relabelings.append({"target_label": "job", "replacement": spec["jobName"]})
     asked = [renamed("__param_target", "instance"), {"target_label": "__address__", "replacement": prober["url"]}]
+    asked += rendering.classes.of(spec).relabelings
     if static := targets.get("staticConfig"):
         job["static_configs"] = [
             {"targets": static.get("static") or [], "labels": {"namespace": probe["metadata"]["namespace"], **(static.get("labels") or {})}}
@@ -256,14 +275,14 @@ def scrape_config_jobs(rendering: Rendering, given: Object) -> list[Config]:
         job["scheme"] = spec["scheme"].lower()
     job |= rendering.overrides()
     credentials = rendering.credentials(given)
-    job |= credentials.http(rendering.checked(spec, "spec"), "spec")
+    job |= rendering.access(given, spec, "spec")
     for theirs, ours in SCRAPE_CONFIG_DISCOVERY.items():
         if entries := spec.get(theirs):
             for index, entry in enumerate(entries):
                 rendering.checked(entry, f"{theirs}[{index}]")
             job[ours] = [_discovery_entry(theirs, entry, credentials, f"{theirs}[{i}]") for i, entry in enumerate(entries)]
     job["metric_relabel_configs"] = written(spec.get("metricRelabelings"))
-    relabelings = [renamed("job", "__tmp_prometheus_job_name")]
+    relabelings = [renamed("job", "__tmp_prometheus_job_name"), *rendering.classes.of(spec).relabelings]
     if spec.get("jobName"):
         relabelings.append({"target_label": "job", "replacement": spec["jobName"]})
     return [rendering.finish(job, "ScrapeConfig", given, [*relabelings, *written(spec.get("relabelings"))])]

@@ -36,6 +36,12 @@ _GLOBAL = {
     "scrapeNativeHistograms": "scrape_native_histograms", "convertClassicHistogramsToNHCB": "convert_classic_histograms_to_nhcb",
     "ruleQueryOffset": "rule_query_offset",
 }  # fmt: skip
+_OTLP = {
+    "promoteAllResourceAttributes": "promote_all_resource_attributes", "promoteResourceAttributes": "promote_resource_attributes",
+    "ignoreResourceAttributes": "ignore_resource_attributes", "translationStrategy": "translation_strategy",
+    "keepIdentifyingResourceAttributes": "keep_identifying_resource_attributes", "convertHistogramsToNHCB": "convert_histograms_to_nhcb",
+    "promoteScopeMetadata": "promote_scope_metadata",
+}  # fmt: skip
 _ESCAPING = {"AllowUTF8": "allow-utf-8", "Underscores": "underscores", "Dots": "dots", "Values": "values"}
 
 
@@ -98,7 +104,7 @@ class _Making:
         return Credentials(self.lookup, self.namespace)
 
     def jobs(self) -> list[dict[str, Any]]:
-        rendering = Rendering(self.spec, self.lookup)
+        rendering = Rendering(self.spec, self.lookup, self.namespace)
         found: list[dict[str, Any]] = []
         for resource, prefix, make in JOBS:
             for given in self.select(resource, prefix):
@@ -173,6 +179,8 @@ def plan_server(
         document["remote_write"] = entries
     if entries := remote_read(spec.get("remoteRead"), making.credentials):
         document["remote_read"] = entries
+    if section := {ours: spec["otlp"][theirs] for theirs, ours in _OTLP.items() if (spec.get("otlp") or {}).get(theirs) is not None}:
+        document["otlp"] = section
     text = yaml.safe_dump(document, sort_keys=False)
     try:
         configuration = load(text, kinds)

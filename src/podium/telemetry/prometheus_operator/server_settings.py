@@ -32,6 +32,7 @@ class ServerSettings:
     timing: RuleTiming = field(default=RuleTiming())
     admin_api: bool = False
     remote_write_receiver: bool = False
+    otlp_receiver: bool = False
     external_url: str = ""
 
 
@@ -46,6 +47,7 @@ def settings_of(spec: Spec) -> ServerSettings:
         _timing((spec.get("rules") or {}).get("alert") or {}),
         bool(spec.get("enableAdminAPI")),
         bool(spec.get("enableRemoteWriteReceiver")),
+        bool(spec.get("enableOTLPReceiver", spec.get("otlp") is not None)),
         spec.get("externalUrl") or "",
     )
 

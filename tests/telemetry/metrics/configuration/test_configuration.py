@@ -105,6 +105,8 @@ def test_nothing_is_a_configuration_with_defaults(text: str) -> None:
     assert load(text) == Configuration()
     assert load(text).printed() == (
         "global:\n  scrape_interval: 1m\n  scrape_timeout: 10s\n  evaluation_interval: 1m\n  metric_name_validation_scheme: utf8\n"
+        "otlp:\n  translation_strategy: UnderscoreEscapingWithSuffixes\n  label_name_underscore_sanitization: true\n"
+        "  label_name_preserve_multiple_underscores: true\n"
     )
 
 

@@ -2,13 +2,16 @@
 
 import math
 from base64 import b64decode
+from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
-from podium.telemetry.metrics.remote import histogram_chunks, xor_chunks
+from podium.telemetry.metrics.histogram_arithmetic import equal
+from podium.telemetry.metrics.remote import histogram_chunks, histogram_encoder, xor_chunks, xor_encoder
 from podium.telemetry.metrics.remote.errors import MessageRefused
 from podium.telemetry.metrics.remote.frames import crc32c, frame, frames
 from podium.telemetry.metrics.samples import STALE_BITS
@@ -56,6 +59,90 @@ def random_samples(random: Random, size: int) -> tuple[list[int], list[float]]:
     ]
     kind = random.choice(kinds)
     return times, [kind() if random.random() < 0.8 else random.choice(kinds)() for _ in range(size)]
+
+
+def written(series: Sequence[tuple[list[int], list[float]]]) -> list[bytes]:
+    firsts = np.cumsum([0, *(len(times) for times, _ in series)])[:-1]
+    times, values = (
+        np.array([x for one in part for x in one], kind) for part, kind in zip(zip(*series, strict=True), (np.int64, float), strict=True)
+    )
+    return xor_encoder.encode(times, values, firsts)
+
+
+def test_chunks_that_are_written_are_read_as_they_were() -> None:
+    random = Random(8)
+    for _ in range(40):
+        series = [random_samples(random, random.choice([1, 2, 3, 7, 119, 120])) for _ in range(random.randint(1, 12))]
+        found = xor_chunks.decode(written(series))
+        assert [(t.tolist(), bits(v)) for t, v in found] == [(times, bits(values)) for times, values in series]
+
+
+def test_chunks_are_the_same_however_many_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(9)
+    series = [random_samples(random, size) for size in (120, 1, 7, 120, 2, 119)]
+    whole = written(series)
+    monkeypatch.setattr(xor_encoder, "SAMPLES_AT_ONCE", 100)
+    assert written(series) == whole == [chunk for one in series for chunk in written([one])]
+
+
+def test_what_was_written_takes_about_as_many_bytes_as_upstreams() -> None:
+    random = Random(10)
+    times = list(range(0, 15_000 * 120, 15_000))
+    counter = [float(n * 17 + random.randint(0, 9)) for n in range(120)]
+    kinds = [
+        (counter, 1.2),
+        ([random.random() for _ in times], 1.02),
+        ([1.0] * 120, 1.0),
+        ([float(random.randint(0, 99)) for _ in times], 1.4),
+    ]
+    for values, more in kinds:
+        assert len(written([(times, values)])[0]) <= more * len(write_chunk(times, values))
+
+
+@pytest.mark.parametrize("chunk", [FLOATS, GAUGE])
+def test_float_histograms_are_written_as_upstream_does_to_the_bit(chunk: str) -> None:
+    samples = histogram_chunks.decode(b64decode(chunk), floating=True)
+    [(first_ms, last_ms, made)] = histogram_encoder.chunks(samples)
+    assert (first_ms, last_ms, made) == (samples[0][0], samples[-1][0], b64decode(chunk))
+
+
+def counted(count: float, **more: Any) -> Histogram:
+    return Histogram(**{"schema": 0, "count": count, "sum": 1.0, "positive": {0: count}, **more})
+
+
+RUNS: list[tuple[list[Histogram | None], list[int]]] = [
+    ([counted(1), counted(2), counted(3)], [3]),
+    ([counted(3), counted(2)], [1, 1]),  # started again
+    ([counted(3), counted(4, reset_hint=ResetHint.YES)], [1, 1]),
+    ([counted(3), counted(4, schema=1)], [1, 1]),
+    ([counted(3), counted(4, zero_threshold=0.5)], [1, 1]),
+    ([counted(3), counted(4, positive={0: 3.0, 5: 1.0})], [2]),  # one more bucket
+    ([counted(3), counted(3, positive={5: 3.0})], [1, 1]),  # one less
+    ([counted(3, reset_hint=ResetHint.GAUGE), counted(2, reset_hint=ResetHint.GAUGE)], [2]),
+    ([counted(3), counted(3, reset_hint=ResetHint.GAUGE)], [1, 1]),
+    ([counted(3), None, None, counted(4)], [3, 1]),
+    ([None, counted(4)], [1, 1]),
+    ([counted(n) for n in range(250)], [120, 120, 10]),
+]
+
+
+@pytest.mark.parametrize(("histograms", "sizes"), RUNS)
+def test_a_chunk_of_histograms_ends_where_its_layout_or_its_counter_does(histograms: list[Histogram | None], sizes: list[int]) -> None:
+    samples = [(15_000 * n + n % 3, h) for n, h in enumerate(histograms)]
+    found = list(histogram_encoder.chunks(samples))
+    assert [int.from_bytes(chunk[:2], "big") for *_, chunk in found] == sizes
+    read = [sample for *_, chunk in found for sample in histogram_chunks.decode(chunk, floating=True)]
+    for (time_ms, back), (at_ms, given) in zip(read, samples, strict=True):
+        assert time_ms == at_ms and ((back is None) is (given is None)) and (given is None or back is None or equal(back, given))
+
+
+def test_zero_thresholds_and_bounds_of_any_kind_are_kept() -> None:
+    for threshold in (0.0, 2.0**-128, 1e-3, 2048.0, 4096.0, 5e-324):
+        [(*_, chunk)] = histogram_encoder.chunks([(7, counted(1, zero_threshold=threshold))])
+        assert histogram_chunks.decode(chunk, floating=True)[0][1].zero_threshold == threshold  # type: ignore[union-attr]
+    bounds = (-1.5, 0.0, 0.005, 1 / 3, 33_554.43, 1e300)
+    [(*_, chunk)] = histogram_encoder.chunks([(7, counted(1, schema=-53, custom_bounds=bounds))])
+    assert histogram_chunks.decode(chunk, floating=True)[0][1].custom_bounds == bounds  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("cut", [1, 3, 9, 20, 40])
@@ -109,17 +196,20 @@ def test_a_gauge_histogram_says_so_and_its_threshold_is_a_power_of_two() -> None
 
 
 def slow_crc32c(data: bytes) -> int:
+    table = []
+    for byte in range(256):
+        for _ in range(8):
+            byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+        table.append(byte)
     total = 0xFFFFFFFF
     for byte in data:
-        total ^= byte
-        for _ in range(8):
-            total = (total >> 1) ^ (0x82F63B78 if total & 1 else 0)
+        total = (total >> 8) ^ table[(total ^ byte) & 0xFF]
     return total ^ 0xFFFFFFFF
 
 
 def test_the_checksum_is_castagnolis() -> None:
     assert crc32c(b"123456789") == 0xE3069283
-    for size in (0, 1, 255, 256, 257, 512, 768, 1000, 5 * 256, 7 * 256 + 9):
+    for size in (0, 1, 3, 1000, 65_535, 65_536, 65_537, 3 * 65_536 + 9):
         data = Random(size).randbytes(size)
         assert crc32c(data) == slow_crc32c(data)
 

@@ -1,20 +1,25 @@
 """Remote read, both sides: what a client asks for, what it makes of answers, and a server's answer read by a client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
 from podium.telemetry.metrics.errors import StorageFailed
-from podium.telemetry.metrics.histogram import Histogram
+from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.labels import Labels, Matcher, MatchType, labels_of
 from podium.telemetry.metrics.memory_samples import MemorySamples
 from podium.telemetry.metrics.outbound.interface import OutboundError
 from podium.telemetry.metrics.promql.reads import Hints, Read
-from podium.telemetry.metrics.remote.messages import decode, decompress, message
+from podium.telemetry.metrics.remote import read_answers
+from podium.telemetry.metrics.remote.frames import frames
+from podium.telemetry.metrics.remote.messages import compress, decode, decompress, message
 from podium.telemetry.metrics.remote.read_client import CHUNKS, SAMPLES, ReadClient, ReadOptions
 from podium.telemetry.metrics.remote.reading import ReadServer
-from podium.telemetry.metrics.samples import STALE, Sample, Selection
+from podium.telemetry.metrics.samples import STALE, STALE_BITS, Sample, Selection
 from podium.world import virtual
 from podium.world.http_messages import HttpRequest
 from podium.world.interface import World
@@ -164,53 +169,155 @@ def test_an_answer_that_is_none_fails_with_a_reason(answer: Answer | Exception, 
     assert str(failure.value).startswith(reason)
 
 
-def served(storage: MemorySamples, external_labels: Labels = ()) -> Callable[[bytes], Any]:
-    """A server's answer as it comes over HTTP."""
+FORMS = pytest.mark.parametrize("accepted", [(1, 0), (0, 1), ()], ids=["chunks", "samples", "unsaid"])
+
+
+def served(storage: MemorySamples, external_labels: Labels = (), accepted: Sequence[int] = (1, 0)) -> Callable[[bytes], Any]:
+    """A server's answer as it comes over HTTP, to a client that takes these types."""
     server = ReadServer(storage, external_labels)
 
     async def post(body: bytes) -> Answer:
-        answer = await server(HttpRequest("POST", "/", "/", {}, {}, body, None))
+        asked = decode("ReadRequest", body)
+        del asked.accepted_response_types[:]
+        asked.accepted_response_types.extend(accepted)
+        answer = await server(HttpRequest("POST", "/", "/", {}, {}, compress(asked.SerializeToString()), None))
+        assert answer is not None
         if answer.status != 200:
             raise OutboundError(answer.body.decode())
-        return dict(answer.headers)[b"content-type"].decode(), decompress(answer.body)
+        headers = dict(answer.headers)
+        body = decompress(answer.body) if headers.get(b"content-encoding") == b"snappy" else answer.body
+        return headers[b"content-type"].decode(), body
 
     return post
 
 
-def test_a_client_reads_what_a_server_has() -> None:
+def read_from(post: Callable[[bytes], Any], read: Read, external_labels: Labels = ()) -> Selection:
+    async def main(world: World) -> Selection | None:
+        return await ReadClient("r", post, ReadOptions(True, external_labels=external_labels), lambda: 0).select(read)
+
+    found = virtual.run(main)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("accepted", "kind"), [((1, 0), CHUNKS), ((0, 1), SAMPLES), ((), SAMPLES), ((7, 1), CHUNKS)])
+def test_the_first_type_that_there_is_is_answered(accepted: Sequence[int], kind: str) -> None:
+    async def main(world: World) -> Answer:
+        answer: Answer = await served(MemorySamples(), accepted=accepted)(
+            compress(message("ReadRequest")(queries=[{}]).SerializeToString())
+        )
+        return answer
+
+    assert virtual.run(main)[0] == kind
+
+
+def test_types_that_are_all_unknown_are_refused_in_upstreams_words() -> None:
+    with pytest.raises(StorageFailed, match=r"does not support any of the requested response types: \[7\]; supported: map\[SAMPLES"):
+        read_from(served(MemorySamples(), accepted=(7,)), ANY)
+
+
+@FORMS
+def test_a_client_reads_what_a_server_has(accepted: Sequence[int]) -> None:
     storage = MemorySamples()
     storage.append_samples([Sample(UP, 100, 1.0), Sample(UP, 200, STALE), Sample(UP, 500, 2.0)])
     native = labels_of({"__name__": "up", "kind": "native"})
     storage.append_samples([Sample(native, 100, NATIVE), Sample(native, 300, Histogram(0, 0.0, STALE))])
-
-    async def main(world: World) -> Selection | None:
-        post = served(storage, (("dc", "x"),))
-        return await ReadClient("r", post, ReadOptions(True, external_labels=(("dc", "x"),)), lambda: 0).select(ANY)
-
-    found = virtual.run(main)
-    assert found is not None
+    dc = (("dc", "x"),)
+    found = read_from(served(storage, dc, accepted), ANY, dc)
     [(_, floats), (_, natives)] = sorted(content(found).items())
     assert (list(floats), natives) == ([100, 200], {100: NATIVE, 300: None})
+    assert [columns.values.view(np.uint64).tolist() for columns in found.columns] == [[[0x3FF0000000000000, int(STALE_BITS)]]]
 
 
-def test_a_server_whose_store_has_a_series_of_its_external_label_does_not_give_it_for_its_own() -> None:
+@FORMS
+def test_series_of_any_shape_come_as_they_are(accepted: Sequence[int]) -> None:
+    """Of one sample to thousands, with gaps, times whose varints have other sizes, floats and histograms of one series."""
+    storage, random = MemorySamples(), Random(6)
+    for i, size in enumerate([1, 2, 119, 120, 121, 3000]):
+        labels = labels_of({"__name__": "up", "i": str(i)})
+        times = sorted(random.sample(range(-1000, 40_000), size) if i % 2 else range(0, 15 * size, 15))
+        storage.append_samples([Sample(labels, t, random.choice([1.0, random.random(), float(t)])) for t in times if random.random() < 0.9])
+    mixed = labels_of({"__name__": "up", "i": "mixed"})
+    storage.append_samples([Sample(mixed, t, 1.0 if t % 200 else replace(NATIVE, count=t + 3.0)) for t in range(0, 30_000, 100)])
+    early = labels_of({"__name__": "up", "i": "early"})
+    storage.append_samples([Sample(early, (1 << shift) + n, n) for shift in (7, 14, 35) for n in (-1, 0)])
+    here = storage.select(ANY.matchers, -1000, 1 << 40)
+    there = read_from(served(storage, (), accepted), Read(ANY.matchers, -1000, 1 << 40, Hints()))
+    assert unhinted(there) == unhinted(here)
+
+
+def unhinted(selection: Selection) -> dict[Labels, dict[int, Any]]:
+    """A chunk says of its histograms that there was no reset where a sample that was by itself did not know."""
+    found = content(selection)
+    return {
+        labels: {t: replace(v, reset_hint=ResetHint.UNKNOWN) if isinstance(v, Histogram) else v for t, v in points.items()}
+        for labels, points in found.items()
+    }
+
+
+@FORMS
+def test_series_are_sorted_as_they_are_named_in_the_answer(accepted: Sequence[int]) -> None:
+    storage = MemorySamples()
+    names = [{"a": "2"}, {"z": "1"}, {"a": "1", "z": "0"}, {}]
+    storage.append_samples([Sample(labels_of({"__name__": "up", **more}), 100, 1.0) for more in names])
+    found = read_from(served(storage, (("dc", "x"),), accepted), ANY)
+    rows = found.labels.rows()
+    assert len(rows) == 4 and rows == sorted(rows)
+
+
+@FORMS
+def test_a_server_whose_store_has_a_series_of_its_external_label_does_not_give_it_for_its_own(accepted: Sequence[int]) -> None:
     storage = MemorySamples()
     storage.append_samples([Sample(UP, 100, 1.0), Sample(labels_of({**dict(UP), "dc": "x"}), 100, 2.0)])
-
-    async def main(world: World) -> Selection | None:
-        read = Read((*ANY.matchers, *equal(dc="x")), 0, 500, Hints())
-        return await ReadClient("r", served(storage, (("dc", "x"),)), ReadOptions(True), lambda: 0).select(read)
-
-    found = virtual.run(main)
-    assert found is not None and content(found) == {labels_of({**dict(UP), "dc": "x"}): {100: 1.0}}
+    found = read_from(served(storage, (("dc", "x"),), accepted), Read((*ANY.matchers, *equal(dc="x")), 0, 500, Hints()))
+    assert content(found) == {labels_of({**dict(UP), "dc": "x"}): {100: 1.0}}
 
 
-def test_a_server_is_asked_for_labels_only_when_only_series_are_looked_at() -> None:
+@FORMS
+def test_a_server_is_asked_for_labels_only_when_only_series_are_looked_at(accepted: Sequence[int]) -> None:
     storage = MemorySamples()
     storage.append_samples([Sample(UP, 100, 1.0)])
+    found = read_from(served(storage, (), accepted), Read(ANY.matchers, 0, 500, Hints("series")))
+    assert (content(found), len(found.columns)) == ({UP: {}}, 0)
 
-    async def main(world: World) -> Selection | None:
-        return await ReadClient("r", served(storage), ReadOptions(True), lambda: 0).select(Read(ANY.matchers, 0, 500, Hints("series")))
 
-    found = virtual.run(main)
-    assert found is not None and (content(found), len(found.columns)) == ({UP: {}}, 0)
+def test_a_frame_ends_with_the_chunk_that_reaches_its_size_and_begins_with_the_series_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_answers, "FRAME_BYTES_MAX", 2000)
+    storage = MemorySamples()
+    random = Random(7)
+    storage.append_samples([Sample(UP, t, random.random()) for t in range(1200)])
+    bodies: list[bytes] = []
+
+    async def post(body: bytes) -> Answer:
+        kind, answer = await served(storage)(body)
+        bodies.append(answer)
+        return kind, answer
+
+    found = read_from(post, Read(ANY.matchers, 0, 2000, Hints()))
+    assert content(found) == content(storage.select(ANY.matchers, 0, 2000))
+    parts = [message("ChunkedReadResponse").FromString(data) for data in frames(bodies[0], 1 << 20)]
+    assert len(parts) == 4 and {len(p.chunked_series) for p in parts} == {1} and {len(p.chunked_series[0].labels) for p in parts} == {2}
+    chunks = [chunk for p in parts for chunk in p.chunked_series[0].chunks]
+    assert [(c.min_time_ms, c.max_time_ms, c.type) for c in chunks] == [(t, t + 119, 1) for t in range(0, 1200, 120)]
+
+
+def test_an_answer_whose_chunks_are_too_many_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_answers, "ENCODED_BYTES_MAX", 2000)
+    storage = MemorySamples()
+    random = Random(7)
+    storage.append_samples([Sample(UP, t, random.random()) for t in range(1200)])
+    with pytest.raises(StorageFailed, match="the answer has more than 2000 bytes of chunks"):
+        read_from(served(storage), Read(ANY.matchers, 0, 2000, Hints()))
+
+
+def test_each_query_of_a_request_has_frames_of_its_number() -> None:
+    storage = MemorySamples()
+    storage.append_samples([Sample(labels_of({"__name__": name}), 100, 1.0) for name in ("a", "b")])
+    queries = [{"end_timestamp_ms": 200, "matchers": [{"name": "__name__", "value": name}]} for name in ("b", "none", "a")]
+
+    async def main(world: World) -> Answer:
+        answer: Answer = await served(storage)(compress(message("ReadRequest")(queries=queries).SerializeToString()))
+        return answer
+
+    found = [message("ChunkedReadResponse").FromString(data) for data in frames(virtual.run(main)[1], 1 << 20)]
+    assert [(f.query_index, f.chunked_series[0].labels[0].value) for f in found] == [(0, "b"), (2, "a")]

@@ -192,7 +192,9 @@ def test_features_say_what_is_switched_on(ask: Ask) -> None:
     assert data(ask("GET", "/api/v1/features"))["promql_functions"]["info"] is False
 
 
-@pytest.mark.parametrize(("path", "said"), [("write", "--web.enable-remote-write-receiver"), ("otlp/v1/metrics", "no OTLP receiver")])
+@pytest.mark.parametrize(
+    ("path", "said"), [("write", "--web.enable-remote-write-receiver"), ("otlp/v1/metrics", "--web.enable-otlp-receiver")]
+)
 def test_receivers_that_are_off_say_so(ask: Ask, path: str, said: str) -> None:
     response = ask("POST", f"/api/v1/{path}")
     assert response.status == 404 and said in response.body.decode()

@@ -1,12 +1,18 @@
 """What a whole server shows of itself: pools, relabelling, blocks, its own metrics, notifications."""
 
 import asyncio
+from random import Random
 from typing import Any
 
+import numpy as np
 import orjson
 
 from podium.instrument.exposition import Page
 from podium.telemetry.metrics.configuration.configuration import load
+from podium.telemetry.metrics.labels import labels_of
+from podium.telemetry.metrics.remote.frames import frames
+from podium.telemetry.metrics.remote.messages import compress, message
+from podium.telemetry.metrics.remote.reading import READS_MAX
 from podium.telemetry.metrics.samples import Sample
 from podium.telemetry.metrics.server.notifications import LISTENERS_MAX, Notifications
 from podium.telemetry.metrics.server.self_metrics_json import families_json
@@ -177,5 +183,40 @@ async def test_live_notifications_are_streamed_to_whoever_stays() -> None:
     async with asyncio.timeout(5):
         while server.notifications.listeners:
             await asyncio.sleep(0.001)
+    await http.close()
+    await server.stop()
+
+
+async def test_a_remote_read_is_streamed_over_http_and_a_reader_that_leaves_frees_its_turn() -> None:
+    world = RealWorld()
+    store = Tsdb.open(None, world, threads=False)
+    server = MetricsServer(store, world, ServerOptions())
+    random, series = Random(1), [labels_of({"__name__": "m", "i": str(i)}) for i in range(400)]
+    layout, noise = store.layout(series), np.array([random.random() for _ in series])
+    for n in range(600):
+        store.append(layout, n * 1000, noise + n)
+    http = HttpServer(server.application().serve)
+    port = await http.listen("127.0.0.1", 0)
+    query = {"end_timestamp_ms": 1_000_000, "matchers": [{"name": "__name__", "value": "m"}]}
+    body = compress(message("ReadRequest")(queries=[query], accepted_response_types=[1]).SerializeToString())
+    asked = b"POST /api/v1/read HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    for _ in range(READS_MAX):  # who asks and leaves
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asked)
+        await writer.drain()
+        writer.close()
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asked)
+        head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    assert b"200 OK" in head and b"application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse" in head
+    parts, answer = [], rest
+    while size := int(answer[: (end := answer.index(b"\r\n"))], 16):
+        parts.append(answer[end + 2 : end + 2 + size])
+        answer = answer[end + 4 + size :]
+    found = [message("ChunkedReadResponse").FromString(data) for data in frames(b"".join(parts), 1 << 21)]
+    assert len(parts) > 10 and len(found) == 400
+    assert sum(int.from_bytes(c.data[:2], "big") for f in found for s in f.chunked_series for c in s.chunks) == 400 * 600
+    writer.close()
     await http.close()
     await server.stop()

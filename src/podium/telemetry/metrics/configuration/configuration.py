@@ -1,7 +1,7 @@
 """prometheus.yml, whole: read strictly, completed with defaults, printed without secrets, compared when it is read again.
 
 Everything is immutable and compares by value, so a reload restarts only what differs. What a section says and we do not act on is refused (tracing,
-otlp, cloud authentication) or, where it means nothing here and does no harm, noted in `warnings`.
+cloud authentication) or, where it means nothing here and does no harm, noted in `warnings`.
 
 Source: Prometheus 3's configuration page; config.go for defaults, checks and words.
 """
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 from podium.telemetry.metrics.configuration.alerting import AlertingConfig
 from podium.telemetry.metrics.configuration.decoding import decode
 from podium.telemetry.metrics.configuration.discovery import CORE_KINDS
+from podium.telemetry.metrics.configuration.otlp import AS_THEY_ARE, OtlpConfig
 from podium.telemetry.metrics.configuration.printing import print_section
 from podium.telemetry.metrics.configuration.remote import RemoteReadConfig, RemoteWriteConfig
 from podium.telemetry.metrics.configuration.scraping import GlobalConfig, ScrapeConfig
@@ -27,7 +28,6 @@ T = TypeVar("T")
 _PATTERN_OF_FILES = re.compile(r"[^*]*(\*[^/]*)?")
 _VARIABLE = re.compile(r"\$(?:(\$)|\{([^}]*)\}|(\w+))")
 _NOT_SENT = "traces of the server itself are not sent anywhere"
-_NO_OTLP = "the OTLP receiver is not there; use remote write"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ScrapeConfigFile:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    REFUSED: ClassVar[Mapping[str, str]] = {"tracing": _NOT_SENT, "otlp": _NO_OTLP}
+    REFUSED: ClassVar[Mapping[str, str]] = {"tracing": _NOT_SENT}
 
     global_config: GlobalConfig = field(default=GlobalConfig().checked(), metadata={"key": "global"})
     runtime: RuntimeConfig | None = None
@@ -80,6 +80,7 @@ class Configuration:
     storage: StorageConfig | None = None
     remote_write: tuple[RemoteWriteConfig, ...] = ()
     remote_read: tuple[RemoteReadConfig, ...] = ()
+    otlp: OtlpConfig = field(default=OtlpConfig())
     included: tuple[ScrapeConfig, ...] = field(default=(), metadata={"key": ""})
     """Those of scrape_config_files, completed; not part of the printed form."""
     warnings: tuple[str, ...] = field(default=(), metadata={"key": ""}, compare=False)
@@ -102,6 +103,9 @@ class Configuration:
         _check_unique([remote.name for remote in self.remote_write if remote.name], "remote write")
         _check_unique([remote.name for remote in self.remote_read if remote.name], "remote read")
         scheme = self.global_config.metric_name_validation_scheme
+        if scheme == "legacy" and self.otlp.translation_strategy in AS_THEY_ARE:
+            strategy = self.otlp.translation_strategy
+            raise ConfigurationError(f'OTLP translation strategy "{strategy}" is not allowed when UTF8 is disabled')
         for remote in self.remote_write:
             check_rules(remote.write_relabel_configs, scheme)
         if self.alerting is not None:

@@ -102,7 +102,7 @@ def histogram_from(said: Any) -> Histogram:
         reset_hint=ResetHint(said.reset_hint) if said.reset_hint in _HINTS else ResetHint.UNKNOWN,
     )
     if not math.isnan(found.sum):
-        _check_histogram(found, floating=floating)
+        check_histogram(found, floating=floating)
     elif is_stale(np.array([found.sum])).item():
         return Histogram(0, 0.0, STALE)
     return found
@@ -111,7 +111,7 @@ def histogram_from(said: Any) -> Histogram:
 _HINTS = frozenset(ResetHint)
 
 
-def _check_histogram(histogram: Histogram, *, floating: bool) -> None:
+def check_histogram(histogram: Histogram, *, floating: bool) -> None:
     """As upstream's Validate. Counts of floats are not compared: sums of them are not exact."""
     custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA
     if not custom and not EXPONENTIAL_SCHEMA_MIN <= histogram.schema <= EXPONENTIAL_SCHEMA_MAX:

@@ -1,90 +1,161 @@
 """Remote read, the serving side: this server's samples for another's queries. The asking side is read_client.py.
 
-Whole samples are given (SAMPLES), which every client takes; streamed chunks are not. What is given is what this server has itself: what it would
-ask others for is left to whoever asks it, so that servers that read from one another do not ask for ever.
+Who asks says which answers it takes, the best one first: chunks of samples, streamed (CHUNKS, the default of Prometheus 3 and Thanos), or whole
+samples (SAMPLES, of who says nothing). What is given is what this server has itself: what it would ask others for is left to whoever asks it, so
+that servers that read from one another do not ask for ever.
 
-Source: Prometheus' documentation, "Remote read API".
+A streamed answer begins when its first query is read; what goes wrong with a later one ends the connection, so that no part passes for the whole.
+
+Bounds: READS_MAX at a time (others wait, as long as they stay), QUERIES_MAX, SAMPLES_MAX, those of read_answers.py.
+
+Source: Prometheus' documentation, "Remote read API"; upstream's storage/remote/read_handler.go for words.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
+from podium.instrument.log import logger
+from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain, StorageFailed
 from podium.telemetry.metrics.exposition.steps import between_others
 from podium.telemetry.metrics.labels import Labels, Matcher, MatchType, labels_of
+from podium.telemetry.metrics.remote import read_answers
 from podium.telemetry.metrics.remote.errors import MessageRefused
-from podium.telemetry.metrics.remote.messages import compress, decode, histogram_into, message
-from podium.telemetry.metrics.samples import Selection, is_absent
+from podium.telemetry.metrics.remote.messages import compress, decode
+from podium.telemetry.metrics.remote.read_answers import ChunkParts, Parts, SampleParts
+from podium.telemetry.metrics.samples import Scan
 from podium.telemetry.metrics.storage import Queryable
 from podium.world.http_messages import HttpRequest, Response
+from podium.world.http_server import Connection
 
 SAMPLES_MAX = 50_000_000
-"""Of one request. Source: upstream's --storage.remote.read-sample-limit."""
+"""Of one query's whole samples. Source: upstream's --storage.remote.read-sample-limit."""
+READS_MAX = 10
+"""Source: upstream's --storage.remote.read-concurrent-limit."""
 QUERIES_MAX = 100
 MATCH_TYPES = (MatchType.EQUAL, MatchType.NOT_EQUAL, MatchType.REGEXP, MatchType.NOT_REGEXP)
+CHUNKS = b"application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
+WRITE_BYTES = 64 * 1024
+"""Frames are gathered to so many bytes before they are sent."""
+_RESPONSE_TYPES = {0: "SAMPLES", 1: "STREAMED_XOR_CHUNKS"}
+_TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
+_log = logger("metrics.remote_read")
+
+Series = list[tuple[Labels, Sequence[bytes]]]
+"""By labels: their parts of the answer."""
 
 
 class ReadServer:
-    """`await server(request)`: the handler of POST /api/v1/read. External labels are put on the answer, and taken off the question."""
+    """`await server(request, connection)`: the handler of POST /api/v1/read. None: the connection was taken. Without one, a streamed answer is
+    a body. External labels are put on the answer, and taken off the question."""
 
     def __init__(self, storage: Queryable, external_labels: Labels = ()) -> None:
         self._storage = storage
         self._external_labels = dict(external_labels)
+        self._turns = asyncio.Semaphore(READS_MAX)
 
-    async def __call__(self, request: HttpRequest) -> Response:
+    async def __call__(self, request: HttpRequest, connection: object = None) -> Response | None:
+        async with self._turns:
+            return await self._answer(request, connection)
+
+    async def _answer(self, request: HttpRequest, connection: object) -> Response | None:
         try:
             asked = decode("ReadRequest", request.body)
             if len(asked.queries) > QUERIES_MAX:
                 raise MessageRefused(f"{len(asked.queries)} queries in a request, at most {QUERIES_MAX}")
-            answer = message("ReadResponse")()
-            for query in asked.queries:
-                matchers = self._matchers(query.matchers)
-                await between_others(self._storage.deciding(matchers))
-                if query.hints.func == "series":  # of which only labels are looked at
-                    self._name(answer.results.add(), self._storage.series([matchers], query.start_timestamp_ms, query.end_timestamp_ms))
-                    continue
-                selection = self._storage.select(matchers, query.start_timestamp_ms, query.end_timestamp_ms)
-                count = sum(c.values.size for c in selection.columns)
-                if count > SAMPLES_MAX:
-                    raise MessageRefused(f"exceeded sample limit ({SAMPLES_MAX})")
-                self._fill(answer.results.add(), selection)
+            if _streamed(asked.accepted_response_types):
+                frames = self._frames(asked.queries)
+                first = await anext(frames, b"")
+                if isinstance(connection, Connection):
+                    await _send(connection, first, frames)
+                    return None
+                return Response(200, first + b"".join([more async for more in frames]), ((b"content-type", CHUNKS),))
+            results = [read_answers.result(await self._series(query, SampleParts(), SAMPLES_MAX)) for query in asked.queries]
         except (MessageRefused, LimitExceeded, ValueError) as error:
-            return Response(400, f"{error}\n".encode(), ((b"content-type", b"text/plain; charset=utf-8"),))
+            return Response(400, f"{error}\n".encode(), _TEXT)
         except StorageFailed as error:
-            return Response(500, f"{error}\n".encode(), ((b"content-type", b"text/plain; charset=utf-8"),))
+            return Response(500, f"{error}\n".encode(), _TEXT)
         headers = ((b"content-type", b"application/x-protobuf"), (b"content-encoding", b"snappy"))
-        return Response(200, compress(answer.SerializeToString()), headers)
+        return Response(200, compress(b"".join(results)), headers)
 
-    def _matchers(self, asked: Sequence[object]) -> list[Matcher]:
+    async def _frames(self, queries: Sequence[Any]) -> AsyncIterator[bytes]:
+        """Some at a time. Raises as `_series`."""
+        gathered: list[bytes] = []
+        size = 0
+        for number, query in enumerate(queries):
+            for frame in read_answers.frames(await self._series(query, ChunkParts(), None), number):
+                gathered.append(frame)
+                size += len(frame)
+                if size >= WRITE_BYTES:
+                    yield b"".join(gathered)
+                    gathered, size = [], 0
+        yield b"".join(gathered)
+
+    async def _series(self, query: Any, parts: Parts, cells_max: int | None) -> Series:
+        """Sorted. Raises MessageRefused, LimitExceeded, StorageFailed; ValueError for an expression that cannot be."""
+        matchers = self._matchers(query.matchers)
+        await between_others(self._storage.deciding(matchers))
+        start_ms, end_ms = query.start_timestamp_ms, query.end_timestamp_ms
+        if query.hints.func == "series":  # of which only labels are looked at
+            return sorted((self._named(row), ()) for row in self._storage.series([matchers], start_ms, end_ms))
+        while True:
+            scan = self._storage.scan(matchers, start_ms, end_ms)
+            if cells_max is not None and sum(one.cells for one in scan.unread) > cells_max:
+                raise MessageRefused(f"exceeded sample limit ({cells_max})")
+            try:
+                await _read(scan, parts)
+                break
+            except ReadAgain:
+                parts = type(parts)()
+        rows = enumerate(scan.labels.rows())
+        return sorted((self._named(labels), own) for row, labels in rows if (own := parts.of(row)))
+
+    def _matchers(self, asked: Sequence[Any]) -> list[Matcher]:
         """Raises ValueError for an expression that cannot be, MessageRefused for a type that is none."""
         found = []
         for m in asked:
-            if not 0 <= m.type < len(MATCH_TYPES):  # type: ignore[attr-defined]  # a protobuf message
-                raise MessageRefused(f"invalid matcher type {m.type}")  # type: ignore[attr-defined]
-            here = self._external_labels.get(m.name) == m.value and m.type == 0  # type: ignore[attr-defined]
-            value = "" if here else m.value  # type: ignore[attr-defined]  # an external label is on no series of the store
-            found.append(Matcher(MATCH_TYPES[m.type], m.name, value))  # type: ignore[attr-defined]
+            if not 0 <= m.type < len(MATCH_TYPES):
+                raise MessageRefused(f"invalid matcher type {m.type}")
+            here = self._external_labels.get(m.name) == m.value and m.type == 0
+            value = "" if here else m.value  # an external label is on no series of the store
+            found.append(Matcher(MATCH_TYPES[m.type], m.name, value))
         return found
 
-    def _name(self, result: Any, rows: Sequence[Labels]) -> list[Any]:
-        """A series of the answer for each, with external labels."""
-        made = []
-        for labels in rows:
-            series = result.timeseries.add()
-            for name, value in labels_of({**self._external_labels, **dict(labels)}):
-                series.labels.add(name=name, value=value)
-            made.append(series)
-        return made
+    def _named(self, labels: Labels) -> Labels:
+        return labels_of({**self._external_labels, **dict(labels)}) if self._external_labels else labels
 
-    def _fill(self, result: Any, selection: Selection) -> None:
-        rows = selection.labels.rows()
-        order = sorted(range(len(rows)), key=rows.__getitem__)
-        series = dict(zip(order, self._name(result, [rows[row] for row in order]), strict=True))
-        for columns in selection.columns:
-            there = ~is_absent(columns.values)
-            for row, present, values in zip(columns.rows.tolist(), there, columns.values, strict=True):
-                for time_ms, value in zip(columns.times[present].tolist(), values[present].tolist(), strict=True):
-                    series[row].samples.add(value=value, timestamp=time_ms)
-        for one in selection.histograms:
-            for time_ms, histogram in zip(one.times.tolist(), one.histograms, strict=True):
-                histogram_into(series[one.row].histograms.add(), histogram, time_ms)
+
+def _streamed(accepted: Sequence[int]) -> bool:
+    """Whether the first of the types that there are is the streamed one. Raises MessageRefused, in upstream's words."""
+    for kind in accepted or (0,):
+        if kind in _RESPONSE_TYPES:
+            return kind == 1
+    known = " ".join(f"{name}:{{}}" for name in _RESPONSE_TYPES.values())
+    raise MessageRefused(f"server does not support any of the requested response types: {list(accepted)}; supported: map[{known}]")
+
+
+async def _read(scan: Scan, parts: Parts) -> None:
+    """Raises ReadAgain, StorageFailed, LimitExceeded."""
+    for unread in scan.unread:
+        [columns] = scan.each(lambda one: one.read(), [unread])
+        parts.take(columns)
+        await asyncio.sleep(0)
+    for series in scan.histograms:
+        parts.take_histograms(series)
+        await asyncio.sleep(0)
+
+
+async def _send(connection: Connection, first: bytes, frames: AsyncIterator[bytes]) -> None:
+    stream = connection.start_stream(200, ((b"content-type", CHUNKS),))
+    try:
+        stream.write(first)
+        async for more in frames:
+            await stream.drain()
+            if stream.closed:
+                return
+            stream.write(more)
+    except (MessageRefused, LimitExceeded, StorageFailed, ValueError) as error:
+        _log.warning("a streamed answer cannot go on", reason=str(error))
+        stream.abort()
+        return
+    stream.end()

@@ -58,6 +58,10 @@ class WriteReceiver:
             batch = WriteBatch.version_1(request.body) if version == "1" else WriteBatch.version_2(request.body)
         except MessageRefused as error:
             return _text(400, str(error), _written(version, 0, 0, 0))
+        return await self.take(batch, version)
+
+    async def take(self, batch: WriteBatch, version: str = "1") -> Response:
+        """204 when all of it is on disk, 400 when some of it will never be taken, 503 when it cannot be taken now."""
         try:
             return await self._take(batch, version)
         except (LimitExceeded, StorageFailed) as error:

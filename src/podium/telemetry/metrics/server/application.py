@@ -1,12 +1,12 @@
 """The HTTP application: which path is whose, CORS, and errors as answers.
 
-A handler takes the sources and the request's parameters. `WRITERS` take the request itself: their bodies are not forms.
+A handler takes the sources and the request's parameters. What takes samples takes the request itself: its body is no form.
 
 Source: Prometheus' HTTP API and management API.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
 import orjson
@@ -26,6 +26,8 @@ from podium.world.http_server import Connection, Stream
 
 Handler = Callable[[Sources, Parameters], Awaitable[Response]]
 Raw = Callable[[HttpRequest], Awaitable[Response]]
+Streaming = Callable[[HttpRequest, object], Awaitable[Response | None]]
+"""With the connection, which it may take: None then."""
 
 QUERIES: dict[str, Handler] = {
     "query": queries.query, "query_range": queries.query_range, "query_exemplars": queries.query_exemplars,
@@ -52,33 +54,40 @@ ADMINISTRATION: dict[str, Handler] = {
 
 NOT_ENABLED = {
     "write": "remote write receiver needs to be enabled with --web.enable-remote-write-receiver",
-    "otlp/v1/metrics": "there is no OTLP receiver here: have a collector write with prometheusremotewrite",
+    "otlp/v1/metrics": "otlp write receiver needs to be enabled with --web.enable-otlp-receiver",
 }
 """404, in plain text, as upstream's."""
+REQUEST_BYTES_MAX = 32 * 1024 * 1024
+"""Of a body: what senders of remote write may put together."""
 LISTENER_LAG_BYTES_MAX = 64 * 1024
 """Of notifications that a listener has not taken yet."""
 
 PREFIX = "/api/v1/"
-LIVE = f"{PREFIX}notifications/live"
+LIVE, READ = f"{PREFIX}notifications/live", f"{PREFIX}read"
 _LABEL_VALUES = re.compile(r"label/([^/]+)/values")
 _log = logger("metrics.server")
 
 
 class Application:
-    """`await application(request)` answers; `writers` are what takes samples: path -> handler of the request (remote write, remote read)."""
+    """`await application(request)` answers; `writers` are what takes samples: path -> handler of the request. `reader` answers remote reads."""
 
-    def __init__(self, sources: Sources, writers: dict[str, Raw] | None = None) -> None:
+    def __init__(self, sources: Sources, writers: Mapping[str, Raw] | None = None, reader: Streaming | None = None) -> None:
         self._sources = sources
-        self._writers = writers or {}
+        self._writers = dict(writers or {})
+        self._reader = reader
         self._cors = re.compile(f"(?:{sources.cors_origin})")
 
-    async def serve(self, request: HttpRequest, connection: Connection) -> Response | None:
-        """With streams, which take the connection: None then."""
-        if request.path == LIVE and request.method == "GET":
+    async def serve(self, request: HttpRequest, connection: object) -> Response | None:
+        """With streams, which take the connection (when it is one): None then."""
+        if request.path == LIVE and request.method == "GET" and isinstance(connection, Connection):
             return await self._live(request, connection)
+        if request.path == READ and request.method == "POST" and self._reader is not None:
+            answer = await self._reader(request, connection)
+            return self._with_cors(request, answer) if answer is not None else None
         return await self(request)
 
-    async def __call__(self, request: HttpRequest, connection: object = None) -> Response:
+    async def __call__(self, request: HttpRequest) -> Response:
+        """Nothing is streamed: notifications end at once (204), and a remote read's chunks are a body."""
         if request.method == "OPTIONS":
             return self._with_cors(request, Response(204, b"", ()))
         try:
@@ -116,6 +125,9 @@ class Application:
     async def _api(self, request: HttpRequest, name: str, method: str) -> Response:
         if writer := self._writers.get(request.path):
             return await writer(request) if method == "POST" else text("Method Not Allowed\n", 405)
+        if self._reader is not None and request.path == READ:
+            answer = await self._reader(request, None) if method == "POST" else None
+            return answer or text("Method Not Allowed\n", 405)
         for handlers, methods in ((QUERIES, ("GET", "POST")), (VIEWS, ("GET",)), (ADMINISTRATION, ("POST", "PUT"))):
             if handler := handlers.get(name):
                 if method not in methods:

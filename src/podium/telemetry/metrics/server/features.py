@@ -30,7 +30,7 @@ def features(sources: Sources) -> Features:
             "admin": switches.admin_api,
             "lifecycle": switches.lifecycle,
             "remote_write_receiver": switches.remote_write_receiver,
-            "otlp_write_receiver": False,
+            "otlp_write_receiver": switches.otlp_receiver,
             "search": False,
         },
         "prometheus": {"agent_mode": False, "auto_reload_config": False, "server_mode": True, "podium": True},

@@ -22,6 +22,8 @@ from podium.telemetry.metrics.discovery.runner import DiscoveryRunner, Maker, co
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.exposition.page import PageSource
 from podium.telemetry.metrics.labels import Labels, labels_of
+from podium.telemetry.metrics.otlp.receiving import OtlpReceiver
+from podium.telemetry.metrics.otlp.translation import Translating
 from podium.telemetry.metrics.outbound.client import OutboundMaker
 from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
@@ -40,8 +42,8 @@ from podium.telemetry.metrics.rules.views import RuleViews
 from podium.telemetry.metrics.scrape.engine import ScrapeEngine
 from podium.telemetry.metrics.server import remote_endpoints, store_metrics
 from podium.telemetry.metrics.server.alertmanager_targets import AlertmanagerTargets, relabel_of
-from podium.telemetry.metrics.server.application import Application
-from podium.telemetry.metrics.server.notifications import Notifications
+from podium.telemetry.metrics.server.application import Application, Raw
+from podium.telemetry.metrics.server.notifications import CONFIGURATION_FAILED, ENDING, Notifications
 from podium.telemetry.metrics.server.self_metrics import Reloads, SelfMetrics
 from podium.telemetry.metrics.server.sources import Control, Sources, Switches
 from podium.telemetry.metrics.server.target_views import TargetViews
@@ -86,7 +88,8 @@ class MetricsServer:
         """`outbound` makes what asks targets, Alertmanagers and remote storage: sockets unless given. `sources` as a ScrapeEngine takes them."""
         self.store, self.world, self.options = store, world, options
         self.configuration = Configuration().checked()
-        self.reloads = Reloads(at_s=world.clock.now().timestamp())
+        self.started = world.clock.now()
+        self.reloads = Reloads(at_s=self.started.timestamp())
         self.engine = Engine(store, world, options.engine, _active_queries(options))
         self.notifier = Notifier(external_url=options.external_url)
         self.tee = Tee(store)
@@ -132,6 +135,12 @@ class MetricsServer:
             groups, external_labels=external, interval_ms=section.evaluation_interval, query_offset_ms=section.rule_query_offset
         )
         self.reloads.successful, self.reloads.at_s = True, self.world.clock.now().timestamp()
+        self.notifications.remove(CONFIGURATION_FAILED)
+
+    def refused(self) -> None:
+        """A configuration that was to be applied could not be read or applied: whoever looks at the server is told."""
+        self.reloads.successful = False
+        self.notifications.add(CONFIGURATION_FAILED)
 
     def _apply_query_log(self, path: str) -> None:
         """Raises ConfigurationError when it cannot be written to."""
@@ -192,12 +201,15 @@ class MetricsServer:
         )  # fmt: skip
 
     def application(self, control: Control | None = None) -> Application:
-        """Made anew when external labels change."""
+        """Made anew when the configuration changes: external labels are in it, and how OTLP's metrics are named."""
         sources = self.sources(control)
-        writers = {"/api/v1/read": ReadServer(self.store, sources.external_labels)}
-        if self.options.switches.remote_write_receiver:
-            return Application(sources, {**writers, "/api/v1/write": self._receiver})
-        return Application(sources, dict(writers))
+        switches = self.options.switches
+        writers: dict[str, Raw] = {"/api/v1/write": self._receiver} if switches.remote_write_receiver else {}
+        if switches.otlp_receiver:
+            engine = self.options.engine
+            settings = Translating(self.configuration.otlp, engine.lookback_ms, engine.type_and_unit_labels)
+            writers["/api/v1/otlp/v1/metrics"] = OtlpReceiver(self._receiver, settings)
+        return Application(sources, writers, ReadServer(self.store, sources.external_labels))
 
     def self_metrics(self) -> list[Family]:
         """For /metrics."""
@@ -210,6 +222,7 @@ class MetricsServer:
 
     async def stop(self) -> None:
         """Scrapes, rules, notifications; the store is left open, with nothing marked stale: a server that stops comes back."""
+        self.notifications.add(ENDING)
         self._discovery.stop()
         await self._alertmanagers.stop()
         await self.scrapes.stop()

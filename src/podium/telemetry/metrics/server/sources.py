@@ -115,6 +115,7 @@ class Switches:
     admin_api: bool = False
     lifecycle: bool = False
     remote_write_receiver: bool = False
+    otlp_receiver: bool = False
     features: Features = STABLE  # of the query language
 
 

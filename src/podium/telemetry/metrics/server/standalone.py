@@ -22,7 +22,9 @@ from podium.telemetry.metrics.promql.token_stream import Features
 from podium.telemetry.metrics.rules.documents import read as read_rules
 from podium.telemetry.metrics.rules.errors import RuleFileError
 from podium.telemetry.metrics.rules.rule import Group
-from podium.telemetry.metrics.server.notifications import CONFIGURATION_FAILED, ENDING
+from podium.telemetry.metrics.server import about
+from podium.telemetry.metrics.server.application import REQUEST_BYTES_MAX
+from podium.telemetry.metrics.server.notifications import ENDING
 from podium.telemetry.metrics.server.server import MetricsServer, ServerOptions
 from podium.telemetry.metrics.tsdb.options import Options as StoreOptions
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
@@ -31,13 +33,12 @@ from podium.world.interface import World
 from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
 
-WRITE_BODY_BYTES_MAX = 32 * 1024 * 1024
 _log = logger("metrics.server")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Of the command line. `flags` are shown on /api/v1/status/flags."""
+    """Of the command line. `flags` are shown on /api/v1/status/flags, beside those that the server itself knows."""
 
     config: Path
     data_dir: Path
@@ -72,7 +73,6 @@ class Standalone:
     def __init__(self, settings: Settings, server: MetricsServer, world: World) -> None:
         self.settings, self.server = settings, server
         self.stopping = asyncio.Event()
-        self._started = world.clock.now()
         self._ready = False
         self._http: HttpServer | None = None
         self._tasks = Supervisor("serve")
@@ -85,10 +85,8 @@ class Standalone:
             configuration, groups = load_all(self.settings.config, self.settings.kinds, self.settings.options.switches.features)
             self.server.apply(configuration, groups)
         except ConfigurationError:
-            self.server.reloads.successful = False
-            self.server.notifications.add(CONFIGURATION_FAILED)
+            self.server.refused()
             raise
-        self.server.notifications.remove(CONFIGURATION_FAILED)
         if self._http is not None:
             self._http.handler = self.server.application(self).serve
 
@@ -100,32 +98,17 @@ class Standalone:
         return self.server.configuration.printed()
 
     def flags(self) -> dict[str, str]:
-        return self.settings.flags
+        return dict(sorted({**about.flags(self.server), **self.settings.flags}.items()))
 
     def runtime(self) -> dict[str, Any]:
-        reloads = self.server.reloads
-        return {
-            "startTime": self._started.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "CWD": str(Path.cwd()),
-            "hostname": os.uname().nodename,
-            "serverTime": self.server.world.clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            "reloadConfigSuccess": reloads.successful,
-            "lastConfigTime": _moment(reloads.at_s),
-            "corruptionCount": sum(self.server.store.failures.values()),
-            "goroutineCount": len(asyncio.all_tasks()),
-            "GOMAXPROCS": os.cpu_count() or 1,
-            "GOMEMLIMIT": 0,
-            "GOGC": "",
-            "GODEBUG": "",
-            "storageRetention": self.settings.flags.get("storage.tsdb.retention.time", ""),
-        }
+        return about.runtime(self.server)
 
     def self_metrics(self) -> list[Family]:
         return self.server.self_metrics()
 
     async def serve(self) -> None:
         """Until `stop`. Raises ConfigurationError when the file is wrong or the port is taken."""
-        self._http = http = HttpServer(self.server.application(self).serve, body_bytes_max=WRITE_BODY_BYTES_MAX)
+        self._http = http = HttpServer(self.server.application(self).serve, body_bytes_max=REQUEST_BYTES_MAX)
         self.server.start()
         try:
             await self.reload()
@@ -153,12 +136,6 @@ class Standalone:
             await self.reload()
         except ConfigurationError as error:
             _log.error("the configuration cannot be loaded; the one of before goes on", reason=str(error))
-
-
-def _moment(seconds: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def store_options(given: StoreOptions, configuration: Configuration) -> StoreOptions:

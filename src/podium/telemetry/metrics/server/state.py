@@ -21,8 +21,8 @@ from podium.telemetry.metrics.server.sources import Administration, Control, Jso
 from podium.world.http_messages import Response
 
 STATUS_LIMIT, STATUS_LIMIT_MAX = 10, 10_000
-SERVED_VERSION = "3.5.0"
-"""What clients that look for features are told: Prometheus' long-term release whose API this is."""
+SERVED_VERSION = "3.14.0"
+"""What clients that look for features are told: the newest release all of whose query language and API is here (3.15 has start timestamps)."""
 
 
 async def targets(sources: Sources, parameters: Parameters) -> Response:
