@@ -34,7 +34,7 @@ def check(arguments: Namespace) -> int:
         print(f"Checking {name}")
         try:
             configuration = load_file(Path(name), ALL_KINDS, os.environ)
-            _check_static_targets(configuration)
+            check_static_targets(configuration)
             rules = [] if arguments.syntax_only else _referenced(configuration)
         except ConfigurationError as error:
             print(f"  FAILED: {error}", file=sys.stderr)
@@ -78,7 +78,7 @@ def _referenced(configuration: Configuration) -> list[str]:
     return rules
 
 
-def _check_static_targets(configuration: Configuration) -> None:
+def check_static_targets(configuration: Configuration) -> None:
     """As they are after relabelling. Raises ConfigurationError."""
     for job in configuration.jobs:
         maker = TargetMaker(job)

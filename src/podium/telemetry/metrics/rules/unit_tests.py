@@ -95,6 +95,14 @@ class TestGroup:
     external_labels: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
 
+    def checked(self) -> "TestGroup":
+        for items in (self.input_series, self.alert_rule_test, self.promql_expr_test):
+            if None in items:
+                raise ConfigurationError("empty or null item in a test")
+        if any(None in test.exp_alerts for test in self.alert_rule_test) or any(None in t.exp_samples for t in self.promql_expr_test):
+            raise ConfigurationError("empty or null item in what a test expects")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class TestFile:
@@ -111,7 +119,9 @@ class TestFile:
             if self.group_eval_order.count(name) > 1:
                 raise ConfigurationError(f"group name repeated in evaluation order: {name}")
         interval = self.evaluation_interval or DEFAULT_INTERVAL_MS
-        tests = tuple(replace(test, interval=test.interval or interval) for test in self.tests if test is not None)
+        if None in self.tests:
+            raise ConfigurationError("empty or null item under tests")
+        tests = tuple(replace(test, interval=test.interval or interval) for test in self.tests)
         return replace(self, evaluation_interval=interval, tests=tests)
 
 
@@ -141,7 +151,10 @@ def _rule_groups(file: TestFile, directory: Path, warnings: list[str]) -> list[G
             raise ConfigurationError("an item under rule_files is empty")
         absolute = Path(pattern)
         base, rest = (Path(absolute.anchor), str(absolute.relative_to(absolute.anchor))) if absolute.is_absolute() else (directory, pattern)
-        found = sorted(base.glob(rest))
+        try:
+            found = sorted(base.glob(rest))
+        except ValueError as error:
+            raise ConfigurationError(f"syntax error in pattern {pattern}: {error}") from error
         if not found:
             warnings.append(f"no file match pattern {pattern}")
         groups += [group for path in found for group in read(path.read_bytes(), str(path))]
