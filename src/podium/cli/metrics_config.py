@@ -15,10 +15,13 @@ from podium.telemetry.metrics.configuration.discovery import FileDiscoveryConfig
 from podium.telemetry.metrics.configuration.values import FilePath
 from podium.telemetry.metrics.discovery.files import FILE_PATH
 from podium.telemetry.metrics.discovery.group_files import read_json, read_yaml
+from podium.telemetry.metrics.discovery.groups import ADDRESS
 from podium.telemetry.metrics.discovery.refreshing import DiscoveryFailed
 from podium.telemetry.metrics.errors import ConfigurationError
 from podium.telemetry.metrics.rules.documents import read
 from podium.telemetry.metrics.rules.errors import RuleFileError
+from podium.telemetry.metrics.scrape.errors import BadTarget
+from podium.telemetry.metrics.scrape.targets import TargetMaker
 
 _WRITTEN = ("query_log_file", "scrape_failure_log_file")
 _LISTS = ("rule_files", "scrape_config_files")
@@ -31,6 +34,7 @@ def check(arguments: Namespace) -> int:
         print(f"Checking {name}")
         try:
             configuration = load_file(Path(name), ALL_KINDS, os.environ)
+            check_static_targets(configuration)
             rules = [] if arguments.syntax_only else _referenced(configuration)
         except ConfigurationError as error:
             print(f"  FAILED: {error}", file=sys.stderr)
@@ -72,6 +76,18 @@ def _referenced(configuration: Configuration) -> list[str]:
         for section in job.discovery.get("file_sd_configs", ()):
             _check_target_files(section, job.job_name)
     return rules
+
+
+def check_static_targets(configuration: Configuration) -> None:
+    """As they are after relabelling. Raises ConfigurationError."""
+    for job in configuration.jobs:
+        maker = TargetMaker(job)
+        for number, group in enumerate(job.discovery.get("static_configs", ())):
+            for instance, address in enumerate(group.targets):
+                try:
+                    maker.make({**group.labels, ADDRESS: address})
+                except BadTarget as error:
+                    raise ConfigurationError(f"instance {instance} in group {number}: {error}") from error
 
 
 def _check_target_files(section: FileDiscoveryConfig, job: str) -> None:

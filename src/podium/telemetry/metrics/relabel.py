@@ -81,6 +81,8 @@ class RelabelRule:
     def check(self, scheme: NameScheme = NameScheme.UTF8) -> None:
         """Raises ConfigurationError in upstream's words."""
         action, target = self.action, self.target_label
+        if "" in self.source_labels:
+            raise ConfigurationError('"" is not a valid label name')
         if action is Action.HASH_MOD and not self.modulus:
             raise ConfigurationError("relabel configuration for hashmod requires non-zero modulus")
         if action in _NEEDS_TARGET and not target:

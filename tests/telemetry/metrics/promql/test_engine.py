@@ -199,7 +199,7 @@ def test_a_closing_engine_ends_its_queries() -> None:
 def test_queries_wait_for_their_turn_and_time_out_while_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main(world: VirtualWorld) -> None:
         asked = engine(world, concurrency=1, timeout_s=3.0)
-        await asked._turns.acquire()
+        await asked._queue.acquire()
         waiting = asyncio.ensure_future(asked.instant("1", MINUTE))
         await asyncio.sleep(1)
         assert asked.queries_waiting == 1
@@ -209,7 +209,8 @@ def test_queries_wait_for_their_turn_and_time_out_while_waiting(monkeypatch: pyt
         with pytest.raises(QueryTimeout, match="query timed out in query queue"):
             await waiting
         assert (await asked.instant("1", MINUTE, queued=False)).value  # as an alert's template asks
-        asked._turns.release()
+        assert (await asked.instant("1", MINUTE, own=True)).value  # as a rule asks
+        asked._queue.release()
         assert (await asked.instant("1", MINUTE)).value == Scalar(MINUTE, 1.0)
 
     virtual.run(main)

@@ -52,7 +52,7 @@ BAD = [
     ("groups:\n- name: a\n- name: a\n", '3:3: groupname: "a" is repeated in the same file'),
     ("groups:\n- name: a\n  nope: 1\n", "3:3: field nope not found in type rulefmt.RuleGroup"),
     ("groups:\n- name: a\n  name: b\n", 'mapping key "name" already defined at line 2'),
-    ("groups: 1\n", "1:9: cannot unmarshal !!str `1` into []rulefmt.RuleGroup"),
+    ("groups: 1\n", "1:9: cannot unmarshal !!int `1` into []rulefmt.RuleGroup"),
     ("- a\n", "1:1: cannot unmarshal !!seq into rulefmt.RuleGroups"),
     ("groups:\n- name: a\n  interval: soon\n", "3:13: "),
     ("groups:\n- name: a\n  limit: x\n", "3:10: cannot unmarshal !!str `x` into int"),

@@ -12,6 +12,7 @@ Bounds: TEXT_BYTES_MAX, NODES_MAX (aliases count each time they are used), DEPTH
 
 import dataclasses
 import enum
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from podium.telemetry.metrics.configuration.urls import check_url
 from podium.telemetry.metrics.configuration.values import ByteSize, Duration, FilePath, Secret, Uint, Url, parse_bytes
 from podium.telemetry.metrics.durations import parse_duration
 from podium.telemetry.metrics.errors import ConfigurationError
@@ -35,6 +37,10 @@ _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 _TRUE = ("true", "yes", "on", "y")
 _FALSE = ("false", "no", "off", "n")
+_TEXTS = (str, FilePath, Secret, Url)
+_UNQUOTED = (bool, int, float, Uint)
+_OCTAL = re.compile(r"[-+]?0[0-7]+")
+_QUOTED = ("'", '"', "|", ">")
 
 
 def inline() -> dict[str, Any]:
@@ -127,7 +133,7 @@ class Decoder:
             return self._mapping(node, typing.get_args(kind)[1], default)
         if dataclasses.is_dataclass(kind):
             return self.section(node, kind, default)
-        if not isinstance(node, yaml.ScalarNode):
+        if not isinstance(node, yaml.ScalarNode) or (node.style in _QUOTED and kind in _UNQUOTED):
             return self._wrong(node, kind, default)
         try:
             return _scalar(node.value, kind)
@@ -150,7 +156,7 @@ class Decoder:
             if key in refused:
                 raise ConfigurationError(f"{key} is not supported: {refused[key]}", f"line {line_of(key_node)}")
             if target is not None:
-                _put(given, target.path, self.value(value_node, target.kind, _Absent))
+                _put(given, target.path, self.value(value_node, target.kind, _when_null(target.kind)))
             elif extra is None or not extra(key, value_node, self, given):
                 self.problems.append(f"line {line_of(key_node)}: field {key} not found in type {name}")
         if len(self.problems) > before:
@@ -207,6 +213,11 @@ class _WrongType(Exception):
     pass
 
 
+def _when_null(kind: Any) -> Any:
+    """What `key:` with nothing after it says: as upstream no text and false, whatever the default. Anything else: the default."""
+    return False if kind is bool else "" if kind in _TEXTS else _Absent
+
+
 def line_of(node: yaml.Node) -> int:
     line: int = node.start_mark.line + 1
     return line
@@ -229,15 +240,18 @@ def _make(section: Any, given: dict[str, Any]) -> Any:
 
 
 def _zero(kind: Any) -> Any:
-    return "" if kind in (str, FilePath, Secret, Url) else None
+    return "" if kind in _TEXTS else None
 
 
 def _scalar(text: str, kind: Any) -> Any:
     """Raises _WrongType, or ValueError for a text of the right type that says nothing."""
     if kind == FilePath or kind is str:
         return text
-    if kind in (Secret, Url):
-        return kind(text)
+    if kind is Secret:
+        return Secret(text)
+    if kind is Url:
+        check_url(text)
+        return Url(text)
     if kind is bool:
         if text.lower() in _TRUE:
             return True
@@ -265,13 +279,25 @@ def _scalar(text: str, kind: Any) -> Any:
 
 
 def _integer(text: str, *, signed: bool) -> int:
+    """As YAML 1.1: `010` is eight; whole numbers may be written as `1e3`."""
+    plain = text.replace("_", "")
     try:
-        number = int(text.replace("_", ""), 0)
+        number = int(plain, 8 if _OCTAL.fullmatch(plain) else 0)
     except ValueError:
-        raise _WrongType from None
-    if number >= 2**64 or number < (-(2**63) if signed else 0):
+        number = _whole(plain)
+    if not (-(2**63) <= number < 2**63 if signed else 0 <= number < 2**64):
         raise _WrongType
     return number
+
+
+def _whole(text: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        raise _WrongType from None
+    if not number.is_integer():
+        raise _WrongType
+    return int(number)
 
 
 _GO_NAMES: dict[Any, str] = {

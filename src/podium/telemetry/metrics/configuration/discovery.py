@@ -16,6 +16,7 @@ import yaml
 from podium.telemetry.metrics.configuration.decoding import Decoder, inline, line_of
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.configuration.printing import to_plain
+from podium.telemetry.metrics.configuration.urls import check_url
 from podium.telemetry.metrics.configuration.values import Duration, FilePath
 from podium.telemetry.metrics.errors import ConfigurationError
 
@@ -29,6 +30,11 @@ class StaticGroup:
 
     targets: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    def checked(self) -> "StaticGroup":
+        if "" in self.labels:
+            raise ConfigurationError('"" is not a valid label name')
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,10 @@ class HttpDiscoveryConfig:
     def checked(self) -> "HttpDiscoveryConfig":
         if not self.url:
             raise ConfigurationError("URL is missing")
+        try:
+            check_url(self.url)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https"):
             raise ConfigurationError("URL scheme must be 'http' or 'https'")

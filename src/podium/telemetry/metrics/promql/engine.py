@@ -44,6 +44,7 @@ from podium.telemetry.metrics.promql.syntax import (
     ValueType,
 )
 from podium.telemetry.metrics.promql.token_stream import Features
+from podium.telemetry.metrics.promql.turns import Turn, Turns
 from podium.telemetry.metrics.storage import Queryable
 from podium.world.interface import World
 
@@ -81,7 +82,8 @@ class Request:
     interval_ms: int = 0  # 0: an instant query
     lookback_ms: int | None = None
     timeout_s: float | None = None  # never longer than the engine's
-    queued: bool = True  # False: it does not wait for its turn (who asks has one, or cannot wait)
+    queued: bool = True  # False: nobody else is let in until it has its answer (who asks cannot wait)
+    own: bool = False  # the server's own (rules): it does not wait until others' queries have ended
     per_step: bool = False  # count samples by step
     shown: str = ""  # what a tree is in the query log, if not as printed
     source: str = ""  # what a tree was parsed from: annotations then say where in it they are
@@ -107,7 +109,8 @@ class Engine:
         self.queries_waiting = 0
         self._clock = world.clock
         self._active = active
-        self._turns = asyncio.Semaphore(self.options.concurrency)
+        self._queue = asyncio.Semaphore(self.options.concurrency)
+        self._turns = Turns()
         self._closing = False
 
     @property
@@ -143,7 +146,8 @@ class Engine:
         slot = -1
         error: BaseException | None = None
         deadline = started + min(request.timeout_s or self.options.timeout_s, self.options.timeout_s)
-        if request.queued:
+        waits = request.queued and not request.own
+        if waits:
             await self._wait_for_turn(deadline)
         elif self._closing:
             raise QueryCanceled("query queue")
@@ -157,8 +161,8 @@ class Engine:
             raise
         finally:
             self.queries_running -= 1
-            if request.queued:
-                self._turns.release()
+            if waits:
+                self._queue.release()
             if self._active is not None and slot >= 0:
                 self._active.remove(slot)
             statistics.total_s = self._clock.monotonic() - started
@@ -185,7 +189,7 @@ class Engine:
         self.queries_waiting += 1
         try:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
-                await self._turns.acquire()
+                await self._queue.acquire()
         except TimeoutError:
             raise QueryTimeout("query queue") from None
         finally:
@@ -208,8 +212,13 @@ class Engine:
             plan.asked, plan.asked_s = gathered.asked, self._clock.monotonic() - began
         statistics.preparation_s = self._clock.monotonic() - before
         before = self._clock.monotonic()
-        context.resume()
-        value = await self._value(tree, context, request, plan)
+        if request.queued:
+            async with Turn(self._turns, self._clock, deadline, own=request.own) as context.turn:
+                context.resume()
+                value = await self._value(tree, context, request, plan)
+        else:
+            context.resume()
+            value = await self._value(tree, context, request, plan)
         statistics.inner_s = self._clock.monotonic() - before - statistics.sort_s
         return Result(value, sorted([*context.annotations.warnings(text), *gathered.warnings]), context.annotations.infos(text))
 

@@ -132,6 +132,7 @@ class Evaluator:
 
     async def _last_samples(self, scan: Scan, at: Times, *, with_times: bool) -> Instant:
         lookback = self.context.settings.lookback_ms
+        await self.context.expect(scan.labels.count * len(at))
         self.context.reserve(scan.labels.count * len(at))
         if with_times or scan.histograms or is_scattered(scan):
             return instant_vector(scan.selection(), at, lookback, with_times=with_times)

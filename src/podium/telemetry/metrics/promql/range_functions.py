@@ -117,6 +117,7 @@ async def evaluate(context: Context, call: RangeCall, vector: RangeVector) -> Fr
     """The frame of a call, names still there; rows without a sample left out. Raises EvaluationError."""
     _check_scalars(context, call, vector)
     steps = len(call.ends)
+    await context.expect(vector.labels.count * steps)
     context.reserve(vector.labels.count * steps)
     results = Results(vector.labels.count, steps)
     if call.start_timestamps and call.name in ("rate", "increase"):

@@ -66,6 +66,8 @@ class NotedSeries:
 def parse_series(text: str) -> NotedSeries:
     """Raises ParseError, in upstream's words where clients see them."""
     labels, end = parse_metric(text)
+    if not end:
+        raise ParseError(f"unexpected {quote(text.split()[0]) if text.strip() else 'end of input'} in series values", text, 0, len(text))
     return NotedSeries(labels_of(labels), tuple(_Values(text).parse(end)))
 
 

@@ -21,6 +21,7 @@ Unknown fields, doubled keys and values of the wrong type are problems. Messages
 Source: Prometheus' documentation, "Recording rules"; the wording of upstream's rulefmt.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -39,6 +40,9 @@ from podium.telemetry.metrics.rules.rule import AlertingRule, Group, RecordingRu
 FILE_BYTES_MAX = 16 * 1024 * 1024
 GROUP_FIELDS = ("name", "interval", "query_offset", "limit", "rules", "labels")
 RULE_FIELDS = ("record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations")
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
+_NUMBER_MAX = 2**63 - 1
 
 Problem = str
 _Node = yaml.Node
@@ -96,7 +100,11 @@ class _Reader:
         return {str(key.value): self.text(value) for key, value in node.value}
 
     def duration_ms(self, node: _Node | None) -> int:
+        if node is None or _is_null(node):
+            return 0
         text = self.text(node)
+        if not text and isinstance(node, yaml.ScalarNode):
+            self.problem(node, "empty duration string")
         if not text or text == "0":
             return 0
         try:
@@ -106,22 +114,21 @@ class _Reader:
             return 0
 
     def number(self, node: _Node | None) -> int:
-        text = self.text(node)
-        try:
-            return int(text or "0")
-        except ValueError:
-            self.problem(node, f"cannot unmarshal !!str `{text}` into int")
+        if node is None or _is_null(node):
             return 0
+        text = self.text(node)
+        if not isinstance(node, yaml.ScalarNode):
+            return 0
+        if _NUMBER.fullmatch(text) and not node.style and int(text) <= _NUMBER_MAX:
+            return int(text)
+        self.problem(node, f"cannot unmarshal {_kind(node)} into int")
+        return 0
 
 
 def _kind(node: _Node) -> str:
-    return (
-        "!!map"
-        if isinstance(node, yaml.MappingNode)
-        else "!!seq"
-        if isinstance(node, yaml.SequenceNode)
-        else f"!!str `{str(node.value)[:40]}`"
-    )
+    if isinstance(node, yaml.MappingNode):
+        return "!!map"
+    return "!!seq" if isinstance(node, yaml.SequenceNode) else f"!!{node.tag.rpartition(':')[2]} `{str(node.value)[:40]}`"
 
 
 def _is_null(node: _Node) -> bool:

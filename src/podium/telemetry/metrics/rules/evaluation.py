@@ -191,7 +191,7 @@ async def evaluate(state: GroupState, server: Server, now_ms: int) -> None:
 
 
 async def _evaluated(state: RuleState, group: Group, server: Server, now_ms: int, at_ms: int) -> list[Sample]:
-    points = _points(await server.queries.instant(state.rule.expression, at_ms, shown=state.text))
+    points = _points(await server.queries.instant(state.rule.expression, at_ms, shown=state.text, own=True))
     if isinstance(state.rule, RecordingRule):
         return _recorded(state.rule, points, group.limit, at_ms)
     assert state.alerts is not None

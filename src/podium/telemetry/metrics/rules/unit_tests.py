@@ -17,7 +17,7 @@ Source: Prometheus' documentation, "Unit testing for rules"; the messages of pro
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from podium.telemetry.metrics.configuration.decoding import decode
@@ -87,12 +87,21 @@ class TestGroup:
     __test__ = False  # not pytest's
     GO_TYPE = "main.testGroup"
     name: str = ""
-    interval: Duration = DEFAULT_INTERVAL_MS
+    interval: Duration = 0
+    """0: as the file's evaluation_interval."""
     input_series: tuple[InputSeries, ...] = ()
     alert_rule_test: tuple[AlertTest, ...] = ()
     promql_expr_test: tuple[ExpressionTest, ...] = ()
     external_labels: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
+
+    def checked(self) -> "TestGroup":
+        for items in (self.input_series, self.alert_rule_test, self.promql_expr_test):
+            if None in items:
+                raise ConfigurationError("empty or null item in a test")
+        if any(None in test.exp_alerts for test in self.alert_rule_test) or any(None in t.exp_samples for t in self.promql_expr_test):
+            raise ConfigurationError("empty or null item in what a test expects")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +118,11 @@ class TestFile:
         for name in self.group_eval_order:
             if self.group_eval_order.count(name) > 1:
                 raise ConfigurationError(f"group name repeated in evaluation order: {name}")
-        if self.evaluation_interval <= 0:
-            raise ConfigurationError("evaluation_interval must be greater than 0")
-        return self
+        interval = self.evaluation_interval or DEFAULT_INTERVAL_MS
+        if None in self.tests:
+            raise ConfigurationError("empty or null item under tests")
+        tests = tuple(replace(test, interval=test.interval or interval) for test in self.tests)
+        return replace(self, evaluation_interval=interval, tests=tests)
 
 
 NewStorage = Callable[[], Storage]
@@ -136,9 +147,14 @@ async def run_file(path: Path, world: World, new_storage: NewStorage, *, name_pa
 def _rule_groups(file: TestFile, directory: Path, warnings: list[str]) -> list[Group]:
     groups: list[Group] = []
     for pattern in file.rule_files:
+        if not pattern:
+            raise ConfigurationError("an item under rule_files is empty")
         absolute = Path(pattern)
         base, rest = (Path(absolute.anchor), str(absolute.relative_to(absolute.anchor))) if absolute.is_absolute() else (directory, pattern)
-        found = sorted(base.glob(rest))
+        try:
+            found = sorted(base.glob(rest))
+        except ValueError as error:
+            raise ConfigurationError(f"syntax error in pattern {pattern}: {error}") from error
         if not found:
             warnings.append(f"no file match pattern {pattern}")
         groups += [group for path in found for group in read(path.read_bytes(), str(path))]

@@ -31,6 +31,7 @@ from podium.telemetry.metrics.tsdb.wal import sync_directory
 
 VERSION = 1
 PREFIX, TEMPORARY, DAMAGED = "b-", "tmp-", ".damaged"
+UNFINISHED = ".tmp"
 META, CHUNKS, TOMBSTONES = "meta.json", "chunks", "tombstones.json"
 WRITE_BYTES = 1 << 22
 
@@ -85,9 +86,10 @@ class Block:
         ordinals = np.flatnonzero(np.isin(self.contents.series, ids))
         if not len(ordinals) or not self.overlaps(start_ms, end_ms):
             return
-        self.tombstones.append(Tombstone(tuple(ordinals.tolist()), start_ms, end_ms))
-        rows = [[t.start_ms, t.end_ms, list(t.ordinals)] for t in self.tombstones]
+        tombstones = [*self.tombstones, Tombstone(tuple(ordinals.tolist()), start_ms, end_ms)]
+        rows = [[t.start_ms, t.end_ms, list(t.ordinals)] for t in tombstones]
         write_synced(self.directory / TOMBSTONES, orjson.dumps({"version": VERSION, "deleted": rows}))
+        self.tombstones = tombstones
         self.apply_tombstones()
 
     def apply_tombstones(self) -> None:
@@ -157,7 +159,11 @@ class BlockWriter:
         self._temporary = parent / f"{TEMPORARY}{uid}"
         self._temporary.mkdir(mode=0o700)
         self._sink = ChunkSink(labels)
-        self._file = open(self._temporary / CHUNKS, "wb", buffering=0)  # noqa: SIM115
+        try:
+            self._file = open(self._temporary / CHUNKS, "wb", buffering=0)  # noqa: SIM115
+        except OSError:
+            self._temporary.rmdir()
+            raise
         self._placed: list[tuple[StoredChunk, int]] = []
         self._waiting = 0
         self.samples = 0
@@ -200,7 +206,11 @@ class BlockWriter:
         write_synced(self._temporary / META, orjson.dumps({"version": VERSION, **_fields(meta)}, option=orjson.OPT_INDENT_2))
         final = self._parent / meta.name
         os.rename(self._temporary, final)
-        sync_directory(self._parent)
+        try:
+            sync_directory(self._parent)
+        except OSError:  # it will be made again: of two the other would not be told what is deleted
+            remove_directory(final)
+            raise
         file = FileBytes(final / CHUNKS)
         contents = Contents(file, self._sink.series, finished=True)
         for chunk, offset in self._placed:
@@ -235,11 +245,15 @@ def _fields(meta: BlockMeta) -> dict[str, Any]:
 
 def write_synced(path: Path, data: bytes) -> None:
     """Replaces the file as a whole, on disk when it returns. Raises OSError."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    temporary = path.with_name(path.name + UNFINISHED)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     os.rename(temporary, path)
     sync_directory(path.parent)
 

@@ -45,7 +45,8 @@ def _hide(one: Window, ids: Ids, start_ms: int, end_ms: int) -> None:
 
 
 def from_head(store: "Tsdb", ids: Ids, start_ms: int, end_ms: int) -> None:
-    """The head's part. A window's files are written anew without the samples, under a new name, when one of them is affected."""
+    """The head's part. A window's files are written anew without the samples, under a new name, when one of them is affected;
+    when that fails the window is as before. Raises OSError."""
     gone = np.zeros(store.index.allocated, np.bool_)
     gone[ids] = True
     store.head.seal_all()
@@ -76,17 +77,26 @@ def _without(
     del store.windows[one.start_ms]
     fresh = store.window(one.start_ms)
     segment = min(one.protected_from(), store.head.segment)
-    for chunk in one.chunks:
-        if id(chunk) in hit:
-            _copy_without(store, chunk, fresh, gone, start_ms, end_ms, segment)
-        else:
-            fresh.add_encoded(chunk, segment)
-    one.histograms.drop(set(np.flatnonzero(gone).tolist()), start_ms, end_ms)
-    for stored in one.histograms.all():
-        fresh.add_histogram(*stored, segment)
-    fresh.seal()
+    histograms = one.histograms.copy()
+    try:
+        for chunk in one.chunks:
+            if id(chunk) in hit:
+                _copy_without(store, chunk, fresh, gone, start_ms, end_ms, segment)
+            else:
+                fresh.add_encoded(chunk, segment)
+        one.histograms.drop(set(np.flatnonzero(gone).tolist()), start_ms, end_ms)
+        for stored in one.histograms.all():
+            fresh.add_histogram(*stored, segment)
+        fresh.seal()
+        if fresh.path is not None:
+            _write(fresh)
+    except BaseException:  # nothing of it is to be found when the store is opened next
+        one.histograms = histograms
+        store.windows[one.start_ms] = one
+        if fresh.path is not None:
+            fresh.path.unlink(missing_ok=True)
+        raise
     if fresh.path is not None:
-        _write(fresh)
         for path in one.all_files():
             path.unlink(missing_ok=True)
         window.sync_directory(fresh.path.parent)

@@ -63,6 +63,12 @@ class Histograms:
         self.of: dict[int, list[tuple[int, Histogram]]] = {}
         self.count = 0
 
+    def copy(self) -> "Histograms":
+        copied = Histograms()
+        copied.of = {series: list(kept) for series, kept in self.of.items()}
+        copied.count = self.count
+        return copied
+
     def add(self, series: int, time_ms: int, histogram: Histogram) -> bool:
         """False when there is one at that time, which is kept."""
         kept = self.of.setdefault(series, [])

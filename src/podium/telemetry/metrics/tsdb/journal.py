@@ -91,7 +91,7 @@ class _Replay:
         for record in wal.read_segment(self._path, last):
             try:
                 self._take(record)
-            except (ValueError, KeyError, IndexError, TypeError, RuntimeError, OSError, struct.error, cramjam.DecompressionError) as error:
+            except (ValueError, KeyError, IndexError, TypeError, RuntimeError, struct.error, cramjam.DecompressionError) as error:
                 failed += 1
                 if failed == 1:
                     log.warning("a record of the write-ahead log cannot be read", file=str(self._path), at=record.offset, error=error)

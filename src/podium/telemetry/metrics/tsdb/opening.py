@@ -12,8 +12,8 @@ import numpy as np
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
-from podium.telemetry.metrics.tsdb import block, wal, window
-from podium.telemetry.metrics.tsdb.block import DAMAGED, PREFIX, TEMPORARY, Block, open_block, remove_directory
+from podium.telemetry.metrics.tsdb import block, snapshots, wal, window
+from podium.telemetry.metrics.tsdb.block import DAMAGED, PREFIX, TEMPORARY, UNFINISHED, Block, open_block, remove_directory
 from podium.telemetry.metrics.tsdb.chunk_file import load
 from podium.telemetry.metrics.tsdb.errors import Damaged
 from podium.telemetry.metrics.tsdb.journal import replay
@@ -31,8 +31,7 @@ def read(store: "Tsdb", directory: Path) -> None:
         for part in (directory, directory / "wal", directory / "head"):
             part.mkdir(parents=True, exist_ok=True, mode=0o700)
         store.lock = DirectoryLock(directory)
-        for path in sorted(directory.glob(f"{TEMPORARY}*")):
-            remove_directory(path)
+        _remove_unfinished(directory)
         _read_blocks(store, directory)
         _read_head(store, directory / "head")
         number = replay(directory / "wal", store)
@@ -42,6 +41,15 @@ def read(store: "Tsdb", directory: Path) -> None:
         raise StorageFailed(f"cannot open {directory}: {error}") from error
     store.head.segment = number
     store.attach(wal.WriteAheadLog(directory / "wal", store.worker, store.options, number))
+
+
+def _remove_unfinished(directory: Path) -> None:
+    for path in sorted(directory.glob(f"{TEMPORARY}*")):
+        remove_directory(path)
+    for path in sorted(directory.glob(f"{snapshots.SNAPSHOTS}/{TEMPORARY}*")):
+        snapshots.remove(path)
+    for path in sorted(directory.glob(f"{PREFIX}*/*{UNFINISHED}")):
+        path.unlink()
 
 
 def _read_blocks(store: "Tsdb", directory: Path) -> None:

@@ -38,10 +38,10 @@ async def take(store: "Tsdb", *, skip_head: bool) -> str:
             os.rename(unfinished, parent / name)
             sync_directory(parent)
     except OSError as error:
-        _remove(unfinished)
+        remove(unfinished)
         raise StorageFailed(f"cannot make a snapshot in {parent}: {error.strerror}") from error
     except StorageFailed:
-        _remove(unfinished)
+        remove(unfinished)
         raise
     return name
 
@@ -61,7 +61,7 @@ async def export(store: "Tsdb", directory: Path) -> None:
             os.rename(unfinished, directory)
             sync_directory(directory.parent)
     except OSError as error:
-        _remove(unfinished)
+        remove(unfinished)
         raise StorageFailed(f"cannot export to {directory}: {error.strerror}") from error
 
 
@@ -96,7 +96,7 @@ async def _window(store: "Tsdb", one: "Window", directory: Path) -> None:
     await store.worker.run(work)
 
 
-def _remove(directory: Path) -> None:
+def remove(directory: Path) -> None:
     for path in sorted(directory.rglob("*"), reverse=True):
         if path.is_dir():
             path.rmdir()

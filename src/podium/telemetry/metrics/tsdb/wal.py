@@ -166,9 +166,13 @@ class WriteAheadLog:
 
     def _open(self, number: int) -> _Segment:
         path = self._directory / f"{number:08d}{SUFFIX}"
-        segment = self._segments[number] = _Segment(path)
-        segment.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        sync_directory(self._directory)
+        segment = _Segment(path, descriptor=os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            sync_directory(self._directory)
+        except OSError:
+            os.close(segment.descriptor)
+            raise
+        self._segments[number] = segment
         return segment
 
     def drop_before(self, number: int) -> list[Path]:

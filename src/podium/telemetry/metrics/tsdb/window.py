@@ -138,7 +138,6 @@ class Window:
     def write(self, writing: Writing) -> None:
         """In the worker: appends and syncs. What failed is written again, to the same place. Raises OSError."""
         assert self.path is not None
-        fresh = not self.path.exists()
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             at = 0
@@ -147,7 +146,7 @@ class Window:
             os.fdatasync(descriptor)
         finally:
             os.close(descriptor)
-        if fresh:
+        if not writing.offset:
             sync_directory(self.path.parent)
         writing.landed = True
 
