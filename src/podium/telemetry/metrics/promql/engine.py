@@ -183,8 +183,8 @@ class Engine:
             raise QueryCanceled("query queue")
         if self.queries_waiting >= QUEUE_MAX:
             raise LimitExceeded("queue_max", f"too many queries are waiting: at most {QUEUE_MAX}")
-        if not self._turns.locked():
-            await self._turns.acquire()  # at once
+        if not self._queue.locked():
+            await self._queue.acquire()  # at once
             return
         self.queries_waiting += 1
         try:
