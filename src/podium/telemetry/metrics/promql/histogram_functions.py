@@ -249,10 +249,9 @@ def _quantile(context: Context, steps: Steps, frame: Frame, q: Values, q_span: S
 
     def classic_values(batch: Batch) -> Values:
         risen = histogram_quantiles.raise_counts(batch.counts)
-        own = q[batch.steps]
-        if risen.forced.any() and np.isposinf(batch.bounds[-1]):
-            _note_forced(context, classic, batch, risen.at((own >= 0) & (own <= 1)), steps, span)
-        return histogram_quantiles.classic_quantile(own, batch.bounds, risen.counts)
+        if risen.forced.any():
+            _note_forced(context, classic, batch, risen, steps, span)
+        return histogram_quantiles.classic_quantile(q[batch.steps], batch.bounds, risen.counts)
 
     def native_value(row: int, step: int, histogram: Histogram) -> float:
         metric = metric_name(frame, row)

@@ -137,10 +137,6 @@ class Risen:
     fallen: Flags  # (H, B, T): here
     difference_max: Values  # (H, T)
 
-    def at(self, steps: Flags) -> "Risen":
-        """As if nothing had fallen at other steps than these (T,)."""
-        return replace(self, forced=self.forced & steps, fallen=self.fallen & steps, difference_max=self.difference_max * steps)
-
 
 def raise_counts(counts: Values) -> Risen:
     """`counts` is (H, B, T), by bucket ascending. Each count is compared with the last one that was accepted."""
