@@ -34,6 +34,29 @@ def kahan(values: Sequence[float]) -> float:
     return total if math.isinf(total) else total + lost
 
 
+def mean(values: Sequence[float]) -> float:
+    """The sum by their number; where it overflows, from there on the mean of those before and the next one."""
+    total = lost = 0.0
+    for n, value in enumerate(values):
+        added = total + value
+        if math.isinf(added) and n:
+            return _mean_onwards(total / n, lost / n, values, n)
+        lost += (total - added) + value if abs(total) >= abs(value) else (value - added) + total
+        total = added
+    return total / len(values) + (lost / len(values) if math.isfinite(total) else 0.0)
+
+
+def _mean_onwards(average: float, lost: float, values: Sequence[float], start: int) -> float:
+    for n in range(start + 1, len(values) + 1):
+        kept, more, lost = average * ((n - 1) / n), values[n - 1] / n, lost * ((n - 1) / n)
+        average = kept + more
+        if math.isinf(average):
+            lost = 0.0
+        else:
+            lost += (kept - average) + more if abs(kept) >= abs(more) else (more - average) + kept
+    return average + lost
+
+
 def extrapolated(points: Points, start: int, end: int, *, counter: bool, rate: bool) -> float | None:
     if len(points) < 2:
         return None
@@ -127,7 +150,7 @@ def over_range(name: str, points: Points, start: int, end: int, at: int) -> floa
         return None
     results: dict[str, Callable[[], float | None]] = {
         "sum_over_time": lambda: kahan(values),
-        "avg_over_time": lambda: kahan(values) / len(values),
+        "avg_over_time": lambda: mean(values),
         "count_over_time": lambda: float(len(values)),
         "min_over_time": lambda: values[fold(values, lambda a, b: a < b)],
         "max_over_time": lambda: values[fold(values, lambda a, b: a > b)],
@@ -154,7 +177,7 @@ def over_range(name: str, points: Points, start: int, end: int, at: int) -> floa
 def aggregate(name: str, values: Sequence[float]) -> float:
     results: dict[str, Callable[[], float]] = {
         "sum": lambda: kahan(values),
-        "avg": lambda: kahan(values) / len(values),
+        "avg": lambda: mean(values),
         "min": lambda: values[fold(values, lambda a, b: a < b)],
         "max": lambda: values[fold(values, lambda a, b: a > b)],
         "count": lambda: float(len(values)),

@@ -136,16 +136,14 @@ def _repair(runs: Runs, values: Values, present: Flags | None, total: Values, lo
 
 
 def _overflown(runs: Runs, values: Values, present: Flags | None, total: Values) -> Flags:
-    """(G, T) where a sum is infinite although no number is, or NaN although none is (which infinities of both signs make too)."""
+    """(G, T) where a sum is not finite and something else than a NaN among the numbers may be why."""
     odd = ~np.isfinite(total)
     if not odd.any():
         return odd
     if not may_overflow(values, int(runs.sizes.max())):
         return np.zeros(total.shape, np.bool_)
-    there = np.True_ if present is None else present
-    steps = total.shape[1]
-    unexplained = np.isnan(total) | (counts(runs, np.isinf(values) & there, steps) == 0)
-    return odd & unexplained & (counts(runs, np.isnan(values) & there, steps) == 0)
+    nan = np.isnan(values) if present is None else np.isnan(values) & present
+    return odd & (counts(runs, nan, total.shape[1]) == 0)
 
 
 def _column(runs: Runs, values: Values, present: Flags | None, group: int, step: int) -> Values:

@@ -21,6 +21,7 @@ from podium.telemetry.metrics.samples import Flags, Values
 
 _SIZE_RATIO_MAX = 1e12
 _INTEGER_MAX = float(1 << 53)
+FLOAT_MAX = 1.7976931348623157e308
 _CALLS = 1 << 13
 """Passes over a number that the calls of one round cost as much as, however small the arrays."""
 
@@ -80,10 +81,10 @@ def _whole(values: Values) -> bool:
 
 
 def _tame(values: Values) -> bool:
-    """Finite, and of similar size where not zero."""
+    """Finite, of similar size where not zero, and so small that their sum is finite."""
     sizes = np.abs(values)
     largest = sizes.max()
-    if not np.isfinite(largest):
+    if not largest * values.shape[-1] <= FLOAT_MAX:
         return False
     smallest = sizes.min()
     if not smallest:

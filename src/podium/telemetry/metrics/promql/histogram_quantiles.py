@@ -169,7 +169,7 @@ def classic_quantile(q: Values, bounds: Values, counts: Values) -> Values:
     if size >= 2 and np.isposinf(bounds[-1]):
         observations = counts[:, -1]
         rank = np.clip(np.nan_to_num(q), 0.0, 1.0) * observations
-        first = _search(counts[:, :-1] >= rank[:, None, :], halving=bool(np.isnan(counts).any()))
+        first = _search(counts[:, :-1] >= rank[:, None, :], halving=bool(np.isnan(counts.min())))
         count = _pick(counts, first)
         below = np.where(first > 0, _pick(counts, np.maximum(first - 1, 0)), 0.0)
         lower = np.where(first > 0, bounds[np.maximum(first - 1, 0)], 0.0)

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from podium.telemetry.metrics.promql.compensated import nth_samples, settle, sum_windows
+from podium.telemetry.metrics.promql.compensated import FLOAT_MAX, nth_samples, settle, sum_windows
 from podium.telemetry.metrics.promql.windows import Windows, first, first_times, last, last_times
 from podium.telemetry.metrics.samples import Flags, Values
 
 Outcome = tuple[Values, Flags]
-_FLOAT_MAX = 1.7976931348623157e308
 _SORT_CELLS = 1 << 18
 """Samples that are sorted at a time."""
 
@@ -70,7 +69,7 @@ def average(windows: Windows) -> Outcome:
 def may_overflow(values: Values, count: int) -> bool:
     """Whether the sum of so many of the finite ones among them can be infinite."""
     largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
-    return bool(largest > _FLOAT_MAX / 2 / max(count, 1))
+    return bool(largest > FLOAT_MAX / 2 / max(count, 1))
 
 
 def overflown_mean(values: Values) -> float:
