@@ -278,7 +278,7 @@ def test_settings_of_queries_the_store_and_alerts() -> None:
     })  # fmt: skip
     engine, store = found.engine, found.store
     assert (engine.lookback_ms, engine.concurrency, engine.samples_max, engine.timeout_s) == (60_000, 2, 100, 30.0)
-    assert (engine.features.functions, engine.features.durations, engine.delayed_name_removal) == (True, False, True)
+    assert (engine.features.functions, engine.features.extended_ranges, engine.delayed_name_removal) == (True, False, True)
     assert (store.out_of_order_window_ms, store.exemplars_max) == (600_000, 0)
     assert (found.timing.resend_delay_ms, found.timing.for_grace_period_ms, found.timing.outage_tolerance_ms) == (5000, 60_000, HOUR_MS)
     assert (found.admin_api, found.remote_write_receiver, found.external_url) == (True, False, "https://x/")
