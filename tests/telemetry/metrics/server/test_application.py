@@ -54,6 +54,7 @@ def test_statistics_come_when_they_are_asked_for(ask: Ask) -> None:
 REFUSALS = [
     ("/api/v1/query", "bad_data", 400, 'invalid parameter "query": unknown position: parse error: no expression found in input'),
     ("/api/v1/query?query=sum(", "bad_data", 400, 'invalid parameter "query": 1:5: parse error: unclosed left parenthesis'),
+    ("/api/v1/query?query=up[1m-1m]", "bad_data", 400, 'invalid parameter "query": 3:8: duration must be greater than 0'),
     ("/api/v1/query?query=1&time=x", "bad_data", 400, 'invalid parameter "time": cannot parse "x" to a valid timestamp'),
     ("/api/v1/query?query=1&timeout=x", "bad_data", 400, 'invalid parameter "timeout": cannot parse "x" to a valid duration'),
     ("/api/v1/query?query=1&limit=-1", "bad_data", 400, 'invalid parameter "limit": limit must be non-negative'),

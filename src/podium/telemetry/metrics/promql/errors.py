@@ -31,6 +31,13 @@ class EvaluationError(MetricsError):
     """The query cannot be answered as it stands, on this data: change it. In upstream's words."""
 
 
+class InvalidDuration(EvaluationError):
+    """A computed duration is none, with this query's times: change the query, or them. Upstream says where as `start:end: `, characters from 0."""
+
+    def __init__(self, message: str, start: int, end: int) -> None:
+        super().__init__(f"{start}:{end}: {message}")
+
+
 class QueryTimeout(MetricsError):
     """The query took too long: ask for less, or later. `where` is what was being done."""
 

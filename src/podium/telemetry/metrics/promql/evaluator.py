@@ -118,7 +118,7 @@ class Evaluator:
     async def instant(self, node: VectorSelector, steps: Steps, *, with_times: bool = False) -> Instant:
         at = read_times(node, steps)
         lookback = self.context.settings.lookback_ms
-        if node.extension:
+        if node.extension == "smoothed" and not with_times:
             return Instant(await self._smoothed(node, at), None)
 
         async def work(scan: Scan) -> Instant:

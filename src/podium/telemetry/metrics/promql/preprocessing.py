@@ -9,7 +9,7 @@ Source: Prometheus' duration expressions and step-invariant expressions.
 import math
 from dataclasses import replace
 
-from podium.telemetry.metrics.promql.errors import EvaluationError
+from podium.telemetry.metrics.promql.errors import EvaluationError, InvalidDuration
 from podium.telemetry.metrics.promql.syntax import (
     Aggregation,
     AtModifier,
@@ -21,7 +21,6 @@ from podium.telemetry.metrics.promql.syntax import (
     MatrixSelector,
     NumberLiteral,
     Parentheses,
-    Span,
     StringLiteral,
     Subquery,
     Unary,
@@ -52,19 +51,19 @@ def resolve(node: Expression, start_ms: int, end_ms: int, interval_ms: int) -> E
     times = (start_ms, end_ms, interval_ms)
     match node:
         case VectorSelector():
-            offset_ms, at = _milliseconds(node.offset_ms, times, node.span, signed=True), _at(node.at, times)
+            offset_ms, at = _milliseconds(node.offset_ms, times, signed=True), _at(node.at, times)
             return node if offset_ms == node.offset_ms and at == node.at else replace(node, offset_ms=offset_ms, at=at)
         case MatrixSelector():
-            selector, range_ms = resolve(node.selector, *times), _milliseconds(node.range_ms, times, node.span)
+            selector, range_ms = resolve(node.selector, *times), _milliseconds(node.range_ms, times)
             assert isinstance(selector, VectorSelector)
             return node if selector is node.selector and range_ms == node.range_ms else replace(node, selector=selector, range_ms=range_ms)
         case Subquery():
             return replace(
                 node,
                 expression=resolve(node.expression, *times),
-                range_ms=_milliseconds(node.range_ms, times, node.span),
-                step_ms=_milliseconds(node.step_ms, times, node.span) if node.step_ms != 0 else 0,
-                offset_ms=_milliseconds(node.offset_ms, times, node.span, signed=True),
+                range_ms=_milliseconds(node.range_ms, times),
+                step_ms=_milliseconds(node.step_ms, times) if node.step_ms != 0 else 0,
+                offset_ms=_milliseconds(node.offset_ms, times, signed=True),
                 at=_at(node.at, times),
             )
         case Unary():
@@ -103,15 +102,24 @@ def _at(at: int | AtModifier | None, times: tuple[int, int, int]) -> int | None:
     return at
 
 
-def _milliseconds(duration: Duration, times: tuple[int, int, int], span: Span, *, signed: bool = False) -> int:
+def _milliseconds(duration: Duration, times: tuple[int, int, int], *, signed: bool = False) -> int:
     if isinstance(duration, int):
         return duration
     seconds = _seconds(duration, times)
-    if not math.isfinite(seconds) or abs(seconds) > 2**63 / 1e9:
-        raise EvaluationError("duration is out of range")
     if seconds <= 0 and not signed:
-        raise EvaluationError("duration must be greater than 0")
-    return round(seconds * 1000)
+        raise InvalidDuration("duration must be greater than 0", *_bounds(duration))
+    if not math.isfinite(seconds) or abs(seconds) > 2**63 / 1e9:
+        raise InvalidDuration("duration is out of range", *_bounds(duration))
+    return int(seconds * 1000)
+
+
+def _bounds(node: DurationExpression | NumberLiteral) -> tuple[int, int]:
+    """Where it stands, as upstream has it: without parentheses around it, and without the name of min_of and max_of."""
+    if isinstance(node, NumberLiteral) or not node.operands:
+        return node.span.start, node.span.end
+    (start, _), (_, end) = _bounds(node.operands[0]), _bounds(node.operands[-1])
+    signed = len(node.operands) == 1 and not node.parenthesised
+    return (node.span.start if signed else start), end
 
 
 def _seconds(node: DurationExpression | NumberLiteral, times: tuple[int, int, int]) -> float:
@@ -139,7 +147,8 @@ def _seconds(node: DurationExpression | NumberLiteral, times: tuple[int, int, in
         case "*", [a, b]:
             return a * b
         case "/" | "%", [_, 0]:
-            raise EvaluationError("division by zero" if node.operator == "/" else "modulo by zero")
+            message = "division by zero" if node.operator == "/" else "modulo by zero"
+            raise InvalidDuration(message, *_bounds(node))
         case "/", [a, b]:
             return a / b
         case "%", [a, b]:

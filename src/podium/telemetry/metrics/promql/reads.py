@@ -62,7 +62,7 @@ def read_times(node: VectorSelector | Subquery, steps: Steps) -> Times:
 
 
 def instant_range(node: VectorSelector, at: Times, lookback_ms: int) -> Range:
-    ahead = lookback_ms if node.extension else 0
+    ahead = lookback_ms if node.extension == "smoothed" else 0
     return int(at.min()) - lookback_ms + 1, int(at.max()) + ahead
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from podium.telemetry.metrics.errors import LimitExceeded, StorageFailed
-from podium.telemetry.metrics.promql.errors import EvaluationError, ParseError, QueryCanceled, QueryTimeout
+from podium.telemetry.metrics.promql.errors import EvaluationError, InvalidDuration, ParseError, QueryCanceled, QueryTimeout
 from podium.telemetry.metrics.promql.explain import render
 from podium.telemetry.metrics.promql.parser import parse
 from podium.telemetry.metrics.promql.printer import pretty
@@ -127,7 +127,7 @@ def _options(parameters: Parameters) -> dict[str, Any]:
 def _refusal(error: Exception) -> ApiError:
     """What a query's failure is for the client; what is none of these is ours, and raised on."""
     match error:
-        case ParseError():
+        case ParseError() | InvalidDuration():
             return bad_parameter("query", str(error))
         case QueryTimeout():
             return ApiError("timeout", str(error))
