@@ -79,6 +79,16 @@ def added(values: Iterable[float]) -> float:
         return sum(kept)
 
 
+def mean(values: Iterable[float], number: int) -> float:
+    """Of that many numbers, of which zeros may be left out: exact, and finite also where the sum of finite ones is not."""
+    kept = list(values)
+    total = added(kept)
+    if math.isfinite(total) or not all(map(math.isfinite, kept)):
+        return total / number
+    halvings = number.bit_length()
+    return math.fsum(math.ldexp(n, -halvings) for n in kept) / number * 2.0**halvings
+
+
 def positive_buckets(histogram: Histogram) -> list[Bucket]:
     """Ascending."""
     found = []
@@ -348,8 +358,3 @@ def _continues(now: Histogram, before: Histogram) -> bool:
 
 def _shrunk(now: Buckets, before: Buckets) -> bool:
     return any(now.get(index, 0.0) < count for index, count in before.items() if count or index in now)
-
-
-def has_overflow(histogram: Histogram) -> bool:
-    numbers = (histogram.count, histogram.sum, histogram.zero_count, *histogram.positive.values(), *histogram.negative.values())
-    return any(math.isinf(n) for n in numbers)
