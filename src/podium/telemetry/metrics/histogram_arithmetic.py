@@ -112,7 +112,7 @@ def negative_buckets(histogram: Histogram) -> list[Bucket]:
 def all_buckets(histogram: Histogram) -> list[Bucket]:
     """Ascending, the zero bucket among them when it is populated; those that overlap it begin or end at it."""
     zero = histogram.zero_threshold
-    found = [replace(b, upper=-zero) if b.upper > -zero else b for b in reversed(negative_buckets(histogram))]
+    found = [replace(b, upper=-zero) if -zero < b.upper < 0 else b for b in reversed(negative_buckets(histogram))]
     if histogram.zero_count > 0:
         found.append(Bucket(-zero, zero, histogram.zero_count))
     return found + [replace(b, lower=zero) if 0 < b.lower < zero else b for b in positive_buckets(histogram)]

@@ -1,6 +1,7 @@
 """Sums, averages and rates of many native histograms.
 
-All are brought to the layout that combining one after another ends at; then their components are added with exact sums.
+Where all share a layout, components are added with exact sums. Otherwise buckets are added one after another, in layouts that both can be
+brought to; the count and the sum are exact then as well.
 
 Source: Prometheus' sum, avg, sum_over_time, avg_over_time, rate of native histograms.
 """
@@ -15,9 +16,11 @@ from podium.telemetry.metrics.histogram_arithmetic import (
     combine,
     combined_hint,
     compact,
+    divide_by,
     is_custom,
     is_reset,
     mean,
+    multiply,
     to_schema,
 )
 from podium.telemetry.metrics.promql import annotations as notes
@@ -38,37 +41,46 @@ class Total:
 
 def total(histograms: Sequence[Histogram]) -> Total:
     """Not compacted. Raises IncompatibleSchemas."""
-    return _gathered(histograms, added)
+    if _alike(histograms):
+        return Total(_exactly(histograms, added), _collide(histograms), False)
+    result, reconciled = _one_after_another(histograms)
+    result = replace(result, count=added(h.count for h in histograms), sum=added(h.sum for h in histograms))
+    return Total(result, _collide(histograms), reconciled)
 
 
 def average(histograms: Sequence[Histogram]) -> Total:
     """Finite also where the sum is too large. Not compacted. Raises IncompatibleSchemas."""
     number = len(histograms)
-    return _gathered(histograms, lambda values: mean(values, number))
+    if _alike(histograms):
+        return Total(_exactly(histograms, lambda values: mean(values, number)), _collide(histograms), False)
+    scale = 2.0 ** number.bit_length()  # a power of two: it changes nothing but what is too large
+    result, reconciled = _one_after_another([multiply(h, 1 / scale) for h in histograms])
+    result = replace(
+        multiply(divide_by(result, number), scale),
+        count=mean((h.count for h in histograms), number),
+        sum=mean((h.sum for h in histograms), number),
+    )
+    return Total(result, _collide(histograms), reconciled)
 
 
-def _gathered(histograms: Sequence[Histogram], gather: Gather) -> Total:
+def _collide(histograms: Sequence[Histogram]) -> bool:
     hints = {h.reset_hint for h in histograms}
-    collision = ResetHint.YES in hints and ResetHint.NO in hints
+    return ResetHint.YES in hints and ResetHint.NO in hints
+
+
+def _alike(histograms: Sequence[Histogram]) -> bool:
+    first = histograms[0]
+    layout = (first.schema, first.zero_threshold, first.custom_bounds)
+    return all((h.schema, h.zero_threshold, h.custom_bounds) == layout for h in histograms)
+
+
+def _one_after_another(histograms: Sequence[Histogram]) -> tuple[Histogram, bool]:
+    """(the sum, whether custom bounds differed)."""
     result, reconciled = histograms[0], False
-    if any(_layout(h) != _layout(result) for h in histograms):
-        for histogram in histograms[1:]:
-            step = combine(result, histogram)
-            result, reconciled = step.histogram, reconciled or step.reconciled
-        histograms = [_aligned(h, result) for h in histograms]
-    return Total(_exactly(histograms, gather), collision, reconciled)
-
-
-def _layout(histogram: Histogram) -> tuple[int, float, tuple[float, ...]]:
-    return histogram.schema, histogram.zero_threshold, histogram.custom_bounds
-
-
-def _aligned(histogram: Histogram, coarser: Histogram) -> Histogram:
-    """In a layout that others were combined with it to."""
-    if _layout(histogram) == _layout(coarser):
-        return histogram
-    none = replace(coarser, count=0.0, sum=0.0, zero_count=0.0, positive={}, negative={}, reset_hint=histogram.reset_hint)
-    return combine(none, histogram).histogram
+    for histogram in histograms[1:]:
+        step = combine(result, histogram)
+        result, reconciled = step.histogram, reconciled or step.reconciled
+    return result, reconciled
 
 
 def _exactly(histograms: Sequence[Histogram], gather: Gather) -> Histogram:
