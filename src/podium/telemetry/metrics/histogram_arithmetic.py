@@ -79,6 +79,16 @@ def added(values: Iterable[float]) -> float:
         return sum(kept)
 
 
+def mean(values: Iterable[float], number: int) -> float:
+    """Of that many numbers, of which zeros may be left out: exact, and finite also where the sum of finite ones is not."""
+    kept = list(values)
+    total = added(kept)
+    if math.isfinite(total) or not all(map(math.isfinite, kept)):
+        return total / number
+    halvings = number.bit_length()
+    return math.fsum(math.ldexp(n, -halvings) for n in kept) / number * 2.0**halvings
+
+
 def positive_buckets(histogram: Histogram) -> list[Bucket]:
     """Ascending."""
     found = []
@@ -102,7 +112,7 @@ def negative_buckets(histogram: Histogram) -> list[Bucket]:
 def all_buckets(histogram: Histogram) -> list[Bucket]:
     """Ascending, the zero bucket among them when it is populated; those that overlap it begin or end at it."""
     zero = histogram.zero_threshold
-    found = [replace(b, upper=-zero) if b.upper > -zero else b for b in reversed(negative_buckets(histogram))]
+    found = [replace(b, upper=-zero) if -zero < b.upper < 0 else b for b in reversed(negative_buckets(histogram))]
     if histogram.zero_count > 0:
         found.append(Bucket(-zero, zero, histogram.zero_count))
     return found + [replace(b, lower=zero) if 0 < b.lower < zero else b for b in positive_buckets(histogram)]
@@ -348,8 +358,3 @@ def _continues(now: Histogram, before: Histogram) -> bool:
 
 def _shrunk(now: Buckets, before: Buckets) -> bool:
     return any(now.get(index, 0.0) < count for index, count in before.items() if count or index in now)
-
-
-def has_overflow(histogram: Histogram) -> bool:
-    numbers = (histogram.count, histogram.sum, histogram.zero_count, *histogram.positive.values(), *histogram.negative.values())
-    return any(math.isinf(n) for n in numbers)

@@ -15,6 +15,7 @@ from podium.telemetry.metrics.histogram_arithmetic import (
     IncompatibleSchemas,
     combine,
     compact,
+    divide,
     divide_by,
     equal,
     is_custom,
@@ -93,94 +94,95 @@ def _sum(context: Context, node: Binary, left: Histogram, right: Histogram) -> O
 
 
 def trimmed(histogram: Histogram, limit: float, *, keep_below: bool) -> Histogram:
-    """What is at most (at least) the limit. Buckets that contain it are split as quantiles would split them; the sum loses what the
-    removed observations are estimated to be."""
-    custom = is_custom(histogram)
-    kept_count = removed = 0.0
+    """What is at most (at least) the limit. Buckets that contain it are split as quantiles would split them. If nothing goes, nothing
+    changes; otherwise the sum is estimated anew, from the middles of what stays."""
+    count = total = 0.0
     sides = []
-    for buckets, indices, positive in (
-        (positive_buckets(histogram), sorted(histogram.positive), True),
-        (negative_buckets(histogram), sorted(histogram.negative), False),
+    for buckets, indices in (
+        (positive_buckets(histogram), sorted(histogram.positive)),
+        (negative_buckets(histogram), sorted(histogram.negative)),
     ):
         kept: dict[int, float] = {}
         for index, bucket in zip(indices, buckets, strict=True):
             if not bucket.count:
                 continue
-            count, middle = _split(bucket, limit, keep_below=keep_below, positive=positive, custom=custom)
-            kept[index] = count
-            kept_count += count
-            removed += (bucket.count - count) * middle
+            kept[index], middle = _kept(bucket, limit, keep_below=keep_below, linear=is_custom(histogram))
+            count += kept[index]
+            total += kept[index] * middle
         sides.append(kept)
     zero = 0.0
     if histogram.zero_count > 0:
-        width = histogram.zero_threshold
-        zero = _below(Bucket(-width, width, histogram.zero_count), limit, positive=True, linear=True)
-        zero = zero if keep_below else histogram.zero_count - zero
-        kept_count += zero
-    total = _clamped_sum(histogram, histogram.sum - removed) if kept_count else 0.0
-    return compact(replace(histogram, count=kept_count, sum=total, zero_count=zero, positive=sides[0], negative=sides[1]))
+        zero, middle = _kept_of_zero(_zero_bucket(histogram), limit, keep_below=keep_below)
+        count += zero
+        total += zero * middle
+    before = [{i: c for i, c in side.items() if c} for side in (histogram.positive, histogram.negative)]
+    if sides == before and zero == histogram.zero_count:
+        return histogram
+    return compact(replace(histogram, count=count, sum=total, zero_count=zero, positive=sides[0], negative=sides[1]))
 
 
-def _clamped_sum(histogram: Histogram, total: float) -> float:
-    """Observations of one sign have a sum of that sign."""
-    if is_custom(histogram):
-        populated = [b for b in positive_buckets(histogram) if b.count]
-        has_negative = any(b.upper <= 0 or b.lower < 0 for b in populated)
-        has_positive = any(b.upper > 0 for b in populated)
-    else:
-        has_negative = any(histogram.negative.values())
-        has_positive = any(histogram.positive.values())
-    if (not has_negative and total < 0) or (not has_positive and total > 0):
-        return 0.0
-    return total
+def _kept(bucket: Bucket, limit: float, *, keep_below: bool, linear: bool) -> tuple[float, float]:
+    """How many of a bucket stay, and what they are on average."""
+    if (bucket.upper <= limit) if keep_below else (bucket.lower >= limit):
+        return bucket.count, _middle(bucket.lower, bucket.upper, linear=linear)
+    if not ((bucket.lower < limit) if keep_below else (bucket.upper > limit)):
+        return 0.0, 0.0
+    if math.isinf(bucket.lower):
+        return _kept_of_first(bucket, limit, keep_below=keep_below)
+    if math.isinf(bucket.upper):
+        return (0.0, 0.0) if keep_below else (bucket.count, limit)
+    below = _below(bucket, limit, linear=linear)
+    if keep_below:
+        return below, _middle(bucket.lower, limit, linear=linear)
+    return bucket.count - below, _middle(limit, bucket.upper, linear=linear)
 
 
-def _split(bucket: Bucket, limit: float, *, keep_below: bool, positive: bool, custom: bool) -> tuple[float, float]:
-    """(the count that is kept, what the removed observations are on average)."""
-    whole = bucket.upper <= limit if keep_below else bucket.lower >= limit
-    if whole:
-        return bucket.count, 0.0
-    if math.isinf(bucket.lower) or math.isinf(bucket.upper):
-        kept, middle = _split_endless(bucket, limit, keep_below=keep_below)
-    else:
-        below = _below(bucket, limit, positive=positive, linear=custom)
-        kept = below if keep_below else bucket.count - below
-        middle = _middle(bucket, limit, keep_below=keep_below, positive=positive, linear=custom)
-    inside = bucket.lower < limit if keep_below else bucket.upper > limit
-    if inside:
-        return kept, middle
-    return 0.0, middle if custom else math.sqrt(bucket.lower * bucket.upper)
+def _kept_of_first(bucket: Bucket, limit: float, *, keep_below: bool) -> tuple[float, float]:
+    """Of a bucket without a lower bound: it begins at 0 if it ends above, otherwise all of it is at the limit. Without any bound nothing is
+    known of it, and all goes that may."""
+    if keep_below and bucket.upper <= 0:
+        return bucket.count, limit
+    if math.isinf(bucket.upper) or limit < 0:
+        return 0.0, 0.0
+    share = divide(limit, bucket.upper)
+    if keep_below:
+        return bucket.count * share, limit / 2
+    return bucket.count * (1 - share), (limit + bucket.upper) / 2
 
 
-def _below(bucket: Bucket, limit: float, *, positive: bool, linear: bool) -> float:
-    """How many observations are at most the limit."""
-    if limit <= bucket.lower:
-        return 0.0
-    if limit >= bucket.upper:
-        return bucket.count
+def _zero_bucket(histogram: Histogram) -> Bucket:
+    """It has only numbers of the sign of all others, if these have one."""
+    width = histogram.zero_threshold
+    positive, negative = any(histogram.positive.values()), any(histogram.negative.values())
+    return Bucket(0.0 if positive and not negative else -width, 0.0 if negative and not positive else width, histogram.zero_count)
+
+
+def _kept_of_zero(bucket: Bucket, limit: float, *, keep_below: bool) -> tuple[float, float]:
+    """As of other buckets, with linear interpolation; it may be but a point."""
+    lower, upper = bucket.lower, bucket.upper
+    if limit <= lower or limit >= upper:
+        return bucket.count if (limit >= upper and limit > lower) is keep_below else 0.0, (lower + upper) / 2
+    if keep_below:
+        return divide(bucket.count * (limit - lower), upper - lower), (lower + limit) / 2
+    return divide(bucket.count * (upper - limit), upper - lower), (limit + upper) / 2
+
+
+def _below(bucket: Bucket, limit: float, *, linear: bool) -> float:
+    """How many observations of a bounded bucket are at most a limit in it."""
     if linear:
         return bucket.count * (limit - bucket.lower) / (bucket.upper - bucket.lower)
     low, high, at = (log2(abs(v)) for v in (bucket.lower, bucket.upper, limit))
-    share = (at - low) / (high - low) if positive else 1 - (at - high) / (low - high)
-    return bucket.count * share
+    return bucket.count * (divide(at - low, high - low) if bucket.upper > 0 else 1 - divide(at - high, low - high))
 
 
-def _middle(bucket: Bucket, limit: float, *, keep_below: bool, positive: bool, linear: bool) -> float:
+def _middle(lower: float, upper: float, *, linear: bool) -> float:
+    """Of observations between two bounds: their mean, arithmetic or geometric."""
+    if math.isinf(lower):
+        if math.isinf(upper):
+            return 0.0
+        return upper / 2 if upper > 0 else upper
+    if math.isinf(upper):
+        return lower
     if linear:
-        return (bucket.lower + bucket.upper) / 2
-    product = abs(bucket.lower if keep_below else bucket.upper) * abs(limit)
-    return math.sqrt(product) if positive else -math.sqrt(product)
-
-
-def _split_endless(bucket: Bucket, limit: float, *, keep_below: bool) -> tuple[float, float]:
-    """A first bucket without a lower bound begins at 0 if it ends above; otherwise nothing is known, and all that may go goes."""
-    if math.isinf(bucket.lower):
-        if limit >= 0 and bucket.upper > limit and not math.isinf(bucket.upper):
-            share = limit / bucket.upper
-            if keep_below:
-                return bucket.count * share, (limit + bucket.upper) / 2
-            return bucket.count * (1 - share), limit / 2
-        return 0.0, bucket.upper
-    if not keep_below and limit <= bucket.lower:
-        return bucket.count, 0.0
-    return 0.0, bucket.lower
+        return (lower + upper) / 2
+    return math.copysign(math.sqrt(abs(lower * upper)), lower + upper)

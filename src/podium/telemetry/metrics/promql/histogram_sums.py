@@ -1,11 +1,12 @@
 """Sums, averages and rates of many native histograms.
 
-Where all share a layout, components are added with exact sums; otherwise one after another, in layouts that both can be brought to.
+Where all share a layout, components are added with exact sums. Otherwise buckets are added one after another, in layouts that both can be
+brought to; the count and the sum are exact then as well.
 
 Source: Prometheus' sum, avg, sum_over_time, avg_over_time, rate of native histograms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
@@ -16,9 +17,9 @@ from podium.telemetry.metrics.histogram_arithmetic import (
     combined_hint,
     compact,
     divide_by,
-    has_overflow,
     is_custom,
     is_reset,
+    mean,
     multiply,
     to_schema,
 )
@@ -26,6 +27,9 @@ from podium.telemetry.metrics.promql import annotations as notes
 
 Note = Callable[[str], None]
 """Where annotations go."""
+
+Gather = Callable[[Iterable[float]], float]
+"""The sum or the mean of one component of many histograms, absent ones left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,52 +41,71 @@ class Total:
 
 def total(histograms: Sequence[Histogram]) -> Total:
     """Not compacted. Raises IncompatibleSchemas."""
+    if _alike(histograms):
+        return Total(_exactly(histograms, added), _collide(histograms), False)
+    result, reconciled = _one_after_another(histograms)
+    result = replace(result, count=added(h.count for h in histograms), sum=added(h.sum for h in histograms))
+    return Total(result, _collide(histograms), reconciled)
+
+
+def average(histograms: Sequence[Histogram]) -> Total:
+    """Finite also where the sum is too large. Not compacted. Raises IncompatibleSchemas."""
+    number = len(histograms)
+    if _alike(histograms):
+        return Total(_exactly(histograms, lambda values: mean(values, number)), _collide(histograms), False)
+    scale = 2.0 ** number.bit_length()  # a power of two: it changes nothing but what is too large
+    result, reconciled = _one_after_another([multiply(h, 1 / scale) for h in histograms])
+    result = replace(
+        multiply(divide_by(result, number), scale),
+        count=mean((h.count for h in histograms), number),
+        sum=mean((h.sum for h in histograms), number),
+    )
+    return Total(result, _collide(histograms), reconciled)
+
+
+def _collide(histograms: Sequence[Histogram]) -> bool:
     hints = {h.reset_hint for h in histograms}
-    collision = ResetHint.YES in hints and ResetHint.NO in hints
+    return ResetHint.YES in hints and ResetHint.NO in hints
+
+
+def _alike(histograms: Sequence[Histogram]) -> bool:
     first = histograms[0]
     layout = (first.schema, first.zero_threshold, first.custom_bounds)
-    if all((h.schema, h.zero_threshold, h.custom_bounds) == layout for h in histograms):
-        return Total(_exactly(histograms), collision, False)
-    result, reconciled = first, False
+    return all((h.schema, h.zero_threshold, h.custom_bounds) == layout for h in histograms)
+
+
+def _one_after_another(histograms: Sequence[Histogram]) -> tuple[Histogram, bool]:
+    """(the sum, whether custom bounds differed)."""
+    result, reconciled = histograms[0], False
     for histogram in histograms[1:]:
         step = combine(result, histogram)
         result, reconciled = step.histogram, reconciled or step.reconciled
-    return Total(result, collision, reconciled)
+    return result, reconciled
 
 
-def _exactly(histograms: Sequence[Histogram]) -> Histogram:
+def _exactly(histograms: Sequence[Histogram], gather: Gather) -> Histogram:
+    """Of one layout."""
     first = histograms[0]
     hint = first.reset_hint
     for histogram in histograms[1:]:
         hint, _ = combined_hint(hint, histogram.reset_hint)
     return replace(
         first,
-        count=added(h.count for h in histograms),
-        sum=added(h.sum for h in histograms),
-        zero_count=added(h.zero_count for h in histograms),
-        positive=_sum_buckets([h.positive for h in histograms]),
-        negative=_sum_buckets([h.negative for h in histograms]),
+        count=gather(h.count for h in histograms),
+        sum=gather(h.sum for h in histograms),
+        zero_count=gather(h.zero_count for h in histograms),
+        positive=_gathered_buckets([h.positive for h in histograms], gather),
+        negative=_gathered_buckets([h.negative for h in histograms], gather),
         reset_hint=hint,
     )
 
 
-def _sum_buckets(parts: Sequence) -> dict[int, float]:
+def _gathered_buckets(parts: Sequence[Mapping[int, float]], gather: Gather) -> dict[int, float]:
     found: dict[int, list[float]] = {}
     for part in parts:
         for index, count in part.items():
             found.setdefault(index, []).append(count)
-    return {index: added(counts) for index, counts in found.items()}
-
-
-def average(histograms: Sequence[Histogram]) -> Total:
-    """Not compacted. Raises IncompatibleSchemas."""
-    summed = total(histograms)
-    if not has_overflow(summed.histogram):
-        return replace(summed, histogram=divide_by(summed.histogram, len(histograms)))
-    mean = histograms[0]
-    for n, histogram in enumerate(histograms[1:], 2):
-        mean = combine(multiply(mean, (n - 1) / n), divide_by(histogram, n)).histogram
-    return replace(summed, histogram=mean)
+    return {index: gather(counts) for index, counts in found.items()}
 
 
 def difference(points: Sequence[Histogram], metric: str, note: Note, *, counter: bool, anew: Sequence[bool] = ()) -> Histogram | None:
