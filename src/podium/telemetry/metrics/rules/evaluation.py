@@ -37,7 +37,7 @@ TEMPLATE_QUERIES_MAX = 1_000
 """Of one evaluation of a rule."""
 TEMPLATE_QUERY_TIMEOUT_S = 5.0
 """Nothing else runs meanwhile."""
-SLICE_S = 0.002
+SLICE_S = 0.0005
 """How long rules are evaluated until others have their turn: a group may have thousands."""
 UNKNOWN, GOOD, BAD = "unknown", "ok", "err"
 
