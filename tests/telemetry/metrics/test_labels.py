@@ -28,6 +28,9 @@ def test_columns_give_back_the_rows() -> None:
     assert columns.rows() == rows
     assert [columns.row(i) for i in range(4)] == rows
     assert columns.take(np.array([1, 0])).rows() == [rows[1], rows[0]]
+    assert columns.take(np.array([0, 0])).rows() == [rows[0], rows[0]]
+    assert columns.take(np.array([2])).rows() == [rows[2]] and columns.take(np.array([3])).rows() == [()]
+    assert columns.take(np.array([], np.int32)).rows() == [] and LabelColumns(2, {}).rows() == [(), ()]
 
 
 def test_groups_are_numbered_by_their_first_series() -> None:

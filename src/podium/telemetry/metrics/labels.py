@@ -113,8 +113,21 @@ class LabelColumns:
 
     def rows(self) -> list[Labels]:
         """All, in order; O(count x names): for results, not on the way there."""
-        texts = [(name, [self.columns[name].values[code] for code in self.columns[name].codes.tolist()]) for name in self.names]
-        return [tuple((name, values[i]) for name, values in texts if values[i]) for i in range(self.count)]
+        if self.count == 1:
+            return [self.row(0)]
+        found: list[list[tuple[str, str] | None]] = []
+        whole = True
+        for name in self.names:
+            column = self.columns[name]
+            codes = column.codes.tolist()
+            pairs = {code: (name, column.values[code]) if code else None for code in set(codes)}  # shared by the rows that have them
+            whole = whole and 0 not in pairs
+            found.append([pairs[code] for code in codes])
+        if not found:
+            return [()] * self.count
+        if whole:
+            return list(zip(*found, strict=True))
+        return [tuple([pair for pair in row if pair is not None]) for row in zip(*found, strict=True)]
 
     def take(self, indices: npt.NDArray[np.integer[Any]]) -> "LabelColumns":
         """The series at `indices`, in that order."""

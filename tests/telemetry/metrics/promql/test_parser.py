@@ -6,7 +6,16 @@ import pytest
 
 from podium.telemetry.metrics.labels import Matcher, MatchType
 from podium.telemetry.metrics.promql.errors import ParseError
-from podium.telemetry.metrics.promql.parser import EVERYTHING, QUERY_LENGTH_MAX, parse, parse_metric, parse_selector
+from podium.telemetry.metrics.promql.parser import (
+    EVERYTHING,
+    PARSED_KEPT_LENGTH_MAX,
+    QUERY_LENGTH_MAX,
+    parse,
+    parse_metric,
+    parse_selector,
+)
+from podium.telemetry.metrics.promql.preprocessing import resolve
+from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.promql.syntax import (
     AtModifier,
     Binary,
@@ -190,3 +199,26 @@ def test_a_node_knows_where_it_stands() -> None:
     tree = parse('sum by (x) (rate(foo{a="b"}[5m] offset 1m)) + 1')
     assert isinstance(tree, Binary)
     assert (tree.span, tree.left.span, tree.right.span) == (Span(0, 47), Span(0, 43), Span(46, 47))
+
+
+def test_the_tree_of_a_query_is_kept_and_that_of_a_long_one_is_not() -> None:
+    assert parse("rate(a[5m])") is parse("rate(a[5m])")
+    assert parse("sum(a)", EVERYTHING) is not parse("sum(a)")
+    long = "a" * (PARSED_KEPT_LENGTH_MAX + 1)
+    assert parse(long) == parse(long) and parse(long) is not parse(long)
+
+
+@pytest.mark.parametrize(
+    ("query", "same"),
+    [
+        ("sum by (x) (rate(a[5m] offset 1m)) / on(x) -b @ 7 + 1", True), ("topk(3, a) or absent(b)", True),
+        ("sum(rate(a[5m] @ start()))", False), ("a @ end()", False), ("-(a @ end())", False), ("1 + (a @ end())", False),
+    ],
+)  # fmt: skip
+def test_what_does_not_depend_on_the_times_of_a_query_is_the_same_tree_when_they_are_known(query: str, same: bool) -> None:
+    tree = parse(query)
+    resolved = resolve(tree, 1_000, 2_000, 10)
+    assert (resolved is tree) is same
+    if not same:
+        assert "start()" not in print_query(resolved) and "end()" not in print_query(resolved)
+        assert resolve(resolved, 5_000, 6_000, 10) is resolved

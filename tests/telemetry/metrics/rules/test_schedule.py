@@ -201,8 +201,10 @@ def test_rounds_that_are_missed_are_counted_and_left_out() -> None:
 
 def test_few_groups_are_evaluated_at_a_time_and_all_come_to_their_turn() -> None:
     running, most = 0, 0
+    counts: list[int] = []
 
     async def act(scene: Scene) -> None:
+        nonlocal most
         inner = scene.answers.instant
 
         async def instant(*given: Any, **more: Any) -> Result:
@@ -218,8 +220,13 @@ def test_few_groups_are_evaluated_at_a_time_and_all_come_to_their_turn() -> None
         scene.answers.instant = instant  # type: ignore[method-assign]
         texts = [f"- name: g{n}\n  interval: 100ms\n  rules:\n  - {{record: 'r:{n}', expr: m}}\n" for n in range(3 * GROUPS_AT_ONCE)]
         scene.configure("groups:\n" + "".join(texts))
-        await asyncio.sleep(30)
+        for groups in (GROUPS_AT_ONCE, 2 * GROUPS_AT_ONCE):
+            scene.schedule.allow(groups)
+            await asyncio.sleep(5)
+            most = 0
+            await asyncio.sleep(30)
+            counts.append(most)
 
     scene = play({"m": [({}, 1.0)]}, act)
-    assert most == GROUPS_AT_ONCE
+    assert counts == [GROUPS_AT_ONCE, 2 * GROUPS_AT_ONCE]
     assert all(scene.values_of(f"r:{n}") for n in range(3 * GROUPS_AT_ONCE))

@@ -8,7 +8,7 @@ import pytest
 from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain
 from podium.telemetry.metrics.labels import Matcher, MatchType
 from podium.telemetry.metrics.samples import ABSENT
-from podium.telemetry.metrics.tsdb import lifecycle
+from podium.telemetry.metrics.tsdb import assembly, lifecycle
 from podium.telemetry.metrics.tsdb.recent import Recent
 from podium.telemetry.metrics.tsdb.tsdb import Tsdb
 from tests.telemetry.metrics.tsdb.answers import found
@@ -92,7 +92,7 @@ def test_queries_of_many_rows_push_nothing_out() -> None:
 
 async def test_damage_that_a_scan_meets_is_set_aside_and_the_next_scan_is_without_it(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    scraped(store, 0, 130, 100)
+    scraped(store, 0, 130, 600)
     await lifecycle.maintain(store)
     assert len(store.blocks) == 1
     scan = store.scan(EVERYTHING, *ALWAYS)  # heads are read
@@ -124,8 +124,9 @@ async def test_damage_that_a_scan_of_few_series_meets_is_set_aside_by_the_scan_i
 
 
 @pytest.mark.parametrize("count", [1, 7, 64, 65, 200])
-async def test_few_series_and_many_are_answered_alike(tmp_path: Path, count: int) -> None:
+async def test_few_series_and_many_are_answered_alike(tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over a block, a chunk that is sealed and an open matrix; rows of a target in disorder, others in two targets, gaps."""
+    monkeypatch.setattr(assembly, "FEW_SERIES_MAX", 64)
     store = opened(tmp_path)
     names = series(200)
     disordered, other = store.layout([*names[100:150], *names[:100]]), store.layout(names[150:])

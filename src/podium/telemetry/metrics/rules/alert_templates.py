@@ -7,7 +7,6 @@ Source: Prometheus' documentation, "Alerting rules", Templating.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.labels import METRIC_NAME, Labels, labels_of
@@ -22,7 +21,10 @@ _UNBOUND = Surroundings(lambda text: [], 0.0).functions()
 _log = logger("metrics.rules")
 
 
-@lru_cache(maxsize=4096)
+Parsed = dict[str, Template]
+"""By text, of one rule: kept as long as the rule is."""
+
+
 def _parsed(name: str, text: str) -> Template:
     return Template.parse(name, VARIABLES + text, _UNBOUND, missing_key="zero")
 
@@ -45,7 +47,9 @@ class AlertTemplates:
     surroundings: Surroundings
     external_labels: Mapping[str, str] = field(default_factory=dict)
 
-    def expand(self, rule: AlertingRule, labels: Labels, value: float) -> Found:
+    def expand(self, rule: AlertingRule, labels: Labels, value: float, parsed: Parsed | None = None) -> Found:
+        """`parsed` is of this rule, and is added to."""
+        parsed = {} if parsed is None else parsed
         data = {
             "Labels": LabelMap(labels),
             "ExternalLabels": LabelMap(self.external_labels),
@@ -53,19 +57,22 @@ class AlertTemplates:
             "Value": value,
         }
         named = {n: v for n, v in labels if n != METRIC_NAME}
-        own = {name: self._text(rule, text, data) for name, text in rule.labels.items()}
+        own = {name: self._text(rule, text, data, parsed) for name, text in rule.labels.items()}
         return Found(
             source=labels,
             labels=labels_of({**named, **own, "alertname": rule.name}),
-            annotations={name: self._text(rule, text, data) for name, text in rule.annotations.items()},
+            annotations={name: self._text(rule, text, data, parsed) for name, text in rule.annotations.items()},
             value=value,
         )
 
-    def _text(self, rule: AlertingRule, text: str, data: Mapping[str, object]) -> str:
+    def _text(self, rule: AlertingRule, text: str, data: Mapping[str, object], parsed: Parsed) -> str:
         if "{{" not in text:
             return text
         try:
-            return _parsed(f"__alert_{rule.name}", text).execute(data, self.surroundings.functions())
+            template = parsed.get(text)
+            if template is None:
+                template = parsed[text] = _parsed(f"__alert_{rule.name}", text)
+            return template.execute(data, self.surroundings.functions())
         except TemplateError as error:
             _log.warning("expanding an alert's template failed", alert=rule.name, reason=str(error))
             return f"<error expanding template: error executing template __alert_{rule.name}: {error}>"

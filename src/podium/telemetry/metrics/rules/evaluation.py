@@ -22,7 +22,7 @@ from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.promql.printer import print_query
 from podium.telemetry.metrics.promql.results import Point, Result, Scalar, Vector
 from podium.telemetry.metrics.promql.syntax import Expression
-from podium.telemetry.metrics.rules.alert_templates import AlertTemplates
+from podium.telemetry.metrics.rules.alert_templates import AlertTemplates, Parsed
 from podium.telemetry.metrics.rules.alerts import Alert, AlertStates, Found
 from podium.telemetry.metrics.rules.errors import RuleFailed
 from podium.telemetry.metrics.rules.rule import AlertingRule, Group, RecordingRule
@@ -37,7 +37,7 @@ TEMPLATE_QUERIES_MAX = 1_000
 """Of one evaluation of a rule."""
 TEMPLATE_QUERY_TIMEOUT_S = 5.0
 """Nothing else runs meanwhile."""
-SLICE_S = 0.002
+SLICE_S = 0.0005
 """How long rules are evaluated until others have their turn: a group may have thousands."""
 UNKNOWN, GOOD, BAD = "unknown", "ok", "err"
 
@@ -95,6 +95,7 @@ class RuleState:
     duration_s: float = 0.0
     evaluated_at_ms: int = 0
     series: list[Labels] = field(default_factory=list)  # of the last evaluation
+    parsed: Parsed = field(default_factory=dict)
     reads: frozenset[str] | None = field(init=False)
     text: str = field(init=False)  # of the expression, in the printed form
 
@@ -198,7 +199,9 @@ async def _evaluated(state: RuleState, group: Group, server: Server, now_ms: int
     found: list[Found] = []
     if points:
         templates = _templates(server, at_ms)
-        found = [templates.expand(state.rule, p.labels, p.value.count if isinstance(p.value, Histogram) else p.value) for p in points]
+        for point in points:
+            value = point.value.count if isinstance(point.value, Histogram) else point.value
+            found.append(templates.expand(state.rule, point.labels, value, state.parsed))
     state.alerts.advance(found, now_ms, group.limit)
     return [Sample(labels, at_ms, value) for labels, value in state.alerts.series()] if state.restored else []
 

@@ -21,8 +21,9 @@ from podium.telemetry.metrics.rules.rule import Group
 from podium.telemetry.metrics.samples import STALE, Sample
 from podium.world.supervisor import Supervisor
 
-GROUPS_AT_ONCE = 10
-"""Groups that are evaluated side by side, each a slice at a time; more would only finish later, and others wait longer for their turn."""
+GROUPS_AT_ONCE, WAITING_GROUPS_AT_ONCE = 4, 20
+"""Groups that are evaluated side by side, each a slice at a time: more would all finish later, and let others wait longer for their turn; where
+queries wait for other servers it is more."""
 
 _log = logger("metrics.rules")
 
@@ -35,6 +36,7 @@ class RuleSchedule:
         self._supervisor = Supervisor("rules")
         self._restoring = restoring
         self._turns = asyncio.Semaphore(GROUPS_AT_ONCE)
+        self._at_once = GROUPS_AT_ONCE
 
     def configure(self, groups: Sequence[Group], **changes: object) -> None:
         """These groups from now on, with what changed of the server (external_labels, interval_ms...). Groups that stay the same go on;
@@ -62,6 +64,11 @@ class RuleSchedule:
         if gone:
             now_ms = self._now_ms()
             self.server.storage.append_samples([Sample(labels, now_ms, STALE) for labels in gone])
+
+    def allow(self, groups: int) -> None:
+        """So many to be evaluated at a time, from now on."""
+        if groups != self._at_once:
+            self._turns, self._at_once = asyncio.Semaphore(groups), groups
 
     def _stop(self, key: str) -> None:
         if (task := self._tasks.pop(key, None)) is not None:

@@ -28,6 +28,8 @@ from podium.world.http_messages import Response
 
 POINTS_MAX = 11_000
 """Of one series in a range query. Source: upstream, web/api/v1."""
+TURN_BYTES = 1 << 16
+"""Of an answer that are made until others have their turn."""
 
 
 def _now_ms(sources: Sources) -> int:
@@ -151,9 +153,12 @@ async def _answer(result: Result, limit: int, parameters: Parameters, statistics
             f'value "{stats}" for parameter "stats" is deprecated and will be rejected in the next major release, use "true" or "all"'
         )
     body = bytearray(b"{")
+    turn = TURN_BYTES
     for piece in result_pieces(result):
         body += piece.encode()
-        await asyncio.sleep(0)
+        if len(body) > turn:
+            await asyncio.sleep(0)
+            turn = len(body) + TURN_BYTES
     if parameters.text("stats"):
         body += b',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all"))
     body += b"}"

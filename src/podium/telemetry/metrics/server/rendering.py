@@ -126,10 +126,11 @@ def _batches(series: Sequence[Series]) -> Iterator[Sequence[Series]]:
     """About POINTS_AT_ONCE points each, SERIES_AT_ONCE series at most; a long series by itself."""
     start = points = 0
     for at, one in enumerate(series):
-        if at > start and (_is_long(one) or points + len(one.values) > POINTS_AT_ONCE or at - start >= SERIES_AT_ONCE):
+        own = len(one.values) + POINTS_A_HISTOGRAM * len(one.histograms)
+        if at > start and (own > POINTS_AT_ONCE or points + own > POINTS_AT_ONCE or at - start >= SERIES_AT_ONCE):
             yield series[start:at]
             start, points = at, 0
-        points += len(one.values) + POINTS_A_HISTOGRAM * len(one.histograms)
+        points += own
     if start < len(series):
         yield series[start:]
 
@@ -144,8 +145,13 @@ def _short_series(some: Sequence[Series], templates: "_Templates") -> str:
     texts = number_texts(np.concatenate(points)) if points else []
     at = 0
     for one in some:
+        size = len(one.values)
+        if size and not one.histograms:
+            parts.append(f'{{"metric":{_metric(one.labels)},"values":[{templates.of(one.times) % tuple(texts[at : at + size])}]}}')
+            at += size
+            continue
         fields = [f'"metric":{_metric(one.labels)}']
-        if size := len(one.values):
+        if size:
             fields.append(f'"values":[{templates.of(one.times) % tuple(texts[at : at + size])}]')
             at += size
         if one.histograms:

@@ -36,7 +36,7 @@ from podium.telemetry.metrics.remote.tee import Tee
 from podium.telemetry.metrics.rules.evaluation import Server as RuleServer
 from podium.telemetry.metrics.rules.notifier import Notifier
 from podium.telemetry.metrics.rules.rule import Group
-from podium.telemetry.metrics.rules.schedule import RuleSchedule
+from podium.telemetry.metrics.rules.schedule import GROUPS_AT_ONCE, WAITING_GROUPS_AT_ONCE, RuleSchedule
 from podium.telemetry.metrics.rules.timing import RuleTiming
 from podium.telemetry.metrics.rules.views import RuleViews
 from podium.telemetry.metrics.scrape.engine import ScrapeEngine
@@ -185,6 +185,7 @@ class MetricsServer:
             if known not in readers:
                 self._supervisor.start(f"close remote read {known[1].name}", known[1].aclose())
         self._readers, self.engine.remotes = readers, tuple(one for _, one in readers)
+        self.rules.allow(WAITING_GROUPS_AT_ONCE if readers else GROUPS_AT_ONCE)
 
     def whole_from_ms(self) -> int:
         """From when on the store has everything, with room for what was there before it ran. Source: upstream's margin, two blocks."""
