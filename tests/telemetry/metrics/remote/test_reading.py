@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from podium.telemetry.metrics.errors import StorageFailed
+from podium.telemetry.metrics.exposition.steps import at_once
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.labels import Labels, Matcher, MatchType, labels_of
 from podium.telemetry.metrics.memory_samples import MemorySamples
@@ -256,6 +257,13 @@ def unhinted(selection: Selection) -> dict[Labels, dict[int, Any]]:
         labels: {t: replace(v, reset_hint=ResetHint.UNKNOWN) if isinstance(v, Histogram) else v for t, v in points.items()}
         for labels, points in found.items()
     }
+
+
+def test_what_is_compressed_in_pieces_is_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_answers, "COMPRESSED_AT_ONCE", 1000)
+    for size in (0, 1, 999, 1000, 1001, 5300):
+        data = bytes(n * n // 7 % 251 for n in range(size))
+        assert decompress(at_once(read_answers.compressed(data))) == data
 
 
 @FORMS

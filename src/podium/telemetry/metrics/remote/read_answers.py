@@ -21,11 +21,11 @@ from typing import Protocol
 import numpy as np
 
 from podium.telemetry.metrics.errors import LimitExceeded
-from podium.telemetry.metrics.exposition.steps import Steps
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.remote import histogram_encoder, xor_encoder
 from podium.telemetry.metrics.remote.frames import frame
-from podium.telemetry.metrics.remote.messages import histogram_into, message
+from podium.telemetry.metrics.remote.messages import compress, histogram_into, message
 from podium.telemetry.metrics.remote.xor_encoder import SAMPLES_AT_ONCE, SAMPLES_PER_CHUNK, uvarint
 from podium.telemetry.metrics.samples import Columns, HistogramSeries, Rows, Times, Values, is_absent
 
@@ -33,6 +33,8 @@ ENCODED_BYTES_MAX = 256 * 1024 * 1024
 """Of one query's chunks."""
 FRAME_BYTES_MAX = 1024 * 1024
 """Source: upstream's --storage.remote.read-max-bytes-in-frame."""
+COMPRESSED_AT_ONCE = 1024 * 1024
+"""Bytes: some milliseconds."""
 _XOR, _FLOAT_HISTOGRAM = 1, 3
 _SAMPLE_VALUE = slice(3, 11)
 _VARINT_BOUNDS = 1 << np.arange(7, 63, 7, dtype=np.int64)
@@ -183,9 +185,24 @@ def _names(labels: Labels) -> bytes:
     return bytes(said.SerializeToString())
 
 
-def result(series: Sequence[tuple[Labels, Sequence[bytes]]]) -> bytes:
+def result(series: Sequence[tuple[Labels, Sequence[bytes]]]) -> Steps[bytes]:
     """A ReadResponse's result: (labels, fields of a TimeSeries), in their order."""
-    return _field(0x0A, b"".join(_field(0x0A, _names(labels) + b"".join(parts)) for labels, parts in series))
+    found: list[bytes] = []
+    for n, (labels, parts) in enumerate(series):
+        if n % STEP_ROWS == 0:
+            yield
+        found.append(_field(0x0A, _names(labels) + b"".join(parts)))
+    return _field(0x0A, b"".join(found))
+
+
+def compressed(data: bytes) -> Steps[bytes]:
+    """One block of snappy's, made of pieces: each is compressed by itself, and their elements follow one another behind the size of all."""
+    found = [uvarint(len(data))]
+    for start in range(0, len(data), COMPRESSED_AT_ONCE):
+        yield
+        piece = data[start : start + COMPRESSED_AT_ONCE]
+        found.append(compress(piece)[len(uvarint(len(piece))) :])
+    return b"".join(found)
 
 
 def frames(series: Sequence[tuple[Labels, Sequence[bytes]]], query: int, frame_bytes_max: int = FRAME_BYTES_MAX) -> Iterator[bytes]:

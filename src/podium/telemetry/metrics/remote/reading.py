@@ -16,13 +16,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain, StorageFailed
-from podium.telemetry.metrics.exposition.steps import between_others
-from podium.telemetry.metrics.labels import Labels, Matcher, MatchType, labels_of
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps, between_others
+from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher, MatchType, labels_of
 from podium.telemetry.metrics.remote import read_answers
 from podium.telemetry.metrics.remote.errors import MessageRefused
-from podium.telemetry.metrics.remote.messages import compress, decode
+from podium.telemetry.metrics.remote.messages import decode
 from podium.telemetry.metrics.remote.read_answers import ChunkParts, Parts, SampleParts
 from podium.telemetry.metrics.samples import Scan
 from podium.telemetry.metrics.storage import Queryable
@@ -88,13 +90,15 @@ class ReadServer:
                     return None
                 return Response(200, first + b"".join([more async for more in frames]), ((b"content-type", CHUNKS),))
             samples_max = self._limits.samples_max or None
-            results = [read_answers.result(await self._series(query, SampleParts(), samples_max)) for query in asked.queries]
+            results = [
+                await between_others(read_answers.result(await self._series(query, SampleParts(), samples_max))) for query in asked.queries
+            ]
         except (MessageRefused, LimitExceeded, ValueError) as error:
             return Response(400, f"{error}\n".encode(), _TEXT)
         except StorageFailed as error:
             return Response(500, f"{error}\n".encode(), _TEXT)
         headers = ((b"content-type", b"application/x-protobuf"), (b"content-encoding", b"snappy"))
-        return Response(200, compress(b"".join(results)), headers)
+        return Response(200, await between_others(read_answers.compressed(b"".join(results))), headers)
 
     async def _frames(self, queries: Sequence[Any]) -> AsyncIterator[bytes]:
         """Some at a time. Raises as `_series`."""
@@ -127,8 +131,18 @@ class ReadServer:
                 break
             except ReadAgain:
                 parts = type(parts)()
-        rows = enumerate(scan.labels.rows())
-        return sorted((self._named(labels), own) for row, labels in rows if (own := parts.of(row)))
+        found = await between_others(self._named_parts(scan.labels, parts))
+        found.sort()
+        return found
+
+    def _named_parts(self, labels: LabelColumns, parts: Parts) -> Steps[Series]:
+        found: Series = []
+        for start in range(0, labels.count, STEP_ROWS):
+            yield
+            some = np.arange(start, min(start + STEP_ROWS, labels.count))
+            rows = zip(some.tolist(), labels.take(some).rows(), strict=True)
+            found += [(self._named(one), own) for row, one in rows if (own := parts.of(row))]
+        return found
 
     def _matchers(self, asked: Sequence[Any]) -> list[Matcher]:
         """Raises ValueError for an expression that cannot be, MessageRefused for a type that is none."""
