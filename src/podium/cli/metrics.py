@@ -62,6 +62,18 @@ def _serve(parser: argparse.ArgumentParser) -> None:
         "--max-concurrency", "--query.max-concurrency", type=int, metavar="N", default=20, help="queries at a time (default: %(default)s)"
     )
     parser.add_argument(
+        "--read-samples", "--storage.remote.read-sample-limit", type=int, metavar="N", default=50_000_000,
+        help="of one remote read that is not streamed; 0: any (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--read-concurrency", "--storage.remote.read-concurrent-limit", type=int, metavar="N", default=10,
+        help="remote reads at a time (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--read-frame-bytes", "--storage.remote.read-max-bytes-in-frame", type=int, metavar="N", default=1024 * 1024,
+        help="of a streamed remote read's frames (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--enable-feature",
         metavar="NAMES",
         action="append",

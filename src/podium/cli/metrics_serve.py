@@ -11,6 +11,7 @@ from podium.cli.refusal import Refusal
 
 if TYPE_CHECKING:
     from podium.telemetry.metrics.promql.token_stream import Features
+    from podium.telemetry.metrics.remote.reading import ReadLimits
 
 
 def serve(arguments: Namespace) -> int:
@@ -45,6 +46,7 @@ def serve(arguments: Namespace) -> int:
                     timeout_s=parse_duration(arguments.query_timeout) / 1000, concurrency=arguments.max_concurrency, features=features.language,
                     delayed_name_removal=features.delayed_name_removal, type_and_unit_labels=features.type_and_unit_labels,
                 ),
+                read=_read_limits(arguments),
                 cors_origin=arguments.cors_origin,
             ),
             flags={"config.file": str(arguments.config), "web.listen-address": arguments.listen}, kinds=ALL_KINDS,
@@ -56,6 +58,20 @@ def serve(arguments: Namespace) -> int:
     except ValueError as error:
         raise Refusal(str(error)) from error
     return 0
+
+
+def _read_limits(arguments: Namespace) -> "ReadLimits":
+    """Raises ValueError."""
+    from podium.telemetry.metrics.remote.reading import ReadLimits
+
+    for flag, value, least in (
+        ("--read-samples", arguments.read_samples, 0),
+        ("--read-concurrency", arguments.read_concurrency, 1),
+        ("--read-frame-bytes", arguments.read_frame_bytes, 1),
+    ):
+        if value < least:
+            raise ValueError(f"{flag}: at least {least} is wanted, not {value}")
+    return ReadLimits(arguments.read_samples, arguments.read_concurrency, arguments.read_frame_bytes)
 
 
 @dataclass(frozen=True, slots=True)

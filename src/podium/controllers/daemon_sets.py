@@ -6,23 +6,21 @@ while the mirror does not show what was created and deleted (expectations) nothi
 Source: k8s.io/kubernetes pkg/controller/daemon.
 """
 
-from podium.client.control_loop import ControlLoop, namespace_is_terminating
+from podium.client.control_loop import ControlLoop
 from podium.client.events import EventRecorder
-from podium.client.indexes import BY_CONTROLLER, ORPHANS, by_controller
-from podium.client.interface import Client, DeleteOptions, Object
+from podium.client.indexes import BY_CONTROLLER, by_controller
+from podium.client.interface import Client, Object
 from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
 from podium.client.parallel import in_parallel
 from podium.client.work_queue import WorkQueue
 from podium.controllers import revisions
 from podium.controllers.daemon_set_plan import Plan, plan_daemon_set, pod_of
-from podium.controllers.expectations import RECHECK_S, Expectations
-from podium.controllers.ownership import apply_claims, plan_claims
-from podium.controllers.pod_conditions import is_active
+from podium.controllers.expectations import RECHECK_S
+from podium.controllers.owned_pods import OwnedPods
 from podium.controllers.timestamps import now_s
 from podium.objects.resources import resource
 from podium.objects.selectors import from_value
-from podium.objects.status import NotFound
 from podium.objects.values import controller_of, is_deleting, key_of, name_of, namespace_of
 from podium.world.interface import World
 
@@ -43,7 +41,7 @@ class DaemonSetController:
         for mirror in (self._pods, self._revisions):
             mirror.add_index(BY_CONTROLLER, by_controller)
         self._queue = WorkQueue(world, retry_max_s=RETRY_MAX_S)
-        self._expectations = Expectations(self._pods, world.clock)
+        self._owned = OwnedPods(client, events, self._set, self._pods, world.clock)
 
     async def run(self) -> None:
         for mirror in (self._sets, self._pods, self._nodes, self._revisions):
@@ -85,10 +83,10 @@ class DaemonSetController:
     async def reconcile(self, key: str) -> None:
         daemon_set = self._sets.by_key(key)
         if daemon_set is None:
-            self._expectations.forget(key)
+            self._owned.expectations.forget(key)
             return
-        may_plan = self._expectations.met(key)
-        pods = await self._claimed(daemon_set)
+        may_plan = self._owned.expectations.met(key)
+        pods = await self._owned.claimed(daemon_set, from_value(daemon_set["spec"]["selector"]))
         history = self._revisions.by_index(BY_CONTROLLER, daemon_set["metadata"]["uid"])
         update = await revisions.store(self._client, revisions.newest(daemon_set, history))
         digest = update["metadata"]["labels"][revisions.HASH]
@@ -104,47 +102,21 @@ class DaemonSetController:
         if plan.check_after_s is not None:
             self._queue.add_after(key, max(0.05, plan.check_after_s))
         await self._apply(key, daemon_set, plan, digest)
-        if not self._expectations.met(key):
+        if not self._owned.expectations.met(key):
             self._queue.add_after(key, RECHECK_S)
-
-    async def _claimed(self, daemon_set: Object) -> list[Object]:
-        controlled = self._pods.by_index(BY_CONTROLLER, daemon_set["metadata"]["uid"])
-        orphans = [p for p in self._pods.by_index(BY_CONTROLLER, ORPHANS + namespace_of(daemon_set)) if is_active(p)]
-        claims = plan_claims(daemon_set, from_value(daemon_set["spec"]["selector"]), controlled, orphans)
-        if not claims.adopt and not claims.release:
-            return claims.held
-        return await apply_claims(self._client, self._set, daemon_set, self._pod, claims)
 
     async def _apply(self, key: str, daemon_set: Object, plan: Plan, digest: str) -> None:
         for kind, reason, message in plan.events:
             self._events.event(daemon_set, kind, reason, message)  # type: ignore[arg-type]
         results: list[object] = []
         for start in range(0, len(plan.delete), AT_ONCE_MAX):
-            results += await in_parallel(self._delete(key, daemon_set, pod) for pod in plan.delete[start : start + AT_ONCE_MAX])
+            results += await in_parallel(self._owned.delete(key, daemon_set, pod) for pod in plan.delete[start : start + AT_ONCE_MAX])
         for start in range(0, len(plan.create), AT_ONCE_MAX):
-            results += await in_parallel(self._create(key, daemon_set, node, digest) for node in plan.create[start : start + AT_ONCE_MAX])
+            batch = plan.create[start : start + AT_ONCE_MAX]
+            results += await in_parallel(self._owned.create(key, daemon_set, pod_of(daemon_set, node, digest)) for node in batch)
         for error in results:
             if isinstance(error, Exception):
                 raise error
-
-    async def _create(self, key: str, daemon_set: Object, node: str, digest: str) -> None:
-        try:
-            pod = await self._client.create(self._pod, pod_of(daemon_set, node, digest))
-        except Exception as error:
-            if not namespace_is_terminating(error):
-                self._events.event(daemon_set, "Warning", "FailedCreate", f"Error creating: {error}")
-            raise
-        self._expectations.created(key, pod)
-        self._events.event(daemon_set, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
-
-    async def _delete(self, key: str, daemon_set: Object, pod: Object) -> None:
-        try:
-            await self._client.delete(self._pod, name_of(pod), namespace_of(pod), DeleteOptions(uid=pod["metadata"]["uid"]))
-        except NotFound:
-            self._expectations.deleted(key, [pod])
-            return
-        self._expectations.deleted(key, [pod])
-        self._events.event(daemon_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name_of(pod)}")
 
 
 def _placing(node: Object) -> tuple[object, object]:

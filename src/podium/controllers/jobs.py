@@ -7,19 +7,19 @@ waits for its end. A finished Job with a time to live is deleted when that is ov
 Source: k8s.io/kubernetes pkg/controller/job/job_controller.go, pkg/controller/ttlafterfinished.
 """
 
-from podium.client.control_loop import ControlLoop, namespace_is_terminating
+from podium.client.control_loop import ControlLoop
 from podium.client.events import EventRecorder
-from podium.client.indexes import BY_CONTROLLER, ORPHANS, by_controller
+from podium.client.indexes import BY_CONTROLLER, by_controller
 from podium.client.interface import Client, DeleteOptions, Object
 from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
 from podium.client.parallel import in_parallel
 from podium.client.work_queue import WorkQueue
 from podium.controllers import job_indexes
-from podium.controllers.expectations import RECHECK_S, Expectations
+from podium.controllers.expectations import RECHECK_S
 from podium.controllers.job_plan import TRACKING, Plan, finished_at, is_tracked, plan_job
-from podium.controllers.ownership import apply_claims, controller_reference, plan_claims
-from podium.controllers.pod_conditions import is_active
+from podium.controllers.owned_pods import OwnedPods
+from podium.controllers.ownership import controller_reference
 from podium.controllers.timestamps import now_s, seconds
 from podium.objects.resources import resource
 from podium.objects.selectors import from_value
@@ -77,7 +77,7 @@ class JobController:
         self._jobs, self._pods = mirrors.of(self._job), mirrors.of(self._pod)
         self._pods.add_index(BY_CONTROLLER, by_controller)
         self._queue = WorkQueue(world, retry_max_s=RETRY_MAX_S)
-        self._expectations = Expectations(self._pods, world.clock)
+        self._owned = OwnedPods(client, events, self._job, self._pods, world.clock)
 
     async def run(self) -> None:
         await self._jobs.synced()
@@ -128,19 +128,19 @@ class JobController:
             return
         job = self._jobs.by_key(key)
         if job is None:
-            self._expectations.forget(key)
+            self._owned.expectations.forget(key)
             return
         if job["spec"].get("managedBy") not in (None, "kubernetes.io/job-controller"):
             return
-        pods = await self._claimed(job)
+        pods = await self._owned.claimed(job, from_value(job["spec"]["selector"]))
         if is_deleting(job):
             await in_parallel(self._strip(pod) for pod in pods if is_tracked(pod))
             return
         if finished_at(job) and await self._expire(job):
             return
-        plan = plan_job(job, pods, self._clock.timestamp(), may_create=self._expectations.met(key))
+        plan = plan_job(job, pods, self._clock.timestamp(), may_create=self._owned.expectations.met(key))
         await self._apply(key, job, plan)
-        if not self._expectations.met(key):
+        if not self._owned.expectations.met(key):
             self._queue.add_after(key, RECHECK_S)
         if plan.check_after_s is not None:
             self._queue.add_after(key, max(0.05, plan.check_after_s))
@@ -149,15 +149,6 @@ class JobController:
         pod = self._pods.by_key(key)
         if pod is not None and is_tracked(pod) and self._owner(pod) is None:
             await self._strip(pod)
-
-    async def _claimed(self, job: Object) -> list[Object]:
-        namespace = namespace_of(job)
-        controlled = self._pods.by_index(BY_CONTROLLER, job["metadata"]["uid"])
-        orphans = [pod for pod in self._pods.by_index(BY_CONTROLLER, ORPHANS + namespace) if is_active(pod)]
-        claims = plan_claims(job, from_value(job["spec"]["selector"]), controlled, orphans)
-        if not claims.adopt and not claims.release:
-            return claims.held
-        return await apply_claims(self._client, self._job, job, self._pod, claims)
 
     async def _expire(self, job: Object) -> bool:
         """Whether its time to live is over, and it was deleted."""
@@ -184,33 +175,17 @@ class JobController:
         if plan.create:
             for start in range(0, len(plan.create), AT_ONCE_MAX):
                 batch = plan.create[start : start + AT_ONCE_MAX]
-                results += await in_parallel(self._create(key, job, index, failures) for index, failures in batch)
+                results += await in_parallel(self._owned.create(key, job, pod_of(job, index, failures)) for index, failures in batch)
         for error in results:
             if isinstance(error, Exception):
                 raise error
         if len(plan.strip) > AT_ONCE_MAX:
             self._queue.add(key)
 
-    async def _create(self, key: str, job: Object, index: int | None, failures: int) -> None:
-        try:
-            pod = await self._client.create(self._pod, pod_of(job, index, failures))
-        except Exception as error:
-            if not namespace_is_terminating(error):
-                self._events.event(job, "Warning", "FailedCreate", f"Error creating: {error}")
-            raise
-        self._expectations.created(key, pod)
-        self._events.event(job, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
-
     async def _delete(self, key: str, job: Object, pod: Object) -> None:
         """Its end is not counted: the finalizer goes first."""
-        try:
-            await self._strip(pod)
-            await self._client.delete(self._pod, name_of(pod), namespace_of(pod), DeleteOptions(uid=pod["metadata"]["uid"]))
-        except NotFound:
-            self._expectations.deleted(key, [pod])
-            return
-        self._expectations.deleted(key, [pod])
-        self._events.event(job, "Normal", "SuccessfulDelete", f"Deleted pod: {name_of(pod)}")
+        await self._strip(pod)
+        await self._owned.delete(key, job, pod)
 
     async def _strip(self, pod: Object) -> None:
         if not is_tracked(pod):

@@ -17,21 +17,20 @@ from collections.abc import Awaitable, Callable
 
 from podium.client.control_loop import ControlLoop, namespace_is_terminating
 from podium.client.events import EventRecorder
-from podium.client.indexes import BY_CONTROLLER, ORPHANS, by_controller
-from podium.client.interface import Client, DeleteOptions, Object
+from podium.client.indexes import BY_CONTROLLER, by_controller
+from podium.client.interface import Client, Object
 from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
 from podium.client.parallel import in_parallel
 from podium.client.work_queue import WorkQueue
-from podium.controllers.expectations import RECHECK_S, Expectations
-from podium.controllers.ownership import apply_claims, plan_claims
+from podium.controllers.expectations import RECHECK_S
+from podium.controllers.owned_pods import OwnedPods
 from podium.controllers.pod_conditions import is_active
 from podium.controllers.replica_set_plan import Plan, Tally, plan_replicas, plan_status, pod_of, tally
 from podium.controllers.timestamps import now_s
 from podium.objects.resources import Resource, resource
 from podium.objects.selectors import LabelSelector, from_labels, from_value
-from podium.objects.status import NotFound
-from podium.objects.values import controller_of, is_deleting, key_of, name_of, namespace_of
+from podium.objects.values import controller_of, is_deleting, key_of, namespace_of
 from podium.world.interface import World
 
 BATCH_FIRST = 1
@@ -60,7 +59,7 @@ class ReplicaSetController:
         self._replica_sets.add_index(BY_CONTROLLER, by_controller)
         self._pods.add_index(BY_CONTROLLER, by_controller)
         self._queue = WorkQueue(world, retry_max_s=RETRY_MAX_S)
-        self._expectations = Expectations(self._pods, world.clock)
+        self._owned = OwnedPods(client, events, kind, self._pods, world.clock)
         self._selectors: dict[str, tuple[Object, LabelSelector]] = {}  # by uid, with the value it was made from
         self._sizes: dict[str, int] = {}  # pods of each ReplicaSet at its last turn, by key
 
@@ -97,7 +96,7 @@ class ReplicaSetController:
 
     def _owned_pod_changed(self, owner: Object) -> None:
         key = key_of(owner)
-        if self._expectations.just_met(key):
+        if self._owned.expectations.just_met(key):
             self._queue.add(key)
         else:
             self._queue.add_after(key, min(TURN_S_MAX, TURN_S_PER_POD * self._sizes.get(key, 0)))
@@ -132,11 +131,11 @@ class ReplicaSetController:
     async def reconcile(self, key: str) -> None:
         replica_set = self._replica_sets.by_key(key)
         if replica_set is None:
-            self._expectations.forget(key)
+            self._owned.expectations.forget(key)
             self._sizes.pop(key, None)
             return
-        may_plan = self._expectations.met(key)
-        pods = await self._claimed(replica_set)
+        may_plan = self._owned.expectations.met(key)
+        pods = await self._owned.claimed(replica_set, self._selector(replica_set))
         self._sizes[key] = len(pods)
         now = now_s(self._clock)
         counts = tally(replica_set, pods, now)
@@ -150,19 +149,10 @@ class ReplicaSetController:
         await self._write_status(key, replica_set, counts, failure)
         if counts.check_after_s is not None:
             self._queue.add_after(key, max(0.01, counts.check_after_s))
-        if not self._expectations.met(key):
+        if not self._owned.expectations.met(key):
             self._queue.add_after(key, RECHECK_S)
         if error is not None:
             raise error
-
-    async def _claimed(self, replica_set: Object) -> list[Object]:
-        namespace, uid = namespace_of(replica_set), replica_set["metadata"]["uid"]
-        controlled = self._pods.by_index(BY_CONTROLLER, uid)
-        orphans = [pod for pod in self._pods.by_index(BY_CONTROLLER, ORPHANS + namespace) if is_active(pod)]
-        claims = plan_claims(replica_set, self._selector(replica_set), controlled, orphans)
-        if not claims.adopt and not claims.release:
-            return claims.held
-        return await apply_claims(self._client, self._replica_set, replica_set, self._pod, claims)
 
     def _related(self, replica_set: Object, active: list[Object]) -> list[Object]:
         """The active pods of all ReplicaSets with the same owner: what a rollout's old and new pods crowd together."""
@@ -183,38 +173,15 @@ class ReplicaSetController:
         return None, None
 
     async def _create(self, key: str, replica_set: Object, count: int) -> tuple[tuple[str, str] | None, Exception | None]:
-        async def create_one() -> None:
-            try:
-                pod = await self._client.create(self._pod, pod_of(replica_set))
-            except Exception as error:
-                if not namespace_is_terminating(error):
-                    self._events.event(replica_set, "Warning", "FailedCreate", f"Error creating: {error}")
-                raise
-            self._expectations.created(key, pod)
-            self._events.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
-
-        error = await _in_growing_batches(count, create_one)
+        error = await _in_growing_batches(count, lambda: self._owned.create(key, replica_set, pod_of(replica_set)))
         if error is None or namespace_is_terminating(error):
             return None, None
         return ("FailedCreate", str(error)), error
 
     async def _delete(self, key: str, replica_set: Object, victims: list[Object]) -> tuple[tuple[str, str] | None, Exception | None]:
-        async def delete_one(pod: Object) -> None:
-            name = name_of(pod)
-            try:
-                await self._client.delete(self._pod, name, namespace_of(pod), DeleteOptions(uid=pod["metadata"]["uid"]))
-            except NotFound:
-                self._expectations.deleted(key, [pod])
-                return
-            except Exception as error:
-                self._events.event(replica_set, "Warning", "FailedDelete", f"Error deleting: {error}")
-                raise
-            self._expectations.deleted(key, [pod])
-            self._events.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
-
         errors: list[Exception] = []
         for start in range(0, len(victims), BATCH_PODS_MAX):
-            results = await in_parallel(delete_one(pod) for pod in victims[start : start + BATCH_PODS_MAX])
+            results = await in_parallel(self._owned.delete(key, replica_set, pod) for pod in victims[start : start + BATCH_PODS_MAX])
             errors += [result for result in results if isinstance(result, Exception)]
         return (("FailedDelete", str(errors[0])), errors[0]) if errors else (None, None)
 

@@ -300,3 +300,17 @@ def test_settings_of_queries_the_store_and_alerts() -> None:
 def test_settings_that_cannot_be_are_refused_by_name(spec: Object, refusal: str) -> None:
     with pytest.raises(ResourceRefused, match=refusal.replace(".", r"\.")):
         settings_of(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "receives"),
+    [
+        ({}, False),
+        ({"otlp": {}}, True),
+        ({"otlp": {}, "enableOTLPReceiver": None}, True),
+        ({"otlp": {}, "enableOTLPReceiver": False}, False),
+        ({"enableOTLPReceiver": True}, True),
+    ],
+)
+def test_metrics_of_opentelemetry_are_received_where_that_is_said(spec: dict[str, Any], receives: bool) -> None:
+    assert settings_of(spec).otlp_receiver is receives

@@ -6,11 +6,11 @@ errors of the runtime interface; NotFound is its own, because stopping and remov
 
 import os
 from collections.abc import AsyncIterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from podium.node.runtime.interface import RuntimeFailure, RuntimeUnavailable
+from podium.world.protobuf_messages import message_class, pool
 
 DESCRIPTORS = Path(__file__).parent / "generated" / "cri.binpb"
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
@@ -30,22 +30,9 @@ class DeadlineExceeded(RuntimeFailure):
     """No answer in time, or the command that was run did not end in time."""
 
 
-@cache
-def _pool() -> Any:
-    from google.protobuf import descriptor_pb2, descriptor_pool
-
-    pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
-        pool.Add(file)
-    return pool
-
-
-@cache
 def message(name: str) -> Any:
     """The class of a message of cri.proto."""
-    from google.protobuf import message_factory
-
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"runtime.v1.{name}"))
+    return message_class(DESCRIPTORS, f"runtime.v1.{name}")
 
 
 class CriClient:
@@ -69,7 +56,7 @@ class CriClient:
     def _stub(self, service: str, method: str) -> Any:
         stub = self._calls.get(method)
         if stub is None:
-            described = _pool().FindServiceByName(service).methods_by_name[method]
+            described = pool(DESCRIPTORS).FindServiceByName(service).methods_by_name[method]
             make = self._channel.unary_stream if described.server_streaming else self._channel.unary_unary
             request, response = message(described.input_type.name), message(described.output_type.name)
             stub = make(f"/{service}/{method}", request_serializer=request.SerializeToString, response_deserializer=response.FromString)

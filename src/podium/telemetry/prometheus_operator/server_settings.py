@@ -47,9 +47,15 @@ def settings_of(spec: Spec) -> ServerSettings:
         _timing((spec.get("rules") or {}).get("alert") or {}),
         bool(spec.get("enableAdminAPI")),
         bool(spec.get("enableRemoteWriteReceiver")),
-        bool(spec.get("enableOTLPReceiver", spec.get("otlp") is not None)),
+        _receives_otlp(spec),
         spec.get("externalUrl") or "",
     )
+
+
+def _receives_otlp(spec: Spec) -> bool:
+    """Who says how metrics are named wants them, unless it says otherwise."""
+    said = spec.get("enableOTLPReceiver")
+    return spec.get("otlp") is not None if said is None else bool(said)
 
 
 def _store(spec: Spec) -> StoreOptions:

@@ -13,10 +13,11 @@ import pytest
 
 from podium.telemetry.metrics.configuration.otlp import OtlpConfig
 from podium.telemetry.metrics.errors import ConfigurationError
+from podium.telemetry.metrics.exposition.steps import at_once
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import labels_of
 from podium.telemetry.metrics.memory_samples import MemorySamples
-from podium.telemetry.metrics.otlp import messages
+from podium.telemetry.metrics.otlp import messages, translation
 from podium.telemetry.metrics.otlp.messages import JSON, PROTOBUF, request_message
 from podium.telemetry.metrics.otlp.receiving import OtlpReceiver
 from podium.telemetry.metrics.otlp.translation import IDENTIFYING, Translating, translate
@@ -59,7 +60,7 @@ def counter(temporality: int = 2, **more: Any) -> Json:
 
 def translated(given: Json, typed: bool = False, **config: Any) -> WriteBatch:
     asked = messages.decode(orjson.dumps(given), JSON, "")
-    return translate(asked, Translating(OtlpConfig(**config).checked(), type_and_unit_labels=typed))
+    return at_once(translate(asked, Translating(OtlpConfig(**config).checked(), type_and_unit_labels=typed)))
 
 
 def series(batch: WriteBatch) -> dict[str, Any]:
@@ -251,6 +252,24 @@ def test_the_rest_of_a_request_with_a_delta_in_it_is_kept() -> None:
     answer = post(orjson.dumps(request(counter(1), gauge(), resource=[])), storage)
     assert (answer.status, answer.body) == (400, b'invalid temporality and type combination for metric "c"\n')
     assert list(content(storage.select([], 0, T_MS))) == [(("__name__", "g"),)]
+
+
+def test_a_request_whose_labels_multiply_is_refused_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translation, "LABELS_MAX", 5000)
+    buckets = {"explicitBounds": list(range(99)), "bucketCounts": ["0"] * 100, "attributes": attributes(**{f"a{n}": n for n in range(100)})}
+    storage = MemorySamples()
+    answer = post(orjson.dumps(request(gauge(), histogram(count="0", exemplars=[], **buckets), resource=[])), storage)
+    assert (answer.status, answer.body) == (413, b"the samples of the request have more than 5000 labels together\n")
+    assert content(storage.select([], 0, T_MS)) == {}
+
+
+def test_a_large_request_is_translated_in_steps() -> None:
+    points = [{"timeUnixNano": NANO, "asInt": "1", "attributes": attributes(n=n)} for n in range(3000)]
+    asked = messages.decode(orjson.dumps(request({"name": "g", "gauge": {"dataPoints": points}}, resource=[])), JSON, "")
+    assert sum(1 for _ in translate(asked, Translating(OtlpConfig()))) == 1 + 3000 // translation.STEP_SAMPLES
+    wide = histogram(explicitBounds=list(range(2999)), bucketCounts=["0"] * 3000, exemplars=[])
+    asked = messages.decode(orjson.dumps(request(wide, resource=[])), JSON, "")
+    assert sum(1 for _ in translate(asked, Translating(OtlpConfig()))) > 3000 // translation.STEP_SAMPLES
 
 
 DEEP: Json = {"stringValue": "x"}

@@ -1,5 +1,6 @@
 """Remote read, both sides: what a client asks for, what it makes of answers, and a server's answer read by a client."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from podium.telemetry.metrics.errors import StorageFailed
+from podium.telemetry.metrics.exposition.steps import at_once
 from podium.telemetry.metrics.histogram import Histogram, ResetHint
 from podium.telemetry.metrics.labels import Labels, Matcher, MatchType, labels_of
 from podium.telemetry.metrics.memory_samples import MemorySamples
@@ -18,7 +20,7 @@ from podium.telemetry.metrics.remote import read_answers
 from podium.telemetry.metrics.remote.frames import frames
 from podium.telemetry.metrics.remote.messages import compress, decode, decompress, message
 from podium.telemetry.metrics.remote.read_client import CHUNKS, SAMPLES, ReadClient, ReadOptions
-from podium.telemetry.metrics.remote.reading import ReadServer
+from podium.telemetry.metrics.remote.reading import ReadLimits, ReadServer
 from podium.telemetry.metrics.samples import STALE, STALE_BITS, Sample, Selection
 from podium.world import virtual
 from podium.world.http_messages import HttpRequest
@@ -172,9 +174,11 @@ def test_an_answer_that_is_none_fails_with_a_reason(answer: Answer | Exception, 
 FORMS = pytest.mark.parametrize("accepted", [(1, 0), (0, 1), ()], ids=["chunks", "samples", "unsaid"])
 
 
-def served(storage: MemorySamples, external_labels: Labels = (), accepted: Sequence[int] = (1, 0)) -> Callable[[bytes], Any]:
+def served(
+    storage: MemorySamples, external_labels: Labels = (), accepted: Sequence[int] = (1, 0), **limits: int
+) -> Callable[[bytes], Any]:  # fmt: skip
     """A server's answer as it comes over HTTP, to a client that takes these types."""
-    server = ReadServer(storage, external_labels)
+    server = ReadServer(storage, external_labels, ReadLimits(**limits))
 
     async def post(body: bytes) -> Answer:
         asked = decode("ReadRequest", body)
@@ -255,6 +259,13 @@ def unhinted(selection: Selection) -> dict[Labels, dict[int, Any]]:
     }
 
 
+def test_what_is_compressed_in_pieces_is_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_answers, "COMPRESSED_AT_ONCE", 1000)
+    for size in (0, 1, 999, 1000, 1001, 5300):
+        data = bytes(n * n // 7 % 251 for n in range(size))
+        assert decompress(at_once(read_answers.compressed(data))) == data
+
+
 @FORMS
 def test_series_are_sorted_as_they_are_named_in_the_answer(accepted: Sequence[int]) -> None:
     storage = MemorySamples()
@@ -281,15 +292,42 @@ def test_a_server_is_asked_for_labels_only_when_only_series_are_looked_at(accept
     assert (content(found), len(found.columns)) == ({UP: {}}, 0)
 
 
-def test_a_frame_ends_with_the_chunk_that_reaches_its_size_and_begins_with_the_series_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_answers, "FRAME_BYTES_MAX", 2000)
+def test_whole_samples_beyond_the_limit_are_refused_and_chunks_are_not() -> None:
+    storage = MemorySamples()
+    storage.append_samples([Sample(UP, t, 1.0) for t in range(101)])
+    everything = Read(ANY.matchers, 0, 500, Hints())
+    with pytest.raises(StorageFailed, match=r"exceeded sample limit \(100\)"):
+        read_from(served(storage, accepted=(0,), samples_max=100), everything)
+    for accepted, limit in (((1,), 100), ((0,), 101), ((0,), 0)):
+        assert len(content(read_from(served(storage, (), accepted, samples_max=limit), everything))[UP]) == 101
+
+
+def test_reads_beyond_those_at_a_time_wait_for_their_turn() -> None:
+    storage = MemorySamples()
+    storage.append_samples([Sample(UP, 100, 1.0)])
+    body = compress(message("ReadRequest")(queries=[{"end_timestamp_ms": 200}]).SerializeToString())
+
+    async def main(world: World) -> tuple[list[int], int]:
+        server, seen = ReadServer(storage, limits=ReadLimits(reads_max=1)), []
+
+        async def read() -> None:
+            await server(HttpRequest("POST", "/", "/", {}, {}, body, None))
+            seen.append(server.reads)
+
+        await asyncio.gather(*(read() for _ in range(3)))
+        return seen, server.reads
+
+    assert virtual.run(main) == ([2, 1, 0], 0)
+
+
+def test_a_frame_ends_with_the_chunk_that_reaches_its_size_and_begins_with_the_series_name() -> None:
     storage = MemorySamples()
     random = Random(7)
     storage.append_samples([Sample(UP, t, random.random()) for t in range(1200)])
     bodies: list[bytes] = []
 
     async def post(body: bytes) -> Answer:
-        kind, answer = await served(storage)(body)
+        kind, answer = await served(storage, frame_bytes_max=2000)(body)
         bodies.append(answer)
         return kind, answer
 

@@ -12,7 +12,7 @@ from podium.telemetry.metrics.configuration.configuration import load
 from podium.telemetry.metrics.labels import labels_of
 from podium.telemetry.metrics.remote.frames import frames
 from podium.telemetry.metrics.remote.messages import compress, message
-from podium.telemetry.metrics.remote.reading import READS_MAX
+from podium.telemetry.metrics.remote.reading import ReadLimits
 from podium.telemetry.metrics.samples import Sample
 from podium.telemetry.metrics.server.notifications import LISTENERS_MAX, Notifications
 from podium.telemetry.metrics.server.self_metrics_json import families_json
@@ -200,7 +200,7 @@ async def test_a_remote_read_is_streamed_over_http_and_a_reader_that_leaves_free
     query = {"end_timestamp_ms": 1_000_000, "matchers": [{"name": "__name__", "value": "m"}]}
     body = compress(message("ReadRequest")(queries=[query], accepted_response_types=[1]).SerializeToString())
     asked = b"POST /api/v1/read HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-    for _ in range(READS_MAX):  # who asks and leaves
+    for _ in range(ReadLimits().reads_max):  # who asks and leaves
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(asked)
         await writer.drain()

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import yaml
-
-from podium.telemetry.metrics.configuration.decoding import Decoder, inline
-from podium.telemetry.metrics.configuration.discovery import Discovery, check_static_targets, decode_discovery, print_discovery
+from podium.telemetry.metrics.configuration.decoding import inline
+from podium.telemetry.metrics.configuration.discovery import Discovering, check_static_targets
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.configuration.printing import always
 from podium.telemetry.metrics.configuration.values import Duration
@@ -16,7 +14,7 @@ from podium.telemetry.metrics.relabel import RelabelRule
 
 
 @dataclass(frozen=True, slots=True)
-class AlertmanagerConfig:
+class AlertmanagerConfig(Discovering):
     GO_TYPE: ClassVar[str] = "config.AlertmanagerConfig"
     REFUSED: ClassVar[Mapping[str, str]] = {"sigv4": "use authorization, basic_auth, oauth2 or tls_config"}
 
@@ -27,14 +25,6 @@ class AlertmanagerConfig:
     http: HttpConfig = field(default=HttpConfig(), metadata=inline())
     relabel_configs: tuple[RelabelRule, ...] = ()
     alert_relabel_configs: tuple[RelabelRule, ...] = ()
-    discovery: Discovery = field(default_factory=dict, metadata={"key": ""})
-
-    @staticmethod
-    def decode_extra(key: str, node: yaml.Node, decoder: Decoder, given: dict[str, Any]) -> bool:
-        return decode_discovery(key, node, decoder, given)
-
-    def print_extra(self) -> dict[str, Any]:
-        return print_discovery(self.discovery)
 
     def checked(self) -> "AlertmanagerConfig":
         if self.api_version != "v2":

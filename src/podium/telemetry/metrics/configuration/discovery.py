@@ -106,19 +106,29 @@ Discovery = Mapping[str, tuple[Any, ...]]
 """Sections by key."""
 
 
-def decode_discovery(key: str, node: yaml.Node, decoder: Decoder, given: dict[str, Any]) -> bool:
-    """Takes a key of a kind of discovery into `given["discovery"]`; False for any other key."""
-    kind = decoder.kinds.get(key)
-    if kind is None:
-        if key.endswith("_sd_configs"):
-            known = ", ".join(sorted(decoder.kinds))
-            raise ConfigurationError(f"{key}: this kind of discovery is not supported, only {known}", f"line {line_of(node)}")
-        return False
-    sections = decoder.value(node, tuple[kind, ...], ())  # type: ignore[valid-type]
-    if any(section is None for section in sections) and not decoder.problems:
-        raise ConfigurationError(f"empty or null section in {key}", f"line {line_of(node)}")
-    given.setdefault("discovery", {})[key] = sections
-    return True
+@dataclass(frozen=True, slots=True)
+class Discovering:
+    """What sections with targets have: kinds of discovery by their keys, each a list of sections."""
+
+    discovery: Discovery = field(default_factory=dict, metadata={"key": ""})
+
+    @staticmethod
+    def decode_extra(key: str, node: yaml.Node, decoder: Decoder, given: dict[str, Any]) -> bool:
+        """Takes a key of a kind of discovery; False for any other key."""
+        kind = decoder.kinds.get(key)
+        if kind is None:
+            if key.endswith("_sd_configs"):
+                known = ", ".join(sorted(decoder.kinds))
+                raise ConfigurationError(f"{key}: this kind of discovery is not supported, only {known}", f"line {line_of(node)}")
+            return False
+        sections = decoder.value(node, tuple[kind, ...], ())  # type: ignore[valid-type]
+        if any(section is None for section in sections) and not decoder.problems:
+            raise ConfigurationError(f"empty or null section in {key}", f"line {line_of(node)}")
+        given.setdefault("discovery", {})[key] = sections
+        return True
+
+    def print_extra(self) -> dict[str, Any]:
+        return {key: [to_plain(section) for section in sections] for key, sections in self.discovery.items()}
 
 
 def check_static_targets(discovery: Discovery) -> None:
@@ -131,7 +141,3 @@ def check_static_targets(discovery: Discovery) -> None:
 def check_address(address: str) -> None:
     if "/" in address:
         raise ConfigurationError(f'"{address}" is not a valid hostname')
-
-
-def print_discovery(discovery: Discovery) -> dict[str, Any]:
-    return {key: [to_plain(section) for section in sections] for key, sections in discovery.items()}

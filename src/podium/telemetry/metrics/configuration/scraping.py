@@ -3,12 +3,10 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
-import yaml
-
-from podium.telemetry.metrics.configuration.decoding import Decoder, inline
-from podium.telemetry.metrics.configuration.discovery import Discovery, check_static_targets, decode_discovery, print_discovery
+from podium.telemetry.metrics.configuration.decoding import inline
+from podium.telemetry.metrics.configuration.discovery import Discovering, check_static_targets
 from podium.telemetry.metrics.configuration.http import HttpConfig
 from podium.telemetry.metrics.configuration.printing import always
 from podium.telemetry.metrics.configuration.values import ByteSize, Duration, FilePath, Uint
@@ -92,7 +90,7 @@ class GlobalConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ScrapeConfig:
+class ScrapeConfig(Discovering):
     """As written; `completed` with the global section it has a value for everything."""
 
     GO_TYPE: ClassVar[str] = "config.ScrapeConfig"
@@ -122,14 +120,6 @@ class ScrapeConfig:
     http: HttpConfig = field(default=HttpConfig(), metadata=inline())
     relabel_configs: tuple[RelabelRule, ...] = ()
     metric_relabel_configs: tuple[RelabelRule, ...] = ()
-    discovery: Discovery = field(default_factory=dict, metadata={"key": ""})
-
-    @staticmethod
-    def decode_extra(key: str, node: yaml.Node, decoder: Decoder, given: dict[str, Any]) -> bool:
-        return decode_discovery(key, node, decoder, given)
-
-    def print_extra(self) -> dict[str, Any]:
-        return print_discovery(self.discovery)
 
     def checked(self) -> "ScrapeConfig":
         if not self.job_name:

@@ -9,13 +9,13 @@ import base64
 import math
 import zlib
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from podium.telemetry.metrics.remote.errors import MessageRefused
+from podium.world.protobuf_messages import message_class
 
 DESCRIPTORS = Path(__file__).parent / "generated" / "otlp.binpb"
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
@@ -26,14 +26,9 @@ ATTRIBUTE_DEPTH_MAX = 16
 _IDENTIFIERS = ("traceId", "spanId", "trace_id", "span_id")
 
 
-@cache
 def request_message() -> Any:
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
-        pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("otlp.ExportMetricsServiceRequest"))
+    """The class of what is exported."""
+    return message_class(DESCRIPTORS, "otlp.ExportMetricsServiceRequest")
 
 
 def decode(body: bytes, content_type: str, encoding: str) -> Any:

@@ -7,6 +7,8 @@ a request with a mistake in it.
 Source: OTLP/HTTP; upstream's write_otlp_handler.go.
 """
 
+from podium.telemetry.metrics.exposition.steps import between_others
+from podium.telemetry.metrics.otlp.errors import RequestTooLarge
 from podium.telemetry.metrics.otlp.messages import decode
 from podium.telemetry.metrics.otlp.translation import Translating, translate
 from podium.telemetry.metrics.remote.errors import MessageRefused
@@ -26,7 +28,10 @@ class OtlpReceiver:
         kind = request.headers.get("content-type", "")
         try:
             asked = decode(request.body, kind, request.headers.get("content-encoding", ""))
+            batch = await between_others(translate(asked, self._settings))
         except MessageRefused as error:
             return Response(400, f"{error}\n".encode(), _TEXT)
-        answer = await self._receiver.take(translate(asked, self._settings))
+        except RequestTooLarge as error:
+            return Response(413, f"{error}\n".encode(), _TEXT)
+        answer = await self._receiver.take(batch)
         return Response(200, b"", ((b"content-type", kind.encode()),)) if answer.status == 204 else answer

@@ -6,6 +6,9 @@
     metric     gauges and sums are a series; histograms classic ones, or native with custom buckets; exponential ones native; summaries
     point      attributes are labels. Two that become the same label are joined by `;`, in the order of their own names
 
+Work is in steps, between which others have their turn. LABELS_MAX bounds what a request becomes: attributes are sent once and are on every series
+of a point, and a histogram has one for each of its bounds.
+
 A metric that cannot be translated is left out and told of; the others stand. Sums and histograms are cumulative or they are refused: a delta has
 no place in a series that is read by rate.
 
@@ -13,13 +16,15 @@ Source: OpenTelemetry's "Prometheus and OpenMetrics Compatibility"; upstream's o
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from podium.telemetry.metrics.configuration.otlp import OtlpConfig
+from podium.telemetry.metrics.exposition.steps import Steps
 from podium.telemetry.metrics.histogram import Histogram
 from podium.telemetry.metrics.labels import METRIC_NAME, Labels, labels_of
 from podium.telemetry.metrics.otlp import histograms
+from podium.telemetry.metrics.otlp.errors import RequestTooLarge
 from podium.telemetry.metrics.otlp.histograms import NO_RECORDED_VALUE
 from podium.telemetry.metrics.otlp.messages import pairs_of, plain_text
 from podium.telemetry.metrics.otlp.names import Naming, unit_name
@@ -34,6 +39,10 @@ TARGET_INFO = "target_info"
 TARGET_INFO_SAMPLES_MAX = 10_000
 """Of one resource: data points of a longer time are of no one export."""
 CUMULATIVE = 2
+LABELS_MAX = 4_000_000
+"""Of all samples of one request, together."""
+STEP_SAMPLES = 500
+"""Made between two turns of others: some milliseconds."""
 _NANOSECONDS = 1_000_000
 
 
@@ -53,24 +62,44 @@ class Translating:
         )
 
 
-def translate(request: Any, settings: Translating) -> WriteBatch:
-    """Samples, exemplars and metadata, and what was left out."""
-    batch = WriteBatch()
-    told: set[tuple[Labels, int]] = set()
+def translate(request: Any, settings: Translating) -> Steps[WriteBatch]:
+    """Samples, exemplars and metadata, and what was left out. Raises RequestTooLarge."""
+    made = _Made()
     for resource in request.resource_metrics:
+        yield
         try:
-            _Resource(resource, settings, batch).take(told)
+            yield from _Resource(resource, settings, made).take()
         except MessageRefused as error:
-            batch.refused.append(str(error))
-    return batch
+            made.batch.refused.append(str(error))
+    return made.batch
+
+
+@dataclass(slots=True)
+class _Made:
+    """Of one request so far."""
+
+    batch: WriteBatch = field(default_factory=WriteBatch)
+    told: set[tuple[Labels, int]] = field(default_factory=set)  # samples of target_info
+    labels: int = 0
+
+    def add(self, labels: Mapping[str, str], time_ms: int, value: float | Histogram) -> Labels:
+        """Raises MessageRefused, RequestTooLarge."""
+        if "" in labels:
+            raise MessageRefused("label name is empty")
+        self.labels += len(labels)
+        if self.labels > LABELS_MAX:
+            raise RequestTooLarge(f"the samples of the request have more than {LABELS_MAX} labels together")
+        key = labels_of(labels)
+        self.batch.samples.append(Sample(key, time_ms, value))
+        return key
 
 
 class _Resource:
     """One resource's metrics, on their way into a batch."""
 
-    def __init__(self, given: Any, settings: Translating, batch: WriteBatch) -> None:
+    def __init__(self, given: Any, settings: Translating, made: _Made) -> None:
         """Raises MessageRefused."""
-        self._given, self._settings, self._batch = given, settings, batch
+        self._given, self._settings, self._made, self._batch = given, settings, made, made.batch
         self._naming = settings.naming
         self._labels: dict[str, str] = {}
         self._attributes = dict(pairs_of(given.resource.attributes))
@@ -78,7 +107,8 @@ class _Resource:
         self._promoted = self._promote()
         self._scope: Mapping[str, str] = {}
 
-    def take(self, told: set[tuple[Labels, int]]) -> None:
+    def take(self) -> Steps[None]:
+        """Raises MessageRefused, RequestTooLarge."""
         times: list[int] = []
         for scope in self._given.scope_metrics:
             try:
@@ -88,11 +118,11 @@ class _Resource:
                 continue
             for metric in scope.metrics:
                 try:
-                    times += self._metric(metric)
+                    times += yield from self._metric(metric)
                 except MessageRefused as error:
                     self._batch.refused.append(str(error))
         if times:
-            self._tell_target(min(times), max(times), told)
+            self._tell_target(min(times), max(times))
 
     def _label(self, name: str) -> str:
         found = self._labels.get(name)
@@ -139,7 +169,7 @@ class _Resource:
 
     # -- metrics
 
-    def _metric(self, metric: Any) -> list[int]:
+    def _metric(self, metric: Any) -> Steps[list[int]]:
         """Times of its data points, in nanoseconds. Raises MessageRefused."""
         kind = metric.WhichOneof("data")
         if kind is None:
@@ -156,17 +186,20 @@ class _Resource:
             if data.data_points:
                 self._batch.metadata[family] = about
             for point in data.data_points:
-                self._point(kind, family, point, about)
+                before = len(self._batch.samples)
+                yield from self._point(kind, family, point, about)
+                if before // STEP_SAMPLES != len(self._batch.samples) // STEP_SAMPLES:
+                    yield
         except MessageRefused as error:
             self._batch.refused.append(str(error))
         return times
 
-    def _point(self, kind: str, family: str, point: Any, about: Metadata) -> None:
+    def _point(self, kind: str, family: str, point: Any, about: Metadata) -> Steps[None]:
         """Raises MessageRefused."""
         labels = self._labels_of(point, about)
         time_ms = point.time_unix_nano // _NANOSECONDS
         if kind == "histogram" and not self._settings.config.convert_histograms_to_nhcb:
-            self._classic(family, labels, point, time_ms)
+            yield from self._classic(family, labels, point, time_ms)
             return
         if kind == "summary":
             for name, more, value in _of_summary(family, point):
@@ -183,16 +216,11 @@ class _Resource:
             self._batch.exemplars += [(key, exemplar) for exemplar in _exemplars(point.exemplars, time_ms)]
 
     def _sample(self, labels: Mapping[str, str], time_ms: int, value: float | Histogram, point: Any) -> Labels:
-        """Raises MessageRefused."""
-        if "" in labels:
-            raise MessageRefused("label name is empty")
-        if point is not None and point.flags & NO_RECORDED_VALUE and not isinstance(value, Histogram):
-            value = STALE
-        key = labels_of(labels)
-        self._batch.samples.append(Sample(key, time_ms, value))
-        return key
+        """Raises MessageRefused, RequestTooLarge."""
+        ended = point.flags & NO_RECORDED_VALUE and not isinstance(value, Histogram)
+        return self._made.add(labels, time_ms, STALE if ended else value)
 
-    def _classic(self, family: str, labels: Mapping[str, str], point: Any, time_ms: int) -> None:
+    def _classic(self, family: str, labels: Mapping[str, str], point: Any, time_ms: int) -> Steps[None]:
         if point.HasField("sum"):
             self._sample({**labels, METRIC_NAME: f"{family}_sum"}, time_ms, point.sum, point)
         self._sample({**labels, METRIC_NAME: f"{family}_count"}, time_ms, float(point.count), point)
@@ -201,13 +229,15 @@ class _Resource:
         for bound, count in [*zip(point.explicit_bounds, point.bucket_counts, strict=False), (float("inf"), None)]:
             total = total + count if count is not None else point.count
             key = self._sample({**labels, "le": plain_text(bound), METRIC_NAME: f"{family}_bucket"}, time_ms, float(total), point)
+            if len(self._batch.samples) % STEP_SAMPLES == 0:
+                yield
             while at < len(exemplars) and (exemplars[at].value <= bound or count is None):
                 self._batch.exemplars.append((key, exemplars[at]))
                 at += 1
 
     # -- the resource itself
 
-    def _tell_target(self, first_ns: int, last_ns: int, told: set[tuple[Labels, int]]) -> None:
+    def _tell_target(self, first_ns: int, last_ns: int) -> None:
         """Its attributes, unless they say nothing beyond who it is. Raises MessageRefused."""
         more = {name: value for name, value in self._attributes.items() if name not in IDENTIFYING}
         if not more:
@@ -221,11 +251,11 @@ class _Resource:
         if len(times) > TARGET_INFO_SAMPLES_MAX:
             raise MessageRefused(f"data points of a resource are {last_ms - times[0]} ms apart: too far for one export")
         self._batch.metadata[TARGET_INFO] = Metadata("gauge", "Target metadata")
+        key = labels_of(labels)
         for time_ms in [*times, last_ms]:
-            key = labels_of(labels)
-            if (key, time_ms) not in told:
-                told.add((key, time_ms))
-                self._sample(labels, time_ms, 1.0, None)
+            if (key, time_ms) not in self._made.told:
+                self._made.told.add((key, time_ms))
+                self._made.add(labels, time_ms, 1.0)
 
 
 _TYPES = {"gauge": "gauge", "histogram": "histogram", "exponential_histogram": "histogram", "summary": "summary"}

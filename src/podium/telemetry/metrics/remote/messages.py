@@ -8,7 +8,6 @@ Source: the remote write specifications 1.0 and 2.0; snappy's block format.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from podium.telemetry.metrics.labels import METRIC_NAME, Labels
 from podium.telemetry.metrics.remote.errors import MessageRefused
 from podium.telemetry.metrics.samples import STALE, Exemplar, is_stale
 from podium.telemetry.metrics.storage import Metadata
+from podium.world.protobuf_messages import message_class
 
 DESCRIPTORS = Path(__file__).parent / "generated" / "remote.binpb"
 MESSAGE_BYTES_MAX = 32 * 1024 * 1024
@@ -28,22 +28,9 @@ TYPES = ("unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary"
 """Of a metric family, by number."""
 
 
-@cache
-def _pool() -> Any:
-    from google.protobuf import descriptor_pb2, descriptor_pool
-
-    pool = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
-        pool.Add(file)
-    return pool
-
-
-@cache
 def message(name: str) -> Any:
     """The class of a message of remote.proto."""
-    from google.protobuf import message_factory
-
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"prometheus.{name}"))
+    return message_class(DESCRIPTORS, f"prometheus.{name}")
 
 
 def compress(data: bytes) -> bytes:

@@ -8,6 +8,8 @@ matrix's samples are rows of bytes in which only the values differ.
     ChunkParts     ChunkedSeries.chunks of 120 samples      for frames of one ChunkedReadResponse each, one series in each (upstream's client
                                                             looks at the first one only)
 
+Work is in steps of some milliseconds, between which others have their turn.
+
 Bounds: ENCODED_BYTES_MAX, FRAME_BYTES_MAX (a frame ends with the chunk that reaches it).
 
 Source: Prometheus' remote.proto and "Remote read API"; protobuf's encoding.
@@ -19,10 +21,11 @@ from typing import Protocol
 import numpy as np
 
 from podium.telemetry.metrics.errors import LimitExceeded
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps
 from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.remote import histogram_encoder, xor_encoder
 from podium.telemetry.metrics.remote.frames import frame
-from podium.telemetry.metrics.remote.messages import histogram_into, message
+from podium.telemetry.metrics.remote.messages import compress, histogram_into, message
 from podium.telemetry.metrics.remote.xor_encoder import SAMPLES_AT_ONCE, SAMPLES_PER_CHUNK, uvarint
 from podium.telemetry.metrics.samples import Columns, HistogramSeries, Rows, Times, Values, is_absent
 
@@ -30,6 +33,8 @@ ENCODED_BYTES_MAX = 256 * 1024 * 1024
 """Of one query's chunks."""
 FRAME_BYTES_MAX = 1024 * 1024
 """Source: upstream's --storage.remote.read-max-bytes-in-frame."""
+COMPRESSED_AT_ONCE = 1024 * 1024
+"""Bytes: some milliseconds."""
 _XOR, _FLOAT_HISTOGRAM = 1, 3
 _SAMPLE_VALUE = slice(3, 11)
 _VARINT_BOUNDS = 1 << np.arange(7, 63, 7, dtype=np.int64)
@@ -38,9 +43,9 @@ _VARINT_BOUNDS = 1 << np.arange(7, 63, 7, dtype=np.int64)
 class Parts(Protocol):
     """Of series by row: what they have, as bytes."""
 
-    def take(self, columns: Columns) -> None: ...
+    def take(self, columns: Columns) -> Steps[None]: ...
 
-    def take_histograms(self, series: HistogramSeries) -> None: ...
+    def take_histograms(self, series: HistogramSeries) -> Steps[None]: ...
 
     def of(self, row: int) -> Sequence[bytes]:
         """By time; empty: it has nothing. No more is taken after the first call."""
@@ -56,19 +61,24 @@ class SampleParts:
     def of(self, row: int) -> Sequence[bytes]:
         return self._of.get(row, ())
 
-    def take(self, columns: Columns) -> None:
+    def take(self, columns: Columns) -> Steps[None]:
         parts = [(slice(start, stop), _blank_samples(columns.times[start:stop])) for start, stop in _alike(columns.times)]
         dense = columns.dense or not bool(is_absent(columns.values).any())
-        for row, values in zip(columns.rows.tolist(), columns.values, strict=True):
+        often = max(1, SAMPLES_AT_ONCE // len(columns.times))
+        for n, (row, values) in enumerate(zip(columns.rows.tolist(), columns.values, strict=True)):
+            if n % often == 0:
+                yield
             found = self._of.setdefault(row, [])
             for where, samples in parts:
                 own = np.ascontiguousarray(values[where])
                 samples[:, _SAMPLE_VALUE] = own.view(np.uint8).reshape(-1, 8)
                 found.append((samples if dense else samples[~is_absent(own)]).tobytes())
 
-    def take_histograms(self, series: HistogramSeries) -> None:
+    def take_histograms(self, series: HistogramSeries) -> Steps[None]:
         said = message("TimeSeries")()
-        for time_ms, histogram in zip(series.times.tolist(), series.histograms, strict=True):
+        for n, (time_ms, histogram) in enumerate(zip(series.times.tolist(), series.histograms, strict=True)):
+            if n % SAMPLES_PER_CHUNK == 0:
+                yield
             histogram_into(said.histograms.add(), histogram, time_ms)
         self._of.setdefault(series.row, []).append(said.SerializeToString())
 
@@ -109,10 +119,11 @@ class ChunkParts:
         self._encode()
         return [chunk for _, chunk in sorted(self._of.get(row, ()))]
 
-    def take(self, columns: Columns) -> None:
+    def take(self, columns: Columns) -> Steps[None]:
         """Raises LimitExceeded."""
         step = max(1, SAMPLES_AT_ONCE // len(columns.times))
         for start in range(0, len(columns.rows), step):
+            yield
             self._take_rows(columns.rows[start : start + step], columns.times, np.ascontiguousarray(columns.values[start : start + step]))
 
     def _take_rows(self, rows: Rows, times: Times, values: Values) -> None:
@@ -146,10 +157,11 @@ class ChunkParts:
         for row, first_ms, last_ms, chunk in zip(owners, times[starts].tolist(), lasts, chunks, strict=True):
             self._keep(row, first_ms, last_ms, _XOR, chunk)
 
-    def take_histograms(self, series: HistogramSeries) -> None:
+    def take_histograms(self, series: HistogramSeries) -> Steps[None]:
         """Raises LimitExceeded."""
         for first_ms, last_ms, chunk in histogram_encoder.chunks(list(zip(series.times.tolist(), series.histograms, strict=True))):
             self._keep(series.row, first_ms, last_ms, _FLOAT_HISTOGRAM, chunk)
+            yield
 
     def _keep(self, row: int, first_ms: int, last_ms: int, kind: int, chunk: bytes) -> None:
         said = message("Chunk")(min_time_ms=first_ms, max_time_ms=last_ms, type=kind, data=chunk).SerializeToString()
@@ -173,12 +185,27 @@ def _names(labels: Labels) -> bytes:
     return bytes(said.SerializeToString())
 
 
-def result(series: Sequence[tuple[Labels, Sequence[bytes]]]) -> bytes:
+def result(series: Sequence[tuple[Labels, Sequence[bytes]]]) -> Steps[bytes]:
     """A ReadResponse's result: (labels, fields of a TimeSeries), in their order."""
-    return _field(0x0A, b"".join(_field(0x0A, _names(labels) + b"".join(parts)) for labels, parts in series))
+    found: list[bytes] = []
+    for n, (labels, parts) in enumerate(series):
+        if n % STEP_ROWS == 0:
+            yield
+        found.append(_field(0x0A, _names(labels) + b"".join(parts)))
+    return _field(0x0A, b"".join(found))
 
 
-def frames(series: Sequence[tuple[Labels, Sequence[bytes]]], query: int) -> Iterator[bytes]:
+def compressed(data: bytes) -> Steps[bytes]:
+    """One block of snappy's, made of pieces: each is compressed by itself, and their elements follow one another behind the size of all."""
+    found = [uvarint(len(data))]
+    for start in range(0, len(data), COMPRESSED_AT_ONCE):
+        yield
+        piece = data[start : start + COMPRESSED_AT_ONCE]
+        found.append(compress(piece)[len(uvarint(len(piece))) :])
+    return b"".join(found)
+
+
+def frames(series: Sequence[tuple[Labels, Sequence[bytes]]], query: int, frame_bytes_max: int = FRAME_BYTES_MAX) -> Iterator[bytes]:
     """The frames of one query's answer: (labels, fields of a ChunkedSeries), in their order."""
     for labels, chunks in series:
         names = _names(labels)
@@ -186,7 +213,7 @@ def frames(series: Sequence[tuple[Labels, Sequence[bytes]]], query: int) -> Iter
         for n, chunk in enumerate(chunks):
             gathered.append(chunk)
             size += len(chunk)
-            if size >= FRAME_BYTES_MAX and n + 1 < len(chunks):
+            if size >= frame_bytes_max and n + 1 < len(chunks):
                 yield _frame(gathered, query)
                 gathered, size = [names], len(names)
         yield _frame(gathered, query)

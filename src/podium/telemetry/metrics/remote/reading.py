@@ -6,37 +6,36 @@ that servers that read from one another do not ask for ever.
 
 A streamed answer begins when its first query is read; what goes wrong with a later one ends the connection, so that no part passes for the whole.
 
-Bounds: READS_MAX at a time (others wait, as long as they stay), QUERIES_MAX, SAMPLES_MAX, those of read_answers.py.
+Bounds: ReadLimits (reads beyond those at a time wait, as long as they stay), QUERIES_MAX, those of read_answers.py.
 
 Source: Prometheus' documentation, "Remote read API"; upstream's storage/remote/read_handler.go for words.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from podium.instrument.log import logger
 from podium.telemetry.metrics.errors import LimitExceeded, ReadAgain, StorageFailed
-from podium.telemetry.metrics.exposition.steps import between_others
-from podium.telemetry.metrics.labels import Labels, Matcher, MatchType, labels_of
+from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps, between_others
+from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher, MatchType, labels_of
 from podium.telemetry.metrics.remote import read_answers
 from podium.telemetry.metrics.remote.errors import MessageRefused
-from podium.telemetry.metrics.remote.messages import compress, decode
+from podium.telemetry.metrics.remote.messages import decode
 from podium.telemetry.metrics.remote.read_answers import ChunkParts, Parts, SampleParts
 from podium.telemetry.metrics.samples import Scan
 from podium.telemetry.metrics.storage import Queryable
 from podium.world.http_messages import HttpRequest, Response
 from podium.world.http_server import Connection
 
-SAMPLES_MAX = 50_000_000
-"""Of one query's whole samples. Source: upstream's --storage.remote.read-sample-limit."""
-READS_MAX = 10
-"""Source: upstream's --storage.remote.read-concurrent-limit."""
 QUERIES_MAX = 100
 MATCH_TYPES = (MatchType.EQUAL, MatchType.NOT_EQUAL, MatchType.REGEXP, MatchType.NOT_REGEXP)
 CHUNKS = b"application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
-WRITE_BYTES = 64 * 1024
-"""Frames are gathered to so many bytes before they are sent."""
+WRITE_BYTES, WRITE_FRAMES = 64 * 1024, 256
+"""So much is gathered before it is sent."""
 _RESPONSE_TYPES = {0: "SAMPLES", 1: "STREAMED_XOR_CHUNKS"}
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 _log = logger("metrics.remote_read")
@@ -45,18 +44,38 @@ Series = list[tuple[Labels, Sequence[bytes]]]
 """By labels: their parts of the answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """Defaults are those of upstream's flags --storage.remote.read-sample-limit, -concurrent-limit and -max-bytes-in-frame. 0: no limit of
+    samples."""
+
+    samples_max: int = 50_000_000  # of one query's whole samples
+    reads_max: int = 10  # at a time
+    frame_bytes_max: int = read_answers.FRAME_BYTES_MAX
+
+
 class ReadServer:
     """`await server(request, connection)`: the handler of POST /api/v1/read. None: the connection was taken. Without one, a streamed answer is
     a body. External labels are put on the answer, and taken off the question."""
 
-    def __init__(self, storage: Queryable, external_labels: Labels = ()) -> None:
-        self._storage = storage
+    def __init__(self, storage: Queryable, external_labels: Labels = (), limits: ReadLimits = ReadLimits()) -> None:
+        self._storage, self._limits = storage, limits
         self._external_labels = dict(external_labels)
-        self._turns = asyncio.Semaphore(READS_MAX)
+        self._turns = asyncio.Semaphore(limits.reads_max)
+        self.reads = 0
+        """Those that run or wait."""
+
+    def label(self, external_labels: Labels) -> None:
+        """From the next read on."""
+        self._external_labels = dict(external_labels)
 
     async def __call__(self, request: HttpRequest, connection: object = None) -> Response | None:
-        async with self._turns:
-            return await self._answer(request, connection)
+        self.reads += 1
+        try:
+            async with self._turns:
+                return await self._answer(request, connection)
+        finally:
+            self.reads -= 1
 
     async def _answer(self, request: HttpRequest, connection: object) -> Response | None:
         try:
@@ -70,25 +89,30 @@ class ReadServer:
                     await _send(connection, first, frames)
                     return None
                 return Response(200, first + b"".join([more async for more in frames]), ((b"content-type", CHUNKS),))
-            results = [read_answers.result(await self._series(query, SampleParts(), SAMPLES_MAX)) for query in asked.queries]
+            samples_max = self._limits.samples_max or None
+            results = [
+                await between_others(read_answers.result(await self._series(query, SampleParts(), samples_max))) for query in asked.queries
+            ]
         except (MessageRefused, LimitExceeded, ValueError) as error:
             return Response(400, f"{error}\n".encode(), _TEXT)
         except StorageFailed as error:
             return Response(500, f"{error}\n".encode(), _TEXT)
         headers = ((b"content-type", b"application/x-protobuf"), (b"content-encoding", b"snappy"))
-        return Response(200, compress(b"".join(results)), headers)
+        return Response(200, await between_others(read_answers.compressed(b"".join(results))), headers)
 
     async def _frames(self, queries: Sequence[Any]) -> AsyncIterator[bytes]:
         """Some at a time. Raises as `_series`."""
         gathered: list[bytes] = []
         size = 0
         for number, query in enumerate(queries):
-            for frame in read_answers.frames(await self._series(query, ChunkParts(), None), number):
+            series = await self._series(query, ChunkParts(), None)
+            for frame in read_answers.frames(series, number, self._limits.frame_bytes_max):
                 gathered.append(frame)
                 size += len(frame)
-                if size >= WRITE_BYTES:
+                if size >= WRITE_BYTES or len(gathered) >= WRITE_FRAMES:
                     yield b"".join(gathered)
                     gathered, size = [], 0
+                    await asyncio.sleep(0)
         yield b"".join(gathered)
 
     async def _series(self, query: Any, parts: Parts, cells_max: int | None) -> Series:
@@ -107,8 +131,18 @@ class ReadServer:
                 break
             except ReadAgain:
                 parts = type(parts)()
-        rows = enumerate(scan.labels.rows())
-        return sorted((self._named(labels), own) for row, labels in rows if (own := parts.of(row)))
+        found = await between_others(self._named_parts(scan.labels, parts))
+        found.sort()
+        return found
+
+    def _named_parts(self, labels: LabelColumns, parts: Parts) -> Steps[Series]:
+        found: Series = []
+        for start in range(0, labels.count, STEP_ROWS):
+            yield
+            some = np.arange(start, min(start + STEP_ROWS, labels.count))
+            rows = zip(some.tolist(), labels.take(some).rows(), strict=True)
+            found += [(self._named(one), own) for row, one in rows if (own := parts.of(row))]
+        return found
 
     def _matchers(self, asked: Sequence[Any]) -> list[Matcher]:
         """Raises ValueError for an expression that cannot be, MessageRefused for a type that is none."""
@@ -138,11 +172,9 @@ async def _read(scan: Scan, parts: Parts) -> None:
     """Raises ReadAgain, StorageFailed, LimitExceeded."""
     for unread in scan.unread:
         [columns] = scan.each(lambda one: one.read(), [unread])
-        parts.take(columns)
-        await asyncio.sleep(0)
+        await between_others(parts.take(columns))
     for series in scan.histograms:
-        parts.take_histograms(series)
-        await asyncio.sleep(0)
+        await between_others(parts.take_histograms(series))
 
 
 async def _send(connection: Connection, first: bytes, frames: AsyncIterator[bytes]) -> None:

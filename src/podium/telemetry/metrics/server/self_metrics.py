@@ -35,8 +35,8 @@ class SelfMetrics:
         if process:
             register_process(self._process)
 
-    def families(self, writers: Iterable[RemoteWriter], store: Iterable[Family]) -> list[Family]:
-        """`store`: the store's own."""
+    def families(self, writers: Iterable[RemoteWriter], store: Iterable[Family], remote_reads: int = 0) -> list[Family]:
+        """`store`: the store's own. `remote_reads`: by others, that run or wait."""
         page, engine = Page(), self._engine
         page.gauge(
             "prometheus_build_info", "The version of this server.", 1, (("version", self._version), ("branch", ""), ("goversion", ""))
@@ -47,6 +47,7 @@ class SelfMetrics:
         page.gauge("prometheus_config_last_reload_success_timestamp_seconds", "When one was loaded last.", self._reloads.at_s)
         page.gauge("prometheus_engine_queries", "Queries that run or wait.", engine.queries_running + engine.queries_waiting)
         page.gauge("prometheus_engine_queries_concurrent_max", "Queries that may run at a time.", engine.options.concurrency)
+        page.gauge("prometheus_remote_read_handler_queries", "Remote reads that run or wait.", remote_reads)
         for pool in self._scrapes.targets():
             page.gauge("prometheus_target_scrape_pool_targets", "Targets by pool.", len(pool.active), (("scrape_job", pool.job),))
         self._add_rules(page)

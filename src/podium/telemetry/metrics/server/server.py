@@ -29,7 +29,7 @@ from podium.telemetry.metrics.promql.engine import Engine
 from podium.telemetry.metrics.promql.engine import Options as EngineOptions
 from podium.telemetry.metrics.promql.query_log import ActiveQueries, QueryLogFile
 from podium.telemetry.metrics.remote.read_client import ReadClient
-from podium.telemetry.metrics.remote.reading import ReadServer
+from podium.telemetry.metrics.remote.reading import ReadLimits, ReadServer
 from podium.telemetry.metrics.remote.receiving import WriteReceiver
 from podium.telemetry.metrics.remote.sending import RemoteWriter
 from podium.telemetry.metrics.remote.tee import Tee
@@ -63,6 +63,7 @@ class ServerOptions:
     version: str = ""
     switches: Switches = field(default_factory=Switches)
     engine: EngineOptions = field(default_factory=EngineOptions)
+    read: ReadLimits = field(default=ReadLimits())  # of others' remote reads
     cors_origin: str = ".*"
     seed: int = 0  # moves scrapes against those of another server
     timing: RuleTiming = field(default=RuleTiming())
@@ -113,6 +114,7 @@ class MetricsServer:
         self._writers: list[_Running] = []
         self._readers: list[tuple[RemoteReadConfig, ReadClient]] = []
         self._receiver = WriteReceiver(self.tee, world)
+        self._reader = ReadServer(store, limits=options.read)
 
     def start(self) -> None:
         self._supervisor.start("store", self.store.run())
@@ -210,12 +212,13 @@ class MetricsServer:
             engine = self.options.engine
             settings = Translating(self.configuration.otlp, engine.lookback_ms, engine.type_and_unit_labels)
             writers["/api/v1/otlp/v1/metrics"] = OtlpReceiver(self._receiver, settings)
-        return Application(sources, writers, ReadServer(self.store, sources.external_labels))
+        self._reader.label(sources.external_labels)
+        return Application(sources, writers, self._reader)
 
     def self_metrics(self) -> list[Family]:
         """For /metrics."""
         more = [*store_metrics.families(self.store), *self._discovery.families("scrape")]
-        return self._measured.families((one.writer for one in self._writers), more)
+        return self._measured.families((one.writer for one in self._writers), more, self._reader.reads)
 
     async def failed(self) -> None:
         """Raises the first crash of what it runs; returns never otherwise."""
