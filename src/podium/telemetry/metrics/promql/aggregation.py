@@ -28,6 +28,8 @@ from podium.telemetry.metrics.samples import Flags, Values
 
 CHOOSING = frozenset(("topk", "bottomk", "limitk", "limit_ratio"))
 """Give series as they were, fewer of them."""
+ALONE = frozenset(("sum", "avg", "min", "max"))
+"""Of one value they give that value."""
 
 
 def aggregate(context: Context, node: Aggregation, frame: Frame, parameter: Values | None) -> Frame:
@@ -64,7 +66,10 @@ def _grouped(node: Aggregation, frame: Frame) -> Grouped:
 def _reduced_where_present(
     context: Context, node: Aggregation, frame: Frame, grouped: Grouped, parameter: Values | None
 ) -> tuple[Values, Flags]:
-    """As `_reduced`: where all series come and go together, over the steps at which they are there, so that none needs a mask."""
+    """As `_reduced`: what is alone in its group stays what it is; where all series come and go together, over the steps at which they are
+    there, so that none needs a mask."""
+    if grouped.count == frame.rows and node.operator in ALONE and not frame.histograms:
+        return frame.values, frame.floats()
     if frame.present is None or frame.histograms or parameter is not None or not bool((frame.present == frame.present[0]).all()):
         return _reduced(context, node, frame, grouped, parameter)
     steps = np.flatnonzero(frame.present[0])

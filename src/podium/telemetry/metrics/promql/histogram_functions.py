@@ -141,22 +141,35 @@ def _batches(frame: Frame, floats: Flags, rows: Indices, owners: Groups, count: 
     rows, owners, bounds = rows[order], owners[order], bounds[order]
     sizes = np.bincount(owners, minlength=count)
     starts = np.cumsum(sizes) - sizes
-    whole = np.logical_and.reduceat(floats[rows].all(axis=1), starts)
+    there = floats[rows]
+    together = np.logical_and.reduceat((there == np.repeat(there[starts], sizes, axis=0)).all(axis=1), starts)
     distinct = np.ones(count, np.bool_)
     doubled = (owners[1:] == owners[:-1]) & (bounds[1:] == bounds[:-1])
     distinct[owners[1:][doubled]] = False
-    for size in np.unique(sizes).tolist():
-        plain = np.flatnonzero((sizes == size) & whole & distinct)
-        if not len(plain):
-            continue
-        at = starts[plain][:, None] + np.arange(size)
-        layouts, layout_of = np.unique(bounds[at], axis=0, return_inverse=True)
-        for layout in range(len(layouts)):
-            own = np.flatnonzero(layout_of.reshape(-1) == layout)
-            yield Batch(plain[own], slice(None), layouts[layout], frame.values[rows[at[own]]])
-    for owner in np.flatnonzero(~(whole & distinct)).tolist():
+    for own, steps in _by_steps(np.flatnonzero(together & distinct), there, starts):
+        for size in np.unique(sizes[own]).tolist():
+            plain = own[sizes[own] == size]
+            at = starts[plain][:, None] + np.arange(size)
+            layouts, layout_of = np.unique(bounds[at], axis=0, return_inverse=True)
+            for layout in range(len(layouts)):
+                alike = np.flatnonzero(layout_of.reshape(-1) == layout)
+                counts = frame.values[rows[at[alike]]]
+                yield Batch(plain[alike], steps, layouts[layout], counts if isinstance(steps, slice) else counts[:, :, steps])
+    for owner in np.flatnonzero(~(together & distinct)).tolist():
         part = slice(int(starts[owner]), int(starts[owner] + sizes[owner]))
         yield from _batches_by_step(frame.values[rows[part]], floats[rows[part]], bounds[part], owner)
+
+
+def _by_steps(owners: Indices, there: Flags, starts: Groups) -> Iterator[tuple[Indices, Indices | slice]]:
+    """(histograms that are there at the same steps, those steps), of such whose buckets come and go together."""
+    own = there[starts[owners]]
+    if not len(owners) or bool(own.all()):
+        yield owners, slice(None)
+        return
+    packed = np.packbits(own, axis=1)
+    _, first, which = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    for number, at in enumerate(first.tolist()):
+        yield owners[which.reshape(-1) == number], slice(None) if own[at].all() else np.flatnonzero(own[at])
 
 
 def _batches_by_step(values: Values, present: Flags, bounds: Values, owner: int) -> Iterator[Batch]:
