@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_TOOLS := tools/hatch_build.py $(wildcard tools/extract_*.py tools/compile_*.py) $(wildcard src/podium/node/runtime/*.proto src/podium/telemetry/metrics/*/*.proto)
 
-.PHONY: help venv system demo test test-go check chaos fuzz fuzz-openapi bench bench-metrics conformance format lock
+.PHONY: help venv system demo test test-go check chaos fuzz fuzz-openapi fuzz-metrics bench bench-metrics conformance format lock
 help:
 	@echo "make demo           a cluster with the example shop in it (CHECK=1: end it, and fail unless nothing is left)"
 	@echo "make test           all tests (ARGS='-k name' for some)"
@@ -12,6 +12,7 @@ help:
 	@echo "make chaos          kill -9 of 20 processes of a cluster under load (KILLS=n, SEED=n to repeat), with processes, with containers"
 	@echo "make fuzz           100,000 random requests against the API (SEED=s to repeat, REQUESTS=n)"
 	@echo "make fuzz-openapi   requests that schemathesis makes from our OpenAPI documents (ARGS='apis/apps/v1 --examples 20')"
+	@echo "make fuzz-metrics   mutated input for all that reads metrics, queries, configurations; every step of the store's disk (SEED=n, ROUNDS=n)"
 	@echo "make conformance    docs/conformance.md: which certified behaviours our tests show"
 	@echo "make bench          what operations cost, as JSON"
 	@echo "make bench-metrics  the metrics server side by side with Debian's Prometheus, six minutes"
@@ -64,6 +65,12 @@ fuzz: $(VENV)/.ready
 
 fuzz-openapi: $(VENV)/.ready
 	@$(BIN)/python tools/try_openapi.py $(ARGS)
+
+# A minute of mutated input, then some five minutes in which a store is killed, or out of space, at each step of the disk in turn (every EVERYth).
+fuzz-metrics: $(VENV)/.ready
+	@$(BIN)/python -m tests.telemetry.metrics.fuzz $(if $(SEED),--seed $(SEED)) --rounds $${ROUNDS:-10000}
+	@for mode in kill torn full; do \
+	  $(BIN)/python -m tests.telemetry.metrics.tsdb.disk_story $$mode --every $${EVERY:-1} || exit 1; done
 
 bench: $(VENV)/.ready
 	@for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done

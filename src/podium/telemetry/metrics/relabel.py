@@ -57,6 +57,7 @@ _TEMPLATE = {
     NameScheme.LEGACY: re.compile(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+", re.ASCII),
     NameScheme.UTF8: re.compile(r"(?:[^${}]|\$(?:\{[^${}]+\}|[^${}]))+"),
 }
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 
 
@@ -158,7 +159,7 @@ def _expander(template: str, pattern: Any) -> Callable[[Any], str]:
             if found[1]:
                 return "$"
             name = found[2] or found[3]
-            group: int | None = int(name) if name.isdecimal() else pattern.groupindex.get(name)
+            group: int | None = int(name) if _NUMBER.fullmatch(name) else pattern.groupindex.get(name)
             return "" if group is None or group > pattern.groups else match.group(group) or ""
 
         return _VARIABLE.sub(variable, template)

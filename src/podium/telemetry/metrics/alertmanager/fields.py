@@ -26,6 +26,7 @@ _UNITS = {"y": 365 * 86400.0, "w": 7 * 86400.0, "d": 86400.0, "h": 3600.0, "m": 
 _DURATION = re.compile(r"([0-9]+)([^0-9]+)")
 _GO_DURATION = re.compile(r"([0-9]*\.?[0-9]+|[0-9]+\.)(ns|us|µs|ms|s|m|h)")
 _GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAGS = {"tag:yaml.org,2002:" + t: "!!" + t for t in ("str", "int", "float", "bool", "seq", "map", "null", "timestamp", "binary")}
 
 
@@ -37,7 +38,7 @@ class Reader:
         if len(text) > TEXT_CHARS_MAX:
             raise ConfigurationError(f"the configuration is longer than {TEXT_CHARS_MAX} characters")
         try:
-            self._loader = yaml.SafeLoader(text)
+            self._loader = _Loader(text)
             self.root = self._loader.get_single_node()
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
@@ -227,7 +228,10 @@ def url(reader: Reader, node: yaml.Node) -> str:
 def secret_url(reader: Reader, node: yaml.Node) -> str:
     """Shown as host and <secret>."""
     text = string(reader, node)
-    parts = urlsplit(text) if "{{" not in text else None
+    try:
+        parts = urlsplit(text) if "{{" not in text else None
+    except ValueError:  # told below
+        parts = None
     reader.hide(
         node, f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{SECRET}" if parts and parts.scheme in ("http", "https") else SECRET
     )

@@ -38,6 +38,8 @@ def compile_regexp(text: str) -> Any:
     options.log_errors = False
     try:
         return re2.compile(text, options)
+    except UnicodeEncodeError as error:
+        raise BadMatcher("error parsing regexp: invalid UTF-8") from error
     except re2.error as error:
         said = error.args[0] if error.args else error
         raise BadMatcher(f"error parsing regexp: {said.decode() if isinstance(said, bytes) else said}") from error

@@ -25,7 +25,7 @@ from podium.telemetry.metrics.alertmanager.notification_data import Data, String
 from podium.telemetry.metrics.templates.errors import FunctionError, TemplateError
 from podium.telemetry.metrics.templates.functions import title
 from podium.telemetry.metrics.templates.numbers import format_float
-from podium.telemetry.metrics.templates.replacing import RESULT_CHARS_MAX, Replacement
+from podium.telemetry.metrics.templates.replacing import RESULT_CHARS_MAX, Replacement, group_number
 from podium.telemetry.metrics.templates.template import TemplateSet
 from podium.telemetry.metrics.templates.times import ZERO, Duration, Time, parse_time
 from podium.telemetry.metrics.templates.values import Safe
@@ -156,7 +156,8 @@ def _replace_all(pattern: str, replacement: str, text: str) -> str:
     names: Mapping[str, int] = found.groupindex
 
     def group(match: Any, name: str) -> str:
-        index = int(name) if name.isascii() and name.isdecimal() and len(name) < 9 else names.get(name, -1)
+        number = group_number(name)
+        index = number if number >= 0 else names.get(name, -1)
         return (match.group(index) or "") if 0 <= index <= match.re.groups else ""
 
     each = Replacement(replacement, group)

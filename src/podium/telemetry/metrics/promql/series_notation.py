@@ -26,7 +26,7 @@ from podium.telemetry.metrics.samples import STALE
 VALUES_MAX = 1_000_000
 """Values of one series."""
 
-_NUMBER = r"(?:inf|nan|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)"
+_NUMBER = r"(?:inf|nan|(?:[0-9]+(?:_[0-9]+)*\.?(?:[0-9]+(?:_[0-9]+)*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?)"
 _FLOATS = re.compile(rf"(?P<first>[+-]?{_NUMBER}|stale)(?:(?P<change>[+-]{_NUMBER})?x(?P<times>[0-9]+))?(?=\s|$)", re.IGNORECASE)
 _BLANKS = re.compile(r"_(?:x(?P<times>[0-9]+))?(?=\s|$)")
 _HISTOGRAM = re.compile(r"\{\{(?P<parts>[^{}]*)\}\}")

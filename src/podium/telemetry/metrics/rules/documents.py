@@ -24,6 +24,7 @@ Source: Prometheus' documentation, "Recording rules"; the wording of upstream's 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -46,6 +47,7 @@ _NUMBER_MAX = 2**63 - 1
 
 Problem = str
 _Node = yaml.Node
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(slots=True)
@@ -141,8 +143,8 @@ def read(text: str | bytes, file: str, features: Features = STABLE) -> list[Grou
         raise RuleFileError(file, [f"the file is larger than {FILE_BYTES_MAX} bytes"])
     reader = _Reader([], features)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        root = yaml.compose(text, Loader=_Loader)
+    except (yaml.YAMLError, UnicodeError) as error:
         raise RuleFileError(file, [f"yaml: {' '.join(str(error).split())}"]) from error
     except RecursionError:
         raise RuleFileError(file, ["yaml: nested too deeply"]) from None

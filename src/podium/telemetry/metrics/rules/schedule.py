@@ -77,12 +77,20 @@ class RuleSchedule:
     def _now_ms(self) -> int:
         return int(self.server.world.clock.now().timestamp() * 1000)
 
+    async def _due(self, at_ms: int, interval_ms: int, key: str) -> int:
+        """Waits until then; the time to evaluate at. It is another one when the clock was set back meanwhile: then no group waits until it
+        has caught up, but goes on from there, as upstream's."""
+        wait_s = (at_ms - self._now_ms()) / 1000
+        await asyncio.sleep(min(max(0.0, wait_s), interval_ms / 1000))
+        now_ms = self._now_ms()
+        return at_ms if now_ms > at_ms - interval_ms else next_slot_ms(key, interval_ms, now_ms) - interval_ms
+
     async def _run(self, state: GroupState) -> None:
         interval_ms = state.interval_ms(self.server)
         at_ms = next_slot_ms(state.group.key, interval_ms, self._now_ms())
         rounds = 0
         while True:
-            await asyncio.sleep(max(0.0, (at_ms - self._now_ms()) / 1000))
+            at_ms = await self._due(at_ms, interval_ms, state.group.key)
             try:
                 async with self._turns:
                     await evaluate(state, self.server, at_ms)

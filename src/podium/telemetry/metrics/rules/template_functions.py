@@ -18,7 +18,7 @@ from podium.telemetry.metrics.labels import Labels
 from podium.telemetry.metrics.promql.durations import parse_duration
 from podium.telemetry.metrics.templates.errors import FunctionError
 from podium.telemetry.metrics.templates.printf import sprintf
-from podium.telemetry.metrics.templates.replacing import Replacement
+from podium.telemetry.metrics.templates.replacing import Replacement, group_number
 from podium.telemetry.metrics.templates.values import Safe
 
 SI_LARGE, SI_SMALL = ("k", "M", "G", "T", "P", "E", "Z", "Y"), ("m", "u", "n", "p", "f", "a", "z", "y")
@@ -229,7 +229,8 @@ def replace_all(pattern: str, replacement: str, text: str) -> str:
 
 def _group(found: Any, name: str) -> str:
     try:
-        return found.group(int(name) if name.isdigit() else name) or ""
+        number = group_number(name)
+        return found.group(number if number >= 0 else name) or ""
     except (IndexError, KeyError, ValueError):
         return ""
 

@@ -98,6 +98,8 @@ class TargetLoop:
         aligned = self._now_ms()
         while True:
             time_ms = self._now_ms()
+            if time_ms < aligned - interval:  # the clock was set back: it is right now, and not all scrapes are of one time
+                aligned = time_ms
             aligned += max(0, time_ms - aligned) // interval * interval
             if time_ms - aligned <= min(TOLERANCE_MS, interval // 100):
                 time_ms = aligned
@@ -189,7 +191,7 @@ class TargetLoop:
                 duplicate=r.duplicate + written.duplicates,
             )  # fmt: skip
         status.health = Health.DOWN if error else Health.UP
-        status.last_error, status.last_scrape, status.last_duration_s = error, started, duration_s
+        status.last_error, status.last_scrape, status.last_duration_s = error or _untaken(written), started, duration_s
         status.samples = written.total if written is not None else 0
 
     async def end(self, is_back: Callable[[], bool]) -> None:
@@ -199,7 +201,8 @@ class TargetLoop:
         interval_s = self.target.interval_ms / 1000
         last_s = self.status.last_scrape.timestamp()
         next_s = last_s + interval_s
-        await asyncio.sleep(max(0.0, next_s + interval_s * (1 + OVERDUE_SHARE) - self._world.clock.now().timestamp()))
+        wait_s = next_s + interval_s * (1 + OVERDUE_SHARE) - self._world.clock.now().timestamp()
+        await asyncio.sleep(min(max(0.0, wait_s), (2 + OVERDUE_SHARE) * interval_s))  # whatever the clock was set to meanwhile
         if is_back():
             return
         try:
@@ -207,3 +210,16 @@ class TargetLoop:
             self._reports.end(int(next_s * 1000))
         except MetricsError as error:
             log.warning("a target's series could not be ended", target=self.target.url, error=str(error))
+
+
+def _untaken(written: Written | None) -> str:
+    """What a target that is up is told when most of its samples are of a time that is past: a clock was set back, here or there. (Of a few,
+    as of duplicates, nothing is told: upstream counts them.)"""
+    if written is None:
+        return ""
+    r = written.rejected
+    counts = {"out of order": r.out_of_order, "too old": r.too_old}
+    if not any(counts.values()) or 2 * sum(counts.values()) < written.total:
+        return ""
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{r.count} of {written.total} samples were not taken: {said}; the clock here or the target's may have been set back"

@@ -11,6 +11,7 @@ import orjson
 from podium.telemetry.metrics.server.errors import ApiError
 from podium.world.http_messages import Headers, Response
 
+SUCCESS = b'{"status":"success","data":'
 JSON: Headers = ((b"content-type", b"application/json"),)
 ANNOTATIONS_MAX = 10
 """Of a kind in one answer; the last then says how many more there are, as upstream's."""
@@ -22,14 +23,21 @@ def success(data: Any, warnings: Sequence[str] = (), infos: Sequence[str] = ()) 
 
 def success_text(data: bytes | bytearray, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
     """`data` is JSON already."""
-    body = bytearray(b'{"status":"success","data":')
+    body = bytearray(SUCCESS)
     body += data
+    return ended(body, warnings, infos)
+
+
+def ended(body: bytearray, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> Response:
+    """What began with SUCCESS and has its data. `body` is taken."""
     if warnings:
         body += b',"warnings":' + orjson.dumps(limited(warnings, "warning"))
     if infos:
         body += b',"infos":' + orjson.dumps(limited(infos, "info"))
     body += b"}"
-    return Response(200, bytes(body), JSON)
+    sent = bytes(body)
+    body.clear()
+    return Response(200, sent, JSON)
 
 
 def limited(texts: Sequence[str], what: str) -> list[str]:

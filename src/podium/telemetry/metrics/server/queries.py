@@ -18,7 +18,7 @@ from podium.telemetry.metrics.promql.results import Matrix, Result, Vector
 from podium.telemetry.metrics.promql.statistics import Statistics
 from podium.telemetry.metrics.promql.syntax import Expression, VectorSelector, children
 from podium.telemetry.metrics.promql.tree_json import tree_json
-from podium.telemetry.metrics.server.answers import success, success_text, text
+from podium.telemetry.metrics.server.answers import SUCCESS, ended, success, text
 from podium.telemetry.metrics.server.errors import ApiError, bad_parameter
 from podium.telemetry.metrics.server.parameters import Parameters
 from podium.telemetry.metrics.server.reading import answered, decided
@@ -26,6 +26,8 @@ from podium.telemetry.metrics.server.rendering import number_text, result_pieces
 from podium.telemetry.metrics.server.sources import Sources
 from podium.world.http_messages import Response
 
+LARGE_POINTS = 1_000_000
+"""Answers of more points, some 30 MB of JSON, are written LARGE_AT_ONCE (sources) at a time."""
 POINTS_MAX = 11_000
 """Of one series in a range query. Source: upstream, web/api/v1."""
 TURN_BYTES = 1 << 16
@@ -53,7 +55,7 @@ async def query(sources: Sources, parameters: Parameters) -> Response:
         result = await sources.engine.instant(expression, time_ms, statistics=statistics, source=parameters.text("query"), **options)
     except Exception as error:
         raise _refusal(error) from error
-    return await _answer(result, limit, parameters, statistics)
+    return await _answer(sources, result, limit, parameters, statistics)
 
 
 async def query_range(sources: Sources, parameters: Parameters) -> Response:
@@ -68,7 +70,7 @@ async def query_range(sources: Sources, parameters: Parameters) -> Response:
         )
     except Exception as error:
         raise _refusal(error) from error
-    return await _answer(result, limit, parameters, statistics)
+    return await _answer(sources, result, limit, parameters, statistics)
 
 
 def _range(parameters: Parameters) -> tuple[int, int, int]:
@@ -143,7 +145,7 @@ def _refusal(error: Exception) -> ApiError:
             raise error
 
 
-async def _answer(result: Result, limit: int, parameters: Parameters, statistics: Statistics) -> Response:
+async def _answer(sources: Sources, result: Result, limit: int, parameters: Parameters, statistics: Statistics) -> Response:
     warnings = list(result.warnings)
     if limit:
         result, cut = _limited(result, limit)
@@ -152,17 +154,25 @@ async def _answer(result: Result, limit: int, parameters: Parameters, statistics
         warnings.append(
             f'value "{stats}" for parameter "stats" is deprecated and will be rejected in the next major release, use "true" or "all"'
         )
-    body = bytearray(b"{")
+    body = bytearray(SUCCESS + b"{")
+    if isinstance(result.value, Matrix) and sum(len(s.values) for s in result.value.series) > LARGE_POINTS:
+        async with sources.large_answers:
+            await _render(result, body)
+    else:
+        await _render(result, body)
+    if parameters.text("stats"):
+        body += b',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all"))
+    body += b"}"
+    return ended(body, warnings, result.infos)
+
+
+async def _render(result: Result, body: bytearray) -> None:
     turn = TURN_BYTES
     for piece in result_pieces(result):
         body += piece.encode()
         if len(body) > turn:
             await asyncio.sleep(0)
             turn = len(body) + TURN_BYTES
-    if parameters.text("stats"):
-        body += b',"stats":' + orjson.dumps(statistics.to_json(per_step=parameters.text("stats") == "all"))
-    body += b"}"
-    return success_text(body, warnings, result.infos)
 
 
 def _limited(result: Result, limit: int) -> tuple[Result, bool]:

@@ -3,6 +3,7 @@
 The values are upstream's JSON shapes, made where they are known.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from podium.telemetry.metrics.storage import Metadata, Storage
 from podium.world.interface import World
 
 Json = dict[str, Any]
+LARGE_AT_ONCE = 2
 
 
 class Targets(Protocol):
@@ -137,3 +139,5 @@ class Sources:
     cors_origin: str = ".*"
     notifications: Notifications | None = None
     discovery: tuple[str, ...] = ()  # the kinds that there are
+    large_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE), compare=False)
+    """Held while a large answer is written: its text is several times what it says."""

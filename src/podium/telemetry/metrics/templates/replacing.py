@@ -12,7 +12,13 @@ from podium.telemetry.metrics.templates.errors import FunctionError
 
 RESULT_CHARS_MAX = 4 * 1024 * 1024
 MATCHES_MAX = 200_000
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,7}", re.ASCII)
 _REFERENCE = re.compile(r"\$\$|\$\{(\w+)\}|\$(\w+)")
+
+
+def group_number(name: str) -> int:
+    """-1: it is the name of a group, as `01` is."""
+    return int(name) if _NUMBER.fullmatch(name) else -1
 
 
 class Replacement:

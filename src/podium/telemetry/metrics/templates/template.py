@@ -13,6 +13,7 @@ checked as Go checks parameters. `functions` of `execute` and `render` replace t
 Deliberately absent: complex numbers, other delimiters, actions inside <script> and <style> elements (html only); all refused by name.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,9 @@ from podium.telemetry.metrics.templates.quoting import quote
 from podium.telemetry.metrics.templates.values import Function
 
 FunctionMap = Mapping[str, "Callable[..., Any] | Function"]
+
+_ALONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters, which YAML's escapes can make, but those that stand for bytes."""
 
 
 class TemplateSet:
@@ -86,7 +90,7 @@ class TemplateSet:
             raise TemplateError(f"template: {name}: nested too deeply") from error
         if isinstance(sink, HtmlSink):
             sink.finish(name)
-        return "".join(sink.parts).encode(errors="surrogateescape").decode(errors="replace")
+        return _ALONE.sub("\ufffd", "".join(sink.parts)).encode(errors="surrogateescape").decode(errors="replace")
 
 
 class Template:
