@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from podium.instrument.exposition import Lines, Pairs, label_text, number
+from podium.instrument.exposition import LineFamily, Lines, Pairs, label_text
 from podium.node.pod_workers import PodWorkers
 from podium.node.runtime.interface import ContainerState, ContainerStatus, RuntimeFailure
 from podium.node.runtime.usage import ContainerUsage, InterfaceUsage, Measures, RuntimeUsage
@@ -110,15 +110,15 @@ _NETWORK = (
 def cadvisor(measured: Measured, now_s: float, out: Lines) -> None:
     """/metrics/cadvisor."""
     out.add("container_scrape_error", "gauge", "1 when containers could not be measured, 0 otherwise.", "", bool(measured.failure))
-    rows = [(out.family(metric, kind, text), metric, field) for metric, kind, field, text in _CADVISOR]
-    of_pods = [row for row in rows if row[1] in _OF_PODS]
+    rows = [(out.family(metric, kind, text), field) for metric, kind, field, text in _CADVISOR]
+    of_pods = [row for row in rows if row[0].name in _OF_PODS]
     for pod in measured.pods:
         whole_pod = _labels(pod, container="", image="", name="", id=f"/kubepods/pod{pod.uid}")
-        totals = [(lines, metric, pod.total(field)) for lines, metric, field in of_pods]
+        totals = [(family, pod.total(field)) for family, field in of_pods]
         _amounts_of(whole_pod, totals)
         for status, usage in pod.containers:
             labels = _labels(pod, container=status.name, image=status.image, name=status.id, id=f"/kubepods/pod{pod.uid}/{status.id}")
-            _amounts_of(labels, [(lines, metric, getattr(usage, field)) for lines, metric, field in rows])
+            _amounts_of(labels, [(family, getattr(usage, field)) for family, field in rows])
             _container(pod, status, usage, now_s, labels, out)
         for interface in pod.interfaces:
             of_network = label_text(tuple(sorted((*(pair for pair in whole_pod if pair[0] != "container"), ("interface", interface.name)))))
@@ -127,12 +127,12 @@ def cadvisor(measured: Measured, now_s: float, out: Lines) -> None:
                     out.add(f"container_network_{metric}", "counter", text, of_network, value)
 
 
-def _amounts_of(labels: Pairs, amounts: list[tuple[list[str], str, float | None]]) -> None:
+def _amounts_of(labels: Pairs, amounts: list[tuple[LineFamily, float | None]]) -> None:
     """A line for each amount that is known. CPU time has a label of its own."""
     text, with_cpu = label_text(labels), label_text((labels[0], ("cpu", "total"), *labels[1:]))
-    for lines, metric, value in amounts:
+    for family, value in amounts:
         if value is not None:
-            lines.append(f"{metric}{{{with_cpu if metric == _CPU else text}}} {number(value)}")
+            family.add(with_cpu if family.name == _CPU else text, value)
 
 
 def _container(pod: MeasuredPod, status: ContainerStatus, usage: ContainerUsage, now_s: float, labels: Pairs, out: Lines) -> None:
