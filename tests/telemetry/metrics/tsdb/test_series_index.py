@@ -5,6 +5,7 @@ import pytest
 
 from podium.telemetry.metrics.errors import LimitExceeded
 from podium.telemetry.metrics.labels import LabelColumns, Labels, Matcher, MatchType, labels_of
+from podium.telemetry.metrics.tsdb import series_index
 from podium.telemetry.metrics.tsdb.series_codec import decode_series, encode_series
 from podium.telemetry.metrics.tsdb.series_index import SeriesIndex
 
@@ -150,3 +151,31 @@ def test_a_selector_has_a_bounded_number_of_matchers() -> None:
     for ask in (index.matching, lambda m: list(index.deciding(m))):
         with pytest.raises(LimitExceeded, match="257 matchers, at most 256"):
             ask(many)
+
+
+def test_labels_that_were_kept_go_with_their_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = SeriesIndex(100)
+    ids = index.register([labels_of({"a": "1"}), labels_of({"a": "2"})])
+    assert index.labels(ids) is index.labels(ids.copy())
+    index.forget(ids[:1])
+    (again,) = index.register([labels_of({"b": "3"})])
+    assert again == ids[0]
+    assert index.labels(ids).rows() == [labels_of({"b": "3"}), labels_of({"a": "2"})]
+
+
+def test_kept_labels_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_index, "LABELS_KEPT_BYTES_MAX", 1000)
+    index = SeriesIndex(10_000)
+    ids = index.register(series(2_000))
+    for start in range(0, 2000, 10):
+        part = ids[start : start + 10]
+        assert index.labels(part).rows() == series(2_000)[start : start + 10]
+        assert index._labels_kept_bytes <= 1000
+    assert index.labels(ids).rows() == series(2_000) and not index._labels_kept
+
+
+def test_kept_labels_cannot_be_changed() -> None:
+    index = SeriesIndex(100)
+    labels = index.labels(index.register([labels_of({"a": "1"})]))
+    with pytest.raises(ValueError, match="read-only"):
+        labels.columns["a"].codes[0] = 0

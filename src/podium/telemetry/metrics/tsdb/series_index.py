@@ -27,6 +27,9 @@ from podium.telemetry.metrics.tsdb.hash_ids import NOBODY, Hashes, HashIds
 MATCHES_KEPT_MAX = 512
 MATCHES_BYTES_MAX = 64 * 1024 * 1024
 """Of decided matchers: a byte for each value of their label."""
+LABELS_KEPT_BYTES_MAX = 1 << 20
+LABELS_KEPT_ROWS_MAX = 1 << 13
+"""Of answered labels, and of one of them: rules ask for the labels of the same series again and again."""
 MATCHERS_MAX = 256
 """Of one selector."""
 DECIDE_STEP = 20_000
@@ -95,6 +98,8 @@ class SeriesIndex:
         self._matches: OrderedDict[tuple[str, Matcher], npt.NDArray[np.bool_]] = OrderedDict()
         self._matches_bytes = 0
         self._last_table = 0
+        self._labels_kept: OrderedDict[bytes, LabelColumns] = OrderedDict()  # by ids; they change when series are forgotten
+        self._labels_kept_bytes = 0
 
     @property
     def allocated(self) -> int:
@@ -336,6 +341,23 @@ class SeriesIndex:
 
     def labels(self, ids: Ids) -> LabelColumns:
         """Of these series, in that order, without names that none of them carries."""
+        if len(ids) > LABELS_KEPT_ROWS_MAX or ids.dtype != np.int32:
+            return self._labels_of(ids)
+        key = ids.tobytes()
+        found = self._labels_kept.get(key)
+        if found is None:
+            found = self._labels_kept[key] = self._labels_of(ids)
+            for column in found.columns.values():
+                column.codes.flags.writeable = False
+            self._labels_kept_bytes += _bytes_of(key, found)
+            while self._labels_kept_bytes > LABELS_KEPT_BYTES_MAX:
+                oldest, gone = self._labels_kept.popitem(last=False)
+                self._labels_kept_bytes -= _bytes_of(oldest, gone)
+        else:
+            self._labels_kept.move_to_end(key)
+        return found
+
+    def _labels_of(self, ids: Ids) -> LabelColumns:
         pages = np.unique(ids >> PAGE_BITS)
         columns = {}
         for name in sorted(self.tables):
@@ -357,7 +379,7 @@ class SeriesIndex:
         """The series are gone; their ids will be given to others. Values that no series has any more are dropped when they are many."""
         if not len(ids):
             return
-        labels = self.labels(ids)
+        labels = self._labels_of(ids)
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash.remove(hashes, ids)
         if self._overflow:
@@ -365,6 +387,8 @@ class SeriesIndex:
             self._overflow = {k: i for k, i in self._overflow.items() if i not in gone}
         for name in labels.columns:
             self.tables[name].column.clear(ids)
+        self._labels_kept.clear()
+        self._labels_kept_bytes = 0
         self._live[ids] = False
         self._free.extend(reversed(ids.tolist()))
         self._shrink(labels.columns)
@@ -393,10 +417,14 @@ class SeriesIndex:
 
     def _rehash(self) -> None:
         ids = self.live()
-        labels = self.labels(ids)
+        labels = self._labels_of(ids)
         hashes = self._hashes(Batch(len(ids), {n: c.codes for n, c in labels.columns.items()}))
         self._by_hash = HashIds()
         self._overflow = {labels.row(at): int(ids[at]) for at in np.flatnonzero(self._by_hash.add(hashes, ids)).tolist()}
+
+
+def _bytes_of(key: bytes, labels: LabelColumns) -> int:
+    return len(key) + sum(column.codes.nbytes for column in labels.columns.values())
 
 
 def _bounded(matchers: Sequence[Matcher]) -> None:
