@@ -14,6 +14,7 @@ from podium.telemetry.metrics.exposition.text import parse_text
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(heads, "PLAIN_BYTES_MAX", 500)
     monkeypatch.setattr(text, "STEP_ROWS", 3)
 
 
@@ -36,7 +37,10 @@ def test_heads_are_given_back_in_order_and_by_line(count: int) -> None:
     kept = Heads()
     for start in range(0, count, 5):
         kept.add(lines[start : start + 5])
-    assert list(kept) == lines
+    kept.end()
+    assert b"".join(block.text for block in kept.blocks) == b"".join(lines)
+    assert any(block.packed for block in kept.blocks) == (count == 200)
+    assert list(kept.at(range(count))) == lines
     assert kept.size == count
     some = [chance.randrange(count) for _ in range(30)] if count else []
     assert list(kept.at(some)) == [lines[n] for n in some]
@@ -65,6 +69,48 @@ def test_pages_of_many_chunks_are_read_as_by_those_who_know_no_layout(seed: int)
     same = parse_text(page(random.Random(99), 40), TextFormat.PROMETHEUS, known)
     assert isinstance(same.layout, layout.TextLayout)
     assert parse_text(page(random.Random(98), 40), TextFormat.PROMETHEUS, same.layout).layout is same.layout
+
+
+KNOWN = b'# HELP a b\n# TYPE a gauge\na 17\n\na{b="c"} 3\n'
+OTHERS = [
+    b'# HELP a b\n# TYPE a gauge\na 17\n\na{b="d"} 3\n',  # another label
+    b'# HELP a c\n# TYPE a gauge\na 17\n\na{b="c"} 3\n',  # another comment
+    b'# HELP a bb\n# TYPE a gauge\na 1\n\na{b="c"} 3\n',  # as long as before, in all
+    b'# HELP a b\n# TYPE a gauge\na 17\n#\na{b="c"} 3\n',  # a comment in place of an empty line
+    b'# HELP a b\n# TYPE a gauge\na 17\na{b="c"} 3\n\n',  # the same lines in another order
+    b'# HELP a b\n# TYPE a gauge\na 17\n\na{b="c"} 3\n\n',  # one more
+    b"# HELP a b\n# TYPE a gauge\na 17\n\n",  # one less
+    b"",
+]
+
+
+@pytest.mark.parametrize("body", OTHERS)
+def test_a_page_with_other_lines_has_another_layout(body: bytes) -> None:
+    known = parse_text(KNOWN, TextFormat.PROMETHEUS).layout
+    assert isinstance(known, layout.TextLayout)
+    found, fresh = parse_text(body, TextFormat.PROMETHEUS, known), parse_text(body, TextFormat.PROMETHEUS)
+    assert found.layout is not known
+    assert found.values.tolist() == fresh.values.tolist()
+
+
+@pytest.mark.parametrize("values", [(b"1", b"2"), (b"NaN", b"+Inf"), (b"-0", b"1e5"), (b"1 1000", b".5"), (b"123456", b"7 -5")])
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_other_values_do_not_make_another_layout(values: tuple[bytes, bytes], end: bytes) -> None:
+    body = KNOWN.replace(b"17", values[0]).replace(b" 3\n", b" " + values[1] + end)
+    known = parse_text(KNOWN, TextFormat.PROMETHEUS).layout
+    assert isinstance(known, layout.TextLayout)
+    found, fresh = parse_text(body, TextFormat.PROMETHEUS, known), parse_text(body, TextFormat.PROMETHEUS)
+    assert found.layout is known
+    assert found.values.tobytes() == fresh.values.tobytes()
+    assert repr(found.times_ms) == repr(fresh.times_ms)
+
+
+@pytest.mark.parametrize("value", [b"", b"1,2", b"1,", b",", b"[1]", b"one", b"1_0", b"1e999"])
+def test_what_is_no_number_is_told_under_a_known_layout_too(value: bytes) -> None:
+    known = parse_text(KNOWN, TextFormat.PROMETHEUS).layout
+    assert isinstance(known, layout.TextLayout)
+    with pytest.raises(PageError, match="line 3:"):
+        parse_text(KNOWN.replace(b"17", value), TextFormat.PROMETHEUS, known)
 
 
 def test_a_head_that_goes_on_where_the_number_was_is_another_series() -> None:

@@ -1,6 +1,15 @@
+import math
+
 import pytest
 
-from podium.telemetry.metrics.exposition.numbers import format_label_number
+from podium.telemetry.metrics.exposition.numbers import format_label_number, parse_numbers
+
+
+def test_zero_keeps_its_sign() -> None:
+    found = parse_numbers([b"-0", b"0", b"-0.0", b"-05"])
+    assert found is not None
+    assert [math.copysign(1, value) for value in found.tolist()] == [-1, 1, -1, -1]
+    assert found.tolist() == [0, 0, 0, -5]
 
 
 @pytest.mark.parametrize(

@@ -18,28 +18,40 @@ _SCIENTIFIC_BELOW, _SCIENTIFIC_FROM = -4, 6
 
 def parse_numbers(texts: list[bytes]) -> Values | None:
     """All of them; None when one is not a number or out of a float's range."""
-    if not texts:
+    return parse_joined(b",".join(texts), len(texts))
+
+
+def parse_joined(joined: bytes, count: int) -> Values | None:
+    """`parse_numbers` of so many texts with commas between them."""
+    if not count:
         return np.empty(0, np.float64)
-    joined = b",".join(texts)
     rest = joined.translate(None, _DECIMAL)
     try:
         if rest:
-            return None if rest.translate(None, _WORDS) else _parse_words(texts)
-        try:
-            numbers = orjson.loads(b"[%b]" % joined)
-        except orjson.JSONDecodeError:  # a plain JSON number has neither a plus nor a leading or trailing point
-            numbers = list(map(float, texts))
+            return None if rest.translate(None, _WORDS) else _parse_words(joined.split(b","), count)
+        numbers = _parse_decimals(joined)
     except ValueError:
         return None
-    if len(numbers) != len(texts):
+    if len(numbers) != count:
         return None
     values = np.array(numbers, np.float64)
     return None if np.isinf(values).any() else values
 
 
-def _parse_words(texts: list[bytes]) -> Values | None:
+def _parse_decimals(joined: bytes) -> list[float]:
+    """Raises ValueError."""
+    if b"-0" not in joined or b"-0," not in joined + b",":  # as an integer it would lose its sign
+        try:
+            numbers: list[float] = orjson.loads(b"[%b]" % joined)
+            return numbers
+        except orjson.JSONDecodeError:  # a plain JSON number has neither a plus nor a leading or trailing point
+            pass
+    return list(map(float, joined.split(b",")))
+
+
+def _parse_words(texts: list[bytes], count: int) -> Values | None:
     values = np.array(list(map(float, texts)), np.float64)
-    if any(b"n" not in texts[i].lower() for i in np.flatnonzero(np.isinf(values)).tolist()):
+    if len(values) != count or any(b"n" not in texts[i].lower() for i in np.flatnonzero(np.isinf(values)).tolist()):
         return None
     values[np.isnan(values)] = np.nan
     return values

@@ -13,8 +13,9 @@ import numpy as np
 from podium.telemetry.metrics.exposition.errors import PageError, quoted
 from podium.telemetry.metrics.exposition.grammar import Tail, TextFormat, exemplar_labels, tail_of
 from podium.telemetry.metrics.exposition.heads import chunks
-from podium.telemetry.metrics.exposition.layout import LayoutMatch, LayoutReader, TextLayout
-from podium.telemetry.metrics.exposition.numbers import parse_number, parse_numbers
+from podium.telemetry.metrics.exposition.layout import LayoutReader, TextLayout
+from podium.telemetry.metrics.exposition.layout_match import tails_of
+from podium.telemetry.metrics.exposition.numbers import parse_joined, parse_number, parse_numbers
 from podium.telemetry.metrics.exposition.page import NO_TIME, Page, PageExemplar
 from podium.telemetry.metrics.exposition.steps import STEP_ROWS, Steps, at_once
 from podium.telemetry.metrics.samples import Values
@@ -36,10 +37,10 @@ def parse_text(body: bytes, form: TextFormat, previous: TextLayout | None = None
 
 def read_text(body: bytes, form: TextFormat, previous: TextLayout | None = None) -> Steps[Page]:
     """`parse_text` in steps."""
-    if body.count(b"\n") >= LINES_MAX:
-        raise PageError(f"the page has {LINES_MAX} lines or more")
     if previous is not None and previous.form is form and (page := (yield from _same_layout(body, previous))) is not None:
         return page
+    if body.count(b"\n") >= LINES_MAX:
+        raise PageError(f"the page has {LINES_MAX} lines or more")
     reader = LayoutReader(form, previous)
     numbers = _Numbers(form, reader.line)
     seen = 0
@@ -56,19 +57,17 @@ def read_text(body: bytes, form: TextFormat, previous: TextLayout | None = None)
 
 def _same_layout(body: bytes, layout: TextLayout) -> Steps[Page | None]:
     """None when the page has another one, or an error, which is then found when it is read from the start."""
-    match = LayoutMatch(layout)
     numbers = _Numbers(layout.form, layout.line)
-    for number, (lines, lines_bytes) in enumerate(chunks(body)):
+    for number, found in enumerate(tails_of(body, layout)):
         if number:
             yield
-        tails = match.tails(lines, lines_bytes)
-        if tails is None:
+        if found is None:
             return None
         try:
-            numbers.add(tails)
+            numbers.add_joined(*found)
         except PageError:
             return None
-    return numbers.page(layout) if match.whole else None
+    return numbers.page(layout)
 
 
 class _Numbers:
@@ -85,11 +84,15 @@ class _Numbers:
 
     def add(self, tails: list[bytes]) -> None:
         """Of the rows that follow. Raises PageError."""
-        values = parse_numbers(tails)
-        if values is None:
-            values = self._values_of(tails)
-        self._values.append(values)
-        self._rows += len(tails)
+        self._take(parse_numbers(tails), lambda: tails, len(tails))
+
+    def add_joined(self, tails: bytes, count: int) -> None:
+        """Of the `count` rows that follow, each with a line feed after it. Raises PageError."""
+        self._take(parse_joined(tails[:-1].replace(b"\n", b","), count), lambda: tails[:-1].split(b"\n"), count)
+
+    def _take(self, values: Values | None, tails: Callable[[], list[bytes]], count: int) -> None:
+        self._values.append(self._values_of(tails()) if values is None else values)
+        self._rows += count
 
     def _values_of(self, tails: list[bytes]) -> Values:
         """The slow way. Changes `tails`."""

@@ -111,8 +111,19 @@ class Maker:
         chance = self.chance
         if depth <= 0 or chance.random() < 0.7:
             return f"{chance.choice(selectors)}[{chance.choice(RANGES)}]{self.modifiers()}"
-        range_, step = chance.choice(RANGES[1:]), chance.choice(SUBQUERY_STEPS)
-        return f"({self.vector(depth - 1)})[{range_}:{step}]{self.modifiers()}"
+        return self.subquery(self.vector(depth - 1))
+
+    def subquery(self, inner: str) -> str:
+        """The range has a step at least."""
+        range_ = self.chance.choice(RANGES[1:])
+        step = self.chance.choice(SUBQUERY_STEPS[: 4 if range_ == "1m" else 5])
+        return f"({inner})[{range_}:{step}]{self.modifiers()}"
+
+    def counters(self, depth: int) -> str:
+        """What is increased has no gaps: Prometheus 3 extrapolates into them in another way."""
+        if depth <= 0 or self.chance.random() < 0.7:
+            return self.matrix(0, COUNTERS)
+        return self.subquery(self.chance.choice(COUNTERS))
 
     def aggregation(self, depth: int) -> str:
         chance, inner, grouping = self.chance, self.vector(depth - 1), self.chance.choice(GROUPINGS)
@@ -120,7 +131,7 @@ class Maker:
         if kind == 0:
             return f"quantile{grouping} ({chance.choice(('0', '0.5', '0.9', '1', '-1', '2'))}, {inner})"
         if kind == 1:
-            return f'count_values{grouping} ("value", {chance.choice(("ceil", "sgn"))}({inner}))'
+            return f'count_values{grouping} ("value", {chance.choice(("ceil", "sgn"))}({self.selector()}))'
         if kind == 2:
             return f"{chance.choice(('topk', 'bottomk'))}{grouping} ({chance.choice(('1', '2', '100'))}, {self.distinct()})"
         if kind == 3:
@@ -138,14 +149,16 @@ class Maker:
         chance = self.chance
         kind = chance.randrange(10)
         if kind < 3:
-            return f"{chance.choice(('rate', 'increase', 'irate'))}({self.matrix(depth - 1, COUNTERS)})"
+            return f"{chance.choice(('rate', 'increase', 'irate'))}({self.counters(depth - 1)})"
         matrix = self.matrix(depth - 1)
         if kind < 6:
             return f"{chance.choice(OVER_TIME)}_over_time({matrix})"
         if kind == 6:
             return f"quantile_over_time({chance.choice(('0', '0.25', '0.5', '0.99', '1', '1.5'))}, {matrix})"
         if kind == 7:
-            return f"{chance.choice(('changes', 'resets', 'idelta', 'delta', 'absent_over_time'))}({matrix})"
+            if chance.random() < 0.4:  # of numbers as they were stored: the last bit decides
+                return f"{chance.choice(('changes', 'resets'))}({self.matrix(0)})"
+            return f"{chance.choice(('idelta', 'delta', 'absent_over_time'))}({matrix})"
         if kind == 8:
             return f"deriv({chance.choice(('temperature', 'latency_sum'))}[{chance.choice(RANGES[2:])}])"
         return chance.choice(
@@ -176,7 +189,10 @@ class Maker:
         chance = self.chance
         kind = chance.randrange(8)
         if kind < 2:
-            return f"{self.vector(depth - 1)} {self.operator()} {self.scalar(depth - 1)}"
+            operator = self.operator()
+            if operator == "%":  # of numbers as they were stored: what is left of a division shows the last bit
+                return f"{self.selector()} % {self.number()}"
+            return f"{self.vector(depth - 1)} {operator} {self.scalar(depth - 1)}"
         if kind == 2:
             return f"({self.scalar(depth - 1)} {self.operator().replace('%', '-')} {self.vector(depth - 1)})"
         if kind == 3:
@@ -185,12 +201,13 @@ class Maker:
         if kind == 4:
             left = chance.choice(("requests_total", "rate(requests_total[5m])", "queue_length + on () group_left () vector(1)"))
             right = chance.choice(("temperature", "max by (job, instance) (queue_length)"))
-            return f"{left} {self.operator()} on (job, instance) group_left () {right}"
+            return f"{left} {self.operator().replace('%', '-')} on (job, instance) group_left () {right}"
         if kind == 5:
             return f"temperature {self.operator()} on (job) group_left (version) build_info"
         if kind == 6:
-            inner = self.vector(depth - 1)
-            return f"({inner}) {self.operator().replace('%', '+')} ({inner})"
+            operator = self.operator().replace("%", "+")  # upstream adds in any order: the same may not be equal
+            inner = self.selector() if operator[0] in "<>=!" else self.vector(depth - 1)
+            return f"({inner}) {operator} ({inner})"
         arithmetic = chance.choice(("+", "-", "*", "/", "atan2"))
         return f"sum by (job) ({self.vector(depth - 1)}) {arithmetic} sum by (job) ({self.vector(depth - 1)})"
 

@@ -7,6 +7,7 @@
 * `.` in regular expressions, which matches a newline now; le and quantile labels that are written otherwise (1 is 1.0): no series has such;
 * atan2 dropped no metric name; stddev and stdvar of one infinity were 0 and are NaN;
 * rates of counters that begin near zero where a window begins in a gap; timestamp() of a selector with both @ and offset;
+* a subquery without any step in its range, of what is the same at every step (@): upstream gives one sample from beside the range;
 * what the order of additions decides: sums are compensated now, so numbers that cancel leave other residues.
 """
 
