@@ -206,6 +206,8 @@ def _classes(count: int, used: list[_Place]) -> list[tuple[Ids, list[_Place]]]:
     """(rows ascending, what they are all in), at most CLASS_CELLS_MAX cells each."""
     if not used:
         return []
+    if len(used) == 1:
+        return _cut(np.sort(used[0].rows), used)
     signature = np.zeros(count, np.uint64)
     for number, place in enumerate(used, 1):
         signature[place.rows] += _mixed(number)
@@ -221,10 +223,15 @@ def _classes(count: int, used: list[_Place]) -> list[tuple[Ids, list[_Place]]]:
             inside[number].append(place)
     classes: list[tuple[Ids, list[_Place]]] = []
     for group, mine in zip(groups, inside, strict=True):
-        width = sum(len(part.times) for place in mine for part in place.parts)
-        step = max(64, CLASS_CELLS_MAX // width)
-        classes.extend((group[at : at + step].astype(np.int32), mine) for at in range(0, len(group), step))
+        classes.extend(_cut(group, mine))
     return sorted(classes, key=lambda c: int(c[0][0]))
+
+
+def _cut(group: npt.NDArray[np.integer], mine: list[_Place]) -> list[tuple[Ids, list[_Place]]]:
+    """A class in pieces of at most CLASS_CELLS_MAX cells."""
+    width = sum(len(part.times) for place in mine for part in place.parts)
+    step = max(64, CLASS_CELLS_MAX // width)
+    return [(group[at : at + step].astype(np.int32), mine) for at in range(0, len(group), step)]
 
 
 def _mixed(number: int) -> np.uint64:
