@@ -50,6 +50,9 @@ async def test_of_a_value_that_somebody_holds_the_json_goes_and_comes_back(store
     await cool(store)
     assert "encoded" not in kept_of(record) and record.value is held
     assert record.encoded == text and record.size == len(text)
+    assert "encoded" in kept_of(record)  # it was read, and may be again
+    store.rest()
+    assert kept_of(record) == {"_value"} and record.encoded == text
 
 
 async def test_a_value_that_is_let_go_later_leaves_the_json_when_the_store_rests(store):

@@ -5,8 +5,8 @@ without `metadata.resourceVersion`, beginning with `{"metadata":{` and with at l
 `"resourceVersion":"N",` at that fixed place. So a read never re-encodes, and an engine that learns the revision only after
 the write (etcd) can stamp when it reads.
 
-A version is its JSON and its value, and keeps one of them when the other is not needed (cooling.py says when): JSON is then made of the value, or the
-value of JSON, at each look.
+A version is its JSON and its value, and keeps one of them when the other is not needed (cooling.py says when). What is missing is made again at the
+next look.
 """
 
 from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ class Record:
         if block is not None:
             return block.text(self.revision)
         if value is not None:
-            return encode_stamped(value)
+            self.encoded = encode_stamped(value)  # who reads one reads it again, and lists it with others
         return _own_text(self)
 
     @property
