@@ -1,8 +1,9 @@
 """A Deployment scaled to 5,000 pods on 1,000 simulated nodes: seconds from `kubectl scale` until all are Running, CPU, and what is resident.
 
-    python bench/scale_bench.py [--metrics] [--settle SECONDS]
+    python bench/scale_bench.py [--metrics] [--settle SECONDS] [--every SECONDS]
 
-What is resident is said twice: when all are Running, and `--settle` seconds later (two minutes are four scrapes), with the CPU of that time.
+What is resident is said twice: when all are Running, and `--settle` seconds later (two minutes are four scrapes), with the CPU of that time; with
+`--every` also in between, as a line each time.
 """
 
 import argparse
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--metrics", action="store_true", help="with the telemetry process, which keeps some 80 series a pod")
     parser.add_argument("--settle", type=int, default=0, help="seconds after which memory is measured once more")
+    parser.add_argument("--every", type=int, default=0, help="seconds between lines that say what is resident meanwhile")
     arguments = parser.parse_args()
     metrics = "--metrics" if arguments.metrics else "--no-metrics"
     with cluster("--runtime", "simulated", "--simulated-nodes", str(arguments.nodes), metrics) as running:
@@ -44,7 +46,7 @@ def main() -> None:
             time.sleep(0.25)
         seconds, cpu = time.perf_counter() - began, running.cpu_s() - cpu_before
         resident = running.resident_mb()
-        settled = _settled(running, arguments.settle) if arguments.settle else {}
+        settled = _settled(running, arguments.settle, arguments.every) if arguments.settle else {}
         report(
             "scale", metrics=arguments.metrics, nodes=arguments.nodes, pods=arguments.pods, seconds=round(seconds, 2),
             cpu_ms_per_pod=round(cpu * 1e3 / arguments.pods, 2),
@@ -53,9 +55,13 @@ def main() -> None:
         )  # fmt: skip
 
 
-def _settled(running: Running, seconds: int) -> dict[str, Any]:
-    before = running.cpu_s()
-    time.sleep(seconds)
+def _settled(running: Running, seconds: int, every: int) -> dict[str, Any]:
+    before, passed = running.cpu_s(), 0
+    for passed in range(every, seconds, every) if every else ():
+        time.sleep(every)
+        resident = running.resident_mb()
+        report("scale_curve", seconds=passed, resident_mb=resident, resident_mb_total=sum(resident.values()))
+    time.sleep(seconds - passed)
     resident = running.resident_mb()
     cores = (running.cpu_s() - before) / seconds
     return {"settled_mb": resident, "settled_mb_total": sum(resident.values()), "settled_cores": round(cores, 3)}

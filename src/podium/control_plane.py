@@ -253,8 +253,10 @@ async def _run(cluster: Cluster) -> None:
     from podium.store.compaction import compact_regularly
     from podium.store.seal import AesGcmSeal, load_or_create_keys
     from podium.store.sqlite import SqliteStore
+    from podium.world.allocation import give_back_early
     from podium.world.real import RealWorld
 
+    give_back_early()
     configure()
     gc.set_threshold(*GC_THRESHOLDS)
     dump_on_signal()

@@ -20,6 +20,7 @@ from podium.network.role import NetworkConfig, run_network
 from podium.node.role import FleetConfig, NodeConfig, run_fleet, run_node, stop_everything
 from podium.node.runtime.interface import Runtime, RuntimeFailure
 from podium.node.runtime.pod_network import LoopbackNetwork, PodAddress, PodNetwork
+from podium.world.allocation import give_back_early
 from podium.world.interface import World
 from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
@@ -100,6 +101,7 @@ def _run(cluster: Cluster, start: Start) -> None:
 
     from podium.instrument.log import configure
 
+    give_back_early()
     configure()
     gc.set_threshold(*GC_THRESHOLDS)
 

@@ -3,21 +3,18 @@
 import asyncio
 import signal
 import ssl
+from pathlib import Path
 
 from podium.api.authority import Authority
 from podium.cli import identity
 from podium.cli.cluster import Cluster
 from podium.client.https import Endpoint, HttpsClient
-from podium.telemetry.monitoring.admission import HOST
 from podium.telemetry.monitoring.jobs import Place
 from podium.telemetry.monitoring.role import Monitoring
 from podium.telemetry.monitoring.surroundings import LiveSurroundings
 from podium.world.allocation import give_back_early
 from podium.world.real import RealWorld
 from podium.world.supervisor import Supervisor
-
-TELEMETRY = "podium:telemetry"
-"""Its certificate's name; what it may is the bootstrap role of that name."""
 
 
 def run(cluster: Cluster) -> None:
@@ -34,7 +31,7 @@ def run(cluster: Cluster) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         authority: Authority = identity.authority(cluster)
-        certificate, key = authority.issue_files("telemetry", TELEMETRY)
+        (certificate, key), serving = identity.issue_telemetry(authority)
         client = HttpsClient(Endpoint(cluster.api_url, authority.ca_path, certificate, key), user_agent="podium/telemetry", trim=True)
         place = Place(
             api=f"{cluster.api_host}:{cluster.api_port}",
@@ -49,7 +46,7 @@ def run(cluster: Cluster) -> None:
         )
         world = RealWorld()
         around = LiveSurroundings(
-            world, cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority),
+            world, cluster.metrics_dir, "127.0.0.1", cluster.metrics_port, place, admission_tls=_admission_tls(authority, *serving),
             service_host=cluster.node_ip,
         )  # fmt: skip
         supervisor = Supervisor("telemetry")
@@ -63,8 +60,7 @@ def run(cluster: Cluster) -> None:
     uvloop.run(live())
 
 
-def _admission_tls(authority: Authority) -> ssl.SSLContext:
-    certificate, key = authority.issue_files("serving-telemetry", TELEMETRY, hosts=[HOST])
+def _admission_tls(authority: Authority, certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)

@@ -32,11 +32,25 @@ def test_a_slim_pod_gives_the_same_status() -> None:
 
 def test_what_pods_have_in_common_is_one_object() -> None:
     slim = SlimPods(FakeClient.__new__(FakeClient)).slim
+    slim(full("none"))  # what comes once is not remembered
     one, two = slim(full("one")), slim(copy(full("two")))
     assert one["spec"] is two["spec"]
     assert "volumes" not in one["spec"] and "labels" not in one["metadata"]
     assert list(one["metadata"]["annotations"]) == ["podium.dev/simulated-run-duration"]
     assert one["spec"]["containers"][0].keys() == {"name", "image", "imagePullPolicy", "readinessProbe"}
+
+
+def test_a_version_that_comes_twice_is_one_object() -> None:
+    async def main(world: World) -> None:
+        client = FakeClient(world)
+        client.put(full())
+        pods = SlimPods(client)
+        first = await pods.get(PODS, "web", "default")
+        assert (await pods.get(PODS, "web", "default")) is first
+        client.put(full())
+        assert (await pods.get(PODS, "web", "default")) is not first
+
+    virtual.run(main)
 
 
 def test_a_slim_pod_is_never_written_back() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from podium.cli import addresses, kubeconfig, processes, readiness, supervise, turns
+from podium.cli import addresses, identity, kubeconfig, processes, readiness, supervise, turns
 from podium.cli.cluster import Cluster, load, load_or_create, make_directory, prepare, resolve_data_dir, with_files, with_metrics
 from podium.cli.progress import Progress
 from podium.cli.refusal import Refusal
@@ -153,6 +153,8 @@ def bring_up(
         _start_missing(cluster, first=True)
     with progress.step("certificates and kubeconfig"):
         kubeconfig.write_own(cluster)
+        if cluster.metrics:
+            identity.issue_telemetry(identity.authority(cluster))
         _start_missing(cluster, first=False)
     context = readiness.tls_context(cluster)
     with progress.step(f"control plane at {cluster.api_url}"):

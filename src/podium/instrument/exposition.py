@@ -12,7 +12,8 @@ Source: Prometheus text format 0.0.4, OpenMetrics 1.0.0; negotiation as promethe
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -90,39 +91,64 @@ class Page:
             self.families.setdefault(family.name, family)
 
 
+class LineFamily:
+    """The samples of one family of `Lines`, in columns: a label set's text is one object in all families that have it."""
+
+    __slots__ = ("_labels", "_values", "kind", "name", "text")
+
+    def __init__(self, name: str, kind: str, text: str) -> None:
+        assert kind == "gauge" or (kind == "counter" and name.endswith("_total")), f"{name} is a {kind}"
+        self.name, self.kind, self.text = name, kind, text
+        self._labels: list[str] = []
+        self._values = array("d")
+
+    def add(self, labels: str, value: float) -> None:
+        """`labels` is what stands between the braces; empty for none."""
+        self._labels.append(labels)
+        self._values.append(value)
+
+    def render(self, format: Format) -> bytes:
+        """Nothing for a family without samples."""
+        if not self._labels:
+            return b""
+        name, lines = self.name, [head_lines(self.name, self.kind, self.text, format)]
+        for labels, value in zip(self._labels, self._values, strict=True):
+            lines.append(f"{name}{{{labels}}} {number(value)}" if labels else f"{name} {number(value)}")
+        lines.append("")
+        return "\n".join(lines).encode()
+
+
 class Lines:
-    """Families as finished lines, for answers of very many samples: who adds writes the labels' text once for all samples that share it
-    (`label_text`). Gauges, and counters that end in `_total`; a label set occurs once is the caller's to keep."""
+    """Families for answers of very many samples: who adds writes the labels' text once for all samples that share it (`label_text`). Gauges,
+    and counters that end in `_total`; a label set occurs once is the caller's to keep. At no time is there more text than one family's,
+    and the answer."""
 
     __slots__ = ("_families",)
 
     def __init__(self) -> None:
-        self._families: dict[str, tuple[str, str, list[str]]] = {}
+        self._families: dict[str, LineFamily] = {}
 
-    def family(self, name: str, kind: str, text: str) -> list[str]:
-        """Where its lines are added, each as `name{labels} value`."""
+    def family(self, name: str, kind: str, text: str) -> LineFamily:
         found = self._families.get(name)
         if found is None:
-            assert kind == "gauge" or (kind == "counter" and name.endswith("_total")), f"{name} is a {kind}"
-            found = self._families[name] = (kind, text, [])
-        return found[2]
+            found = self._families[name] = LineFamily(name, kind, text)
+        return found
 
     def add(self, name: str, kind: str, text: str, labels: str, value: float) -> None:
-        self.family(name, kind, text).append(f"{name}{{{labels}}} {number(value)}" if labels else f"{name} {number(value)}")
+        self.family(name, kind, text).add(labels, value)
 
     def respond(self, headers: Mapping[str, str]) -> Response:
         format = negotiate(headers.get("accept", ""))
-        return answer(self.render(format), format, headers)
+        return answer(self._parts(format), format, headers)
 
     def render(self, format: Format = Format.TEXT) -> bytes:
-        parts: list[str] = []
-        for name, (kind, text, lines) in sorted(self._families.items()):
-            if lines:
-                parts.append(head_lines(name, kind, text, format))
-                parts.extend(lines)
+        return b"".join(self._parts(format))
+
+    def _parts(self, format: Format) -> Iterator[bytes]:
+        for _, family in sorted(self._families.items()):
+            yield family.render(format)
         if format is not Format.TEXT:
-            parts.append("# EOF")
-        return ("\n".join(parts) + "\n").encode() if parts else b""
+            yield b"# EOF\n"
 
 
 def head_lines(name: str, kind: str, text: str, format: Format) -> str:
@@ -154,13 +180,21 @@ def respond(families: Iterable[Family], headers: Mapping[str, str]) -> Response:
     return answer(render(families, format), format, headers)
 
 
-def answer(body: bytes, format: Format, headers: Mapping[str, str]) -> Response:
-    """`body` is a whole exposition in `format`; it is compressed for those who take that."""
+def answer(body: bytes | Iterable[bytes], format: Format, headers: Mapping[str, str]) -> Response:
+    """`body`, or its parts, is a whole exposition in `format`; it is compressed for those who take that, part by part."""
     kind = (b"content-type", format.value.encode())
-    if len(body) < COMPRESS_BYTES_MIN or not accepts_gzip(headers.get("accept-encoding", "")):
-        return Response(200, body, (kind,))
+    if not accepts_gzip(headers.get("accept-encoding", "")):
+        return Response(200, body if isinstance(body, bytes) else b"".join(body), (kind,))
     packer = zlib.compressobj(COMPRESS_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
-    return Response(200, packer.compress(body) + packer.flush(), (kind, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")))
+    start, packed, size = b"", list[bytes](), 0
+    for part in (body,) if isinstance(body, bytes) else body:
+        start = start + part if size < COMPRESS_BYTES_MIN else b""
+        size += len(part)
+        packed.append(packer.compress(part))
+    if size < COMPRESS_BYTES_MIN:
+        return Response(200, start, (kind,))
+    packed.append(packer.flush())
+    return Response(200, b"".join(packed), (kind, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")))
 
 
 @lru_cache(maxsize=256)

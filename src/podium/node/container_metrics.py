@@ -6,12 +6,14 @@ containers'.
 Source: cadvisor metrics/prometheus.go with kubelet's container labels; kubelet metrics/collectors/resource_metrics.go; kubelet stats/v1alpha1.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
-from podium.instrument.exposition import Lines, Pairs, label_text, number
+from podium.instrument.exposition import LineFamily, Lines, Pairs, escaped, label_text
 from podium.node.pod_workers import PodWorkers
 from podium.node.runtime.interface import ContainerState, ContainerStatus, RuntimeFailure
 from podium.node.runtime.usage import ContainerUsage, InterfaceUsage, Measures, RuntimeUsage
@@ -31,8 +33,13 @@ class MeasuredPod:
     interfaces: tuple[InterfaceUsage, ...]
 
     def total(self, field: str) -> float | None:
-        amounts = [amount for _, usage in self.containers if (amount := getattr(usage, field)) is not None]
-        return sum(amounts) if amounts else None
+        return _total(getattr(usage, field) for _, usage in self.containers)
+
+
+def _total(amounts: Iterable[float | None]) -> float | None:
+    """Of those that are known; None when none is."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,44 +114,58 @@ _NETWORK = (
 )
 
 
+_AMOUNTS: Callable[[ContainerUsage], tuple[float | None, ...]] = attrgetter(*(field for _, _, field, _ in _CADVISOR))
+"""All that _CADVISOR shows of a container, in that order."""
+
+
 def cadvisor(measured: Measured, now_s: float, out: Lines) -> None:
     """/metrics/cadvisor."""
     out.add("container_scrape_error", "gauge", "1 when containers could not be measured, 0 otherwise.", "", bool(measured.failure))
-    rows = [(out.family(metric, kind, text), metric, field) for metric, kind, field, text in _CADVISOR]
-    of_pods = [row for row in rows if row[1] in _OF_PODS]
+    families = [out.family(metric, kind, text) for metric, kind, _, text in _CADVISOR]
+    of_pods = [(number, family) for number, family in enumerate(families) if family.name in _OF_PODS]
     for pod in measured.pods:
-        whole_pod = _labels(pod, container="", image="", name="", id=f"/kubepods/pod{pod.uid}")
-        totals = [(lines, metric, pod.total(field)) for lines, metric, field in of_pods]
-        _amounts_of(whole_pod, totals)
-        for status, usage in pod.containers:
-            labels = _labels(pod, container=status.name, image=status.image, name=status.id, id=f"/kubepods/pod{pod.uid}/{status.id}")
-            _amounts_of(labels, [(lines, metric, getattr(usage, field)) for lines, metric, field in rows])
+        amounts = [_AMOUNTS(usage) for _, usage in pod.containers]
+        of_pod = f"/kubepods/pod{pod.uid}"
+        if amounts:
+            whole = amounts[0] if len(amounts) == 1 else [_total(column) for column in zip(*amounts, strict=True)]
+            _add([(family, whole[number]) for number, family in of_pods], *_labels(pod, container="", id=of_pod, image="", name=""))
+        for (status, usage), own in zip(pod.containers, amounts, strict=True):
+            labels, with_cpu = _labels(pod, container=status.name, id=f"{of_pod}/{status.id}", image=status.image, name=status.id)
+            _add(zip(families, own, strict=True), labels, with_cpu)
             _container(pod, status, usage, now_s, labels, out)
         for interface in pod.interfaces:
-            of_network = label_text(tuple(sorted((*(pair for pair in whole_pod if pair[0] != "container"), ("interface", interface.name)))))
+            pairs = (
+                ("id", of_pod),
+                ("image", ""),
+                ("interface", interface.name),
+                ("name", ""),
+                ("namespace", pod.namespace),
+                ("pod", pod.name),
+            )
+            labels = label_text(pairs)
             for metric, field, text in _NETWORK:
                 if (value := getattr(interface, field)) is not None:
-                    out.add(f"container_network_{metric}", "counter", text, of_network, value)
+                    out.add(f"container_network_{metric}", "counter", text, labels, value)
 
 
-def _amounts_of(labels: Pairs, amounts: list[tuple[list[str], str, float | None]]) -> None:
+def _add(amounts: Iterable[tuple[LineFamily, float | None]], labels: str, with_cpu: str) -> None:
     """A line for each amount that is known. CPU time has a label of its own."""
-    text, with_cpu = label_text(labels), label_text((labels[0], ("cpu", "total"), *labels[1:]))
-    for lines, metric, value in amounts:
+    for family, value in amounts:
         if value is not None:
-            lines.append(f"{metric}{{{with_cpu if metric == _CPU else text}}} {number(value)}")
+            family.add(with_cpu if family.name == _CPU else labels, value)
 
 
-def _container(pod: MeasuredPod, status: ContainerStatus, usage: ContainerUsage, now_s: float, labels: Pairs, out: Lines) -> None:
-    text = label_text(labels)
-    for kind, field in (("pgfault", "page_faults"), ("pgmajfault", "major_page_faults")):
-        if (value := getattr(usage, field)) is not None:
-            more = label_text(tuple(sorted((*labels, ("failure_type", kind), ("scope", "container")))))
+def _container(pod: MeasuredPod, status: ContainerStatus, usage: ContainerUsage, now_s: float, labels: str, out: Lines) -> None:
+    for kind, value in (("pgfault", usage.page_faults), ("pgmajfault", usage.major_page_faults)):
+        if value is not None:
+            container, rest = labels.split(",", 1)
+            start, end = rest.split(',namespace="', 1)  # labels go by their names
+            more = f'{container},failure_type="{kind}",{start},namespace="{end},scope="container"'
             out.add("container_memory_failures_total", "counter", "Page faults.", more, value)
-    out.add("container_last_seen", "gauge", "When a container was measured last, in seconds since the epoch.", text, now_s)
+    out.add("container_last_seen", "gauge", "When a container was measured last, in seconds since the epoch.", labels, now_s)
     meaning = "When a container was started, in seconds since the epoch."
-    out.add("container_start_time_seconds", "gauge", meaning, text, status.started_ns / 1e9)
-    _limits(pod.pod, status.name, text, out)
+    out.add("container_start_time_seconds", "gauge", meaning, labels, status.started_ns / 1e9)
+    _limits(pod.pod, status.name, labels, out)
 
 
 def _limits(pod: Object, name: str, labels: str, out: Lines) -> None:
@@ -154,18 +175,23 @@ def _limits(pod: Object, name: str, labels: str, out: Lines) -> None:
         resources = container.get("resources") or {}
         limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
         out.add("container_spec_cpu_period", "gauge", "The period of a CPU limit, in microseconds.", labels, 100_000)
-        shares = max(2, milli(str(requests.get("cpu", "0"))) * 1024 // 1000)
+        shares = max(2, _milli(str(requests.get("cpu", "0"))) * 1024 // 1000)
         out.add("container_spec_cpu_shares", "gauge", "A container's share of CPU under contention.", labels, shares)
         if "cpu" in limits:
             text = "CPU time that a container may use in a period, in microseconds."
-            out.add("container_spec_cpu_quota", "gauge", text, labels, milli(str(limits["cpu"])) * 100)
-        most = whole(str(limits["memory"])) if "memory" in limits else 0
+            out.add("container_spec_cpu_quota", "gauge", text, labels, _milli(str(limits["cpu"])) * 100)
+        most = _whole(str(limits["memory"])) if "memory" in limits else 0
         out.add("container_spec_memory_limit_bytes", "gauge", "The most memory that a container may use; 0: no limit.", labels, most)
 
 
-def _labels(pod: MeasuredPod, *, container: str, image: str, name: str, id: str) -> Pairs:
-    """Upstream's, in alphabetical order."""
-    return (("container", container), ("id", id), ("image", image), ("name", name), ("namespace", pod.namespace), ("pod", pod.name))
+_milli, _whole = lru_cache(maxsize=4096)(milli), lru_cache(maxsize=4096)(whole)
+"""Many containers ask for few amounts."""
+
+
+def _labels(pod: MeasuredPod, *, container: str, id: str, image: str, name: str) -> tuple[str, str]:
+    """Upstream's labels as text, in alphabetical order; and the same with `cpu`."""
+    rest = f'id="{id}",image="{escaped(image)}",name="{name}",namespace="{pod.namespace}",pod="{pod.name}"'
+    return f'container="{container}",{rest}', f'container="{container}",cpu="total",{rest}'
 
 
 @dataclass(frozen=True, slots=True)

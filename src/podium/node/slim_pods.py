@@ -1,21 +1,23 @@
 """A client for fleets that keeps of each pod only what simulating it needs, and shares what pods have in common.
 
 A decoded pod of a Deployment takes about 20 KB; a fleet holds thousands of them, nearly alike. Here a pod loses what no simulated node
-reads (volumes, tolerations, environment, labels, managed fields), and equal parts (containers, conditions) become one object.
+reads (volumes, tolerations, environment, labels, managed fields), and equal parts become one object (objects/parts.py). A version that comes twice,
+as a patch's answer and as the watch's event, is the same object both times.
 Pods that come out of this client are for reading, and must never be written back whole.
 
-Bound: at most SHARED_MAX parts are remembered; then all are forgotten and sharing begins anew.
+Bound: RECENT_MAX pods are remembered for that.
 """
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Any
 
-import orjson
-
 from podium.client.interface import DEFAULT_DELETE, Client, DeleteOptions, ListPage, Object, PatchType, WatchEvent
+from podium.objects.parts import share
 from podium.objects.resources import Resource
 
-SHARED_MAX = 20_000
+RECENT_MAX = 1024
+"""Of pods as they came last; an answer and its event are milliseconds apart."""
 _METADATA = (
     "name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds",
 )  # fmt: skip
@@ -35,7 +37,7 @@ class SlimPods:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._shared: dict[bytes, Any] = {}
+        self._recent: OrderedDict[str, Object] = OrderedDict()  # by uid
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None, *, subresource: str = "") -> Object:
         return self._taken(resource, await self._client.get(resource, name, namespace, subresource=subresource))
@@ -93,25 +95,28 @@ class SlimPods:
         await self._client.aclose()
 
     def _taken(self, resource: Resource, value: Object) -> Object:
-        return self.slim(value) if resource.plural == "pods" and "spec" in value else value
+        if resource.plural != "pods" or "spec" not in value:
+            return value
+        uid, revision = value["metadata"].get("uid", ""), value["metadata"].get("resourceVersion")
+        before = self._recent.pop(uid, None)
+        if before is None or before["metadata"].get("resourceVersion") != revision:
+            before = self.slim(value)
+        self._recent[uid] = before
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
+        return before
 
     def slim(self, pod: Object) -> Object:
         metadata, spec = pod["metadata"], pod["spec"]
         kept: Object = {key: metadata[key] for key in _METADATA if key in metadata}
         annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k.startswith(_OURS)}
         if annotations:
-            kept["annotations"] = self._share(annotations)
+            kept["annotations"] = annotations
         less: Object = {key: spec[key] for key in _SPEC if key in spec}
         for field in ("containers", "initContainers", "ephemeralContainers"):
             if spec.get(field):
-                less[field] = self._share([{k: c[k] for k in _CONTAINER if k in c} for c in spec[field]])
+                less[field] = [{k: c[k] for k in _CONTAINER if k in c} for c in spec[field]]
         status = dict(pod.get("status") or {})
-        if "conditions" in status:
-            status["conditions"] = [self._share(condition) for condition in status["conditions"]]
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": self._share(less), "status": status}
-
-    def _share(self, part: Any) -> Any:
-        """An equal part that was seen before, or this one."""
-        if len(self._shared) > SHARED_MAX:
-            self._shared.clear()
-        return self._shared.setdefault(orjson.dumps(part), part)
+        own: Object = {"metadata": kept, "status": status, "": {"spec": less}}  # a level deeper, the spec may be shared as a whole
+        share(own)
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": own[""]["spec"], "status": status}

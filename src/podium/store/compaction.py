@@ -28,3 +28,4 @@ async def compact_regularly(store: Store, interval_s: float = COMPACTION_INTERVA
         except StoreError as error:
             _log.warning("compaction failed", error=str(error), revision=target)
         target = reached
+        store.rest()

@@ -83,6 +83,10 @@ class Store(Protocol):
 
     async def compact(self, revision: int) -> None: ...
 
+    def rest(self) -> None:
+        """Lets go of what reads have left in memory and nobody uses: decoded values. To be called now and then."""
+        ...
+
     async def close(self) -> None:
         """Waits for pending writes, then releases the data directory."""
         ...

@@ -64,6 +64,9 @@ class MemoryStore:
     async def compact(self, revision: int) -> None:
         self._versions.compact(revision)
 
+    def rest(self) -> None:
+        self._versions.rest()
+
     async def close(self) -> None:
         self._closed = True
         self._versions.end_watches()

@@ -137,6 +137,9 @@ class SqliteStore:
             raise FutureRevision(revision, self.revision)
         await self._folding.to(revision)
 
+    def rest(self) -> None:
+        self._versions.rest()
+
     async def close(self) -> None:
         if self._closing is not None:
             await asyncio.shield(self._closing)

@@ -7,7 +7,7 @@ History is a ring of all events above `oldest_revision`, revision by revision wi
 superseded, so a read at a revision is possible exactly as long as the watch from it. The ring is bounded by count and by the bytes only
 it keeps alive (superseded values, tombstones).
 
-Decoded values of superseded versions are dropped soon (WARM_VALUES_MAX): a value takes some six times the memory of its JSON.
+In which form versions are kept once nothing happens to them is in cooling.py.
 
 Source: etcd server/storage/mvcc for the semantics (revisions, compaction); the structure is our own.
 """
@@ -17,18 +17,18 @@ from collections.abc import Callable
 from itertools import takewhile
 from typing import Any
 
+from podium.objects.parts import share
 from podium.store.bucket import Bucket, Tombstone, bucket_name
+from podium.store.cooling import Cooling
 from podium.store.errors import Compacted, FutureRevision, RevisionMismatch
 from podium.store.feed import Feed, Listener
 from podium.store.interface import Page
-from podium.store.record import Event, Record, restamp, stamp
+from podium.store.record import SHARED_SIZE_MAX, SHARED_SIZE_MIN, Event, Record, restamp, stamp
 from podium.store.watch import BufferedWatch
 
 HISTORY_EVENTS_MAX = 100_000
 HISTORY_BYTES_MAX = 64 * 1024 * 1024
-"""When either is exceeded the oldest history is forgotten, and `oldest_revision` moves up."""
-WARM_VALUES_MAX = 1_000
-"""So many superseded versions keep their decoded value, for watchers that compare the old with the new."""
+"""When either is exceeded the oldest history is forgotten, and `oldest_revision` moves up. Bytes of JSON: compressed, as it is kept, a twentieth."""
 FIRST_REVISION = 1
 
 
@@ -40,6 +40,8 @@ def put_event(key: str, current: Record | None, encoded: bytes, revision: int, v
         record = Record(current.key, stamp(encoded, revision), revision, current.created, value)
     if value is not None:
         value["metadata"]["resourceVersion"] = str(revision)
+        if SHARED_SIZE_MIN <= len(encoded) <= SHARED_SIZE_MAX:
+            share(value)
     return Event(record, current, False)
 
 
@@ -57,7 +59,7 @@ def check_expected(key: str, current: Record | None, expected: int | None) -> No
 
 def _history_bytes(event: Event) -> int:
     """What the ring keeps alive because of this event."""
-    return (len(event.previous.encoded) if event.previous is not None else 0) + (len(event.record.encoded) if event.deleted else 0)
+    return (event.previous.size if event.previous is not None else 0) + (event.record.size if event.deleted else 0)
 
 
 class Versions:
@@ -68,7 +70,7 @@ class Versions:
         self._buckets: dict[str, Bucket] = {}
         self._ring: deque[Event] = deque()
         self._ring_bytes = 0
-        self._warm: deque[Record] = deque()
+        self._cooling = Cooling()
         self._feed = Feed()
         self._watches: dict[BufferedWatch, None] = {}
 
@@ -145,10 +147,7 @@ class Versions:
             self.revision += 1
             self._ring.append(event)
             self._ring_bytes += _history_bytes(event)
-            if event.previous is not None:
-                self._cool(event.previous)
-            if event.deleted:
-                self._cool(event.record)
+            self._cooling.changed(event)
         self._feed.publish(events)
 
     def load(self, records: list[Record], revision: int) -> None:
@@ -194,6 +193,11 @@ class Versions:
         while self._ring and self._ring[0].record.revision <= revision:
             self._forget_oldest()
 
+    def rest(self) -> None:
+        """Lets go of values that were looked at since they were written and that nobody holds."""
+        for bucket in self._buckets.values():
+            self._cooling.sweep(bucket.records.values())
+
     def oldest_events(self, revision: int) -> list[Event]:
         """The events kept at and below `revision`."""
         return list(takewhile(lambda event: event.record.revision <= revision, self._ring))
@@ -203,11 +207,6 @@ class Versions:
         self._ring_bytes -= _history_bytes(event)
         self._bucket(event.record.key).forget_oldest()
         self.oldest_revision = max(self.oldest_revision, event.record.revision)
-
-    def _cool(self, superseded: Record) -> None:
-        self._warm.append(superseded)
-        if len(self._warm) > WARM_VALUES_MAX:
-            self._warm.popleft().drop_value()
 
     def _bucket(self, key: str) -> Bucket:
         name = bucket_name(key)

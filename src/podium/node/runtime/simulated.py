@@ -175,7 +175,7 @@ class SimulatedRuntime:
         self._addresses = addresses if isinstance(addresses, Addresses) else Addresses(addresses)
         self._delays = delays or Delays()
         self._on_change = on_change or self._enqueue
-        self._queue: asyncio.Queue[str] = asyncio.Queue(CHANGES_MAX)
+        self._queue: asyncio.Queue[str] | None = None if on_change else asyncio.Queue(CHANGES_MAX)
         self._images: set[str] = set()
         self._sandboxes: dict[str, _Sandbox] = {}
         self._containers: dict[str, _Container] = {}
@@ -307,6 +307,7 @@ class SimulatedRuntime:
         return text.encode()
 
     async def changes(self) -> AsyncIterator[str]:
+        assert self._queue is not None, "on_change takes the changes"
         while True:
             yield await self._queue.get()
 
@@ -370,6 +371,7 @@ class SimulatedRuntime:
         return container
 
     def _enqueue(self, uid: str) -> None:
+        assert self._queue is not None
         if self._queue.full():
             self._queue.get_nowait()
         self._queue.put_nowait(uid)

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from podium.client.events import EventRecorder
 from podium.client.interface import Client
+from podium.client.mirror import Change
 from podium.client.mirrors import Mirrors
 from podium.instrument.log import logger
 from podium.objects.resources import Resource, resource
@@ -85,11 +86,16 @@ class PrometheusOperator:
         self._mirrors = {name: mirrors.of(found) for name, found in RESOURCES.items()}
         self._mirrors["namespaces"] = mirrors.of(resource("namespaces"))
         self._changed = asyncio.Event()
+        self._changes = 0
         self._running: dict[Key, str] = {}
         self._told: dict[Key, tuple[int, set[str]]] = {}
         self._references = References(client)
         for mirror in self._mirrors.values():
-            mirror.subscribe(lambda change: self._changed.set())
+            mirror.subscribe(self._heard)
+
+    def _heard(self, change: Change) -> None:
+        self._changes += 1
+        self._changed.set()
 
     def secrets_changed(self) -> None:
         """Plans are made again with Secrets as they are now."""
@@ -123,6 +129,7 @@ class PrometheusOperator:
             del self._running[key]
         known = {_key(plural, found) for plural in RESOURCES for found in self._mirrors[plural].all()}
         self._told = {key: told for key, told in self._told.items() if key in known}
+        self._references.keep(objects)
         for key in sorted(objects):
             found = objects[key]
             if found["spec"].get("paused"):
@@ -159,7 +166,7 @@ class PrometheusOperator:
     async def _prometheus(self, key: Key, found: Object) -> ServerPlan:
         """Raises ResourceRefused, ConfigurationError."""
         extra = self._extra_jobs.get(key, ())
-        plan = await self._planned(lambda lookup: plan_server(found, self._all, lookup, self._kinds, extra))
+        plan = await self._planned(key, lambda lookup: plan_server(found, self._all, lookup, self._kinds, extra))
         shown = plan.shown
         if self._running.get(key) != shown:
             self._running[key] = ""  # should it fail, it is tried again, and ended when its object goes
@@ -169,17 +176,17 @@ class PrometheusOperator:
 
     async def _alertmanager(self, key: Key, found: Object) -> AlertmanagerPlan:
         """Raises ResourceRefused, ConfigurationError."""
-        plan = await self._planned(lambda lookup: plan_alertmanager(found, self._all, lookup))
+        plan = await self._planned(key, lambda lookup: plan_alertmanager(found, self._all, lookup))
         if self._running.get(key) != plan.shown:
             self._running[key] = ""
             await self._servers.run_alertmanager(key, plan)
             self._running[key] = plan.shown
         return plan
 
-    async def _planned(self, plan: Callable[[Lookup], T]) -> T:
+    async def _planned(self, key: Key, plan: Callable[[Lookup], T]) -> T:
         """Raises ResourceRefused."""
         try:
-            return await self._references.planned(plan)
+            return await self._references.planned(key, self._changes, plan)
         except BadRequest as error:
             raise ResourceRefused(f"a selector: {error.message}") from error
 

@@ -38,15 +38,21 @@ class TargetGroup:
     targets: tuple[Mapping[str, str], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def count(self) -> int:
+        """Of targets."""
+        return len(self.targets)
+
 
 class KeptGroup:
     """A group as it is kept by those who have thousands: a tenth of the memory. It has the same attributes, made anew at each look, and is equal to
     the group that it was made of."""
 
-    __slots__ = ("_packed", "source")
+    __slots__ = ("_packed", "count", "source")
 
     def __init__(self, group: TargetGroup) -> None:
         self.source = group.source
+        self.count = len(group.targets)
         self._packed = packed([list(map(dict, group.targets)), dict(group.labels)])
 
     @property

@@ -141,7 +141,7 @@ class DiscoveryRunner:
         """What it counts, under upstream's names; `name` says what the targets are for (scrape, notify)."""
         page = Page()
         for config, named in self._named.items():
-            found = sum(len(group.targets) for group in named.groups.values())
+            found = sum(group.count for group in named.groups.values())
             page.gauge("prometheus_sd_discovered_targets", "Targets that were discovered.", found, (("config", config), ("name", name)))
         page.gauge(
             "prometheus_sd_failed_configs",
