@@ -51,8 +51,9 @@ def test_changes_are_many_and_the_same_for_a_seed() -> None:
 
 
 def test_what_it_found_once_stays_mended() -> None:
-    with pytest.raises(ConfigurationError, match="Invalid IPv6 URL"):
-        parse_url("https://[::1")
+    for url in ("https://[::1", "http://a b/", "http://a:x/"):
+        with pytest.raises(ConfigurationError, match="parse "):
+            parse_url(url)
     with pytest.raises(ValueError, match="invalid UTF-8"):
         parse_matchers('a=~"\ud800"')
     assert Template.parse("t", "\ud800{{ 1 }}").execute({}) == "\ufffd1"

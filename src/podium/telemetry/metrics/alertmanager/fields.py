@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from podium.telemetry.metrics.alertmanager.errors import BadMatcher, ConfigurationError
+from podium.telemetry.metrics.configuration.urls import check_url
 from podium.telemetry.metrics.templates.quoting import quote
 
 TEXT_CHARS_MAX = 4 * 1024 * 1024
@@ -209,6 +210,10 @@ def parse_go_duration(text: str) -> float:
 
 def parse_url(text: str) -> str:
     """The same text. Raises ConfigurationError unless it is an http or https URL with a host."""
+    try:
+        check_url(text)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
     try:
         parts = urlsplit(text)
         _ = parts.port
