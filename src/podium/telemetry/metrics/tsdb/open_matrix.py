@@ -6,7 +6,8 @@ to one (`_base`) and the cells in which it differs (a patch). The newest column 
 are in several layouts fills it piece by piece.
 
 Invariants: cells are compared by their bits, so what is read is what was written, NaNs with a meaning included. A patch has at most
-1 / PATCH_SHARE of the rows (PATCH_ROWS_MIN at least) when it is made, and refers to a column that has none. `_dense` doubles, so at most half of it is unused.
+1 / PATCH_SHARE of the rows (PATCH_ROWS_MIN at least) when it is made, and refers to a column that has none. `_dense` doubles, so at most half of
+it is unused.
 
 Example, of three series that stand for many: column 0 [1 2 3] is dense; column 1 [1 2 4] is (base 0, row 2: 4);
 column 2 [5 6 7] is dense again.
