@@ -10,7 +10,7 @@ from podium.telemetry.metrics.tsdb.open_matrix import OpenMatrix
 @pytest.mark.parametrize("seed", range(30))
 def test_what_is_read_is_what_was_written(seed: int) -> None:
     random = np.random.default_rng(seed)
-    rows = int(random.integers(1, 40))
+    rows = int(random.integers(1, 120))
     matrix, plain = OpenMatrix(), np.empty((0, 0))
     matrix.join(rows)
     plain = np.empty((0, rows))

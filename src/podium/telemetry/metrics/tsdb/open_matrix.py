@@ -6,9 +6,11 @@ to one (`_base`) and the cells in which it differs (a patch). The newest column 
 are in several layouts fills it piece by piece.
 
 Invariants: cells are compared by their bits, so what is read is what was written, NaNs with a meaning included. A patch has at most
-1 / PATCH_SHARE of the rows when it is made, and refers to a column that has none. `_dense` doubles, so at most half of it is unused.
+1 / PATCH_SHARE of the rows (PATCH_ROWS_MIN at least) when it is made, and refers to a column that has none. `_dense` doubles, so at most half of
+it is unused.
 
-Example of three series: column 0 [1 2 3] is dense; column 1 [1 2 4] is (base 0, row 2: 4); column 2 [5 6 7] is dense again.
+Example, of three series that stand for many: column 0 [1 2 3] is dense; column 1 [1 2 4] is (base 0, row 2: 4);
+column 2 [5 6 7] is dense again.
 """
 
 import numpy as np
@@ -18,6 +20,8 @@ from podium.telemetry.metrics.samples import ABSENT, Values
 
 PATCH_SHARE = 4
 """A changed cell takes 12 bytes of a patch, and 8 of a dense column."""
+PATCH_ROWS_MIN = 32
+"""A patch is two arrays, with a head each: of fewer rows a dense column is smaller, and read at once."""
 DENSE_MIN = 1
 """Dense columns that there is room for at first."""
 
@@ -115,7 +119,7 @@ class OpenMatrix:
         if self._used:
             base = self._used - 1
             changed = np.flatnonzero(column.view(np.uint64) != self._dense[base].view(np.uint64)).astype(np.int32)
-            if len(changed) * PATCH_SHARE <= self.rows:
+            if not len(changed) or (len(changed) * PATCH_SHARE <= self.rows and self.rows >= PATCH_ROWS_MIN):
                 self._base.append(base)
                 if len(changed):
                     self._patches[number] = changed, column[changed]
