@@ -10,6 +10,7 @@ a closed terminal and then takes the cluster down; killed with -9, it leaves the
 
 import contextlib
 import os
+import shutil
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -225,6 +226,8 @@ def _crash(cluster: Cluster, role: str) -> str | None:
     if (process is not None and process.alive) or supervise.supervised(cluster):
         return None
     log = cluster.log_dir / f"{role}.log"
+    if shutil.disk_usage(cluster.data_dir).free == 0:  # nothing can be written into a log then
+        return f"{role} ended: the disk of {cluster.data_dir} is full: make room, or choose another with --data-dir"
     last = (log.read_text(errors="replace").strip().splitlines() or ["it left no message"])[-1]
     return f"{role} ended ({last}): see {log}"
 
