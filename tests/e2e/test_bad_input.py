@@ -161,7 +161,7 @@ def test_a_read_only_disk(place: Place) -> None:
 
 
 @AS_ROOT
-@pytest.mark.parametrize("size", ["4k", "32k", "64k"])
+@pytest.mark.parametrize("size", ["4k", "32k", "64k", "400k"])
 def test_a_full_disk(tmp_path: Path, size: str) -> None:
     place = place_in(tmp_path)
     place.data_dir.mkdir()

@@ -26,6 +26,8 @@ NO_FILES: Mapping[str, str | None] = {}
 
 READY_PATIENCE_S = 60.0
 CONTAINERD_PATIENCE_S = 20.0
+DISK_FREE_MIN = 1 << 20
+"""A component that ends where less is free has most likely met the end of the disk."""
 READY_PAUSE_S = 0.01
 MANIFEST_PAUSE_S = 1.0
 INTERRUPTED_EXIT_CODE = 130
@@ -226,8 +228,10 @@ def _crash(cluster: Cluster, role: str) -> str | None:
     if (process is not None and process.alive) or supervise.supervised(cluster):
         return None
     log = cluster.log_dir / f"{role}.log"
-    if shutil.disk_usage(cluster.data_dir).free == 0:  # nothing can be written into a log then
-        return f"{role} ended: the disk of {cluster.data_dir} is full: make room, or choose another with --data-dir"
+    free = shutil.disk_usage(cluster.data_dir).free
+    if free < DISK_FREE_MIN:  # it could not write what it began with, nor perhaps say so
+        left = f"{free // 1024} KiB are left"
+        return f"{role} ended: the disk of {cluster.data_dir} is full ({left}): make room, or choose another with --data-dir"
     last = (log.read_text(errors="replace").strip().splitlines() or ["it left no message"])[-1]
     return f"{role} ended ({last}): see {log}"
 
