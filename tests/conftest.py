@@ -1,4 +1,4 @@
-"""For all tests: signals as a terminal gives them, and a machine that is left as it was found.
+"""For all tests: signals as a terminal gives them, a machine that is left as it was found, and values of the store that nobody has changed.
 
 A shell starts its background jobs (`make test &`, some CI) with SIGINT ignored, and every process that a test starts would inherit that.
 """
@@ -8,8 +8,10 @@ import signal
 import time
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
+from podium.objects import parts
 from tests import leftovers
 
 DEATH_PATIENCE_S = 5.0
@@ -29,3 +31,12 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         time.sleep(0.1)
     if left:
         pytest.fail("these tests left on the machine:\n" + "\n".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_changes_what_others_share() -> Iterator[None]:
+    """A value of the store shares its parts with others (objects/parts.py): who changes one in place changes them all."""
+    yield
+    changed = [text for text, part in parts.remembered() if orjson.dumps(part) != text]
+    if changed:
+        pytest.fail(f"values of the store were changed in place; as they were: {changed[:5]}", pytrace=False)

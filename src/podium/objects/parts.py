@@ -82,6 +82,11 @@ class Parts:
 _of_process = Parts()
 
 
+def remembered() -> list[tuple[bytes, Any]]:
+    """The parts that this process shares now, each with the JSON that it had when it was first seen."""
+    return list(_of_process._parts.items())
+
+
 def share(value: Object) -> None:
     """`Parts.share` with what this process remembers."""
     _of_process.share(value)
