@@ -118,7 +118,7 @@ def _end_remains(cluster: Cluster) -> bool:
     names = (cluster.network_device, process_cgroup.group_name(str(cluster.processes_dir)))
 
     def gone() -> bool:
-        groups = [name for name in names if not remains.remove_groups(name)]
+        groups = [name for name in names if not remains.end_groups(name)]
         return not groups and not shims()
 
     return not readiness.wait_until(gone, DEATH_PATIENCE_S)

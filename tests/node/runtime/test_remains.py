@@ -1,6 +1,7 @@
 """What is left of a cluster is found by its name and taken away; what is another's stays."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,10 +50,17 @@ def test_groups_go_with_those_below_unless_somebody_is_in_them() -> None:
     for path in below:
         Path(path, "cgroup.procs").write_text(str(child.pid))
     assert not remains.remove_groups(name)
-    child.kill()
-    child.wait()
-    assert remains.remove_groups(name)
+    assert child.poll() is None
+    remains.end_groups(name)
+    assert child.wait() == -signal.SIGKILL
+    assert remains.end_groups(name)
     assert process_cgroup.places(name) == []
+
+
+@pytest.mark.parametrize(("parent", "code"), [("os.getppid()", 0), ("os.getppid() + 1", -signal.SIGKILL)])
+def test_who_is_to_die_with_its_parent_does_so_when_that_is_gone_already(parent: str, code: int) -> None:
+    script = f"import os; from podium.node.runtime import process_isolation; process_isolation.die_with({parent})"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == code
 
 
 def test_shims_are_known_by_their_directory(tmp_path: Path) -> None:

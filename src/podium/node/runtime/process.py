@@ -423,7 +423,7 @@ class ProcessRuntime:
             raise RuntimeFailure("the container is not running")
         record: dict[str, Any] = {"pid": started.pid, "start": started.start, "flags": container.join_flags}
         record |= {"argv": list(command), "tty": tty, "stdin": stdin, "cwd": container.cwd, "identity": container.identity}
-        record |= {"cgroups": container.cgroups, "data_bytes": container.data_bytes, "cpus": container.cpus}
+        record |= {"parent": os.getpid(), "cgroups": container.cgroups, "data_bytes": container.data_bytes, "cpus": container.cpus}
         helper = python_command("podium.node.runtime.process_join")
         return CommandSession(helper, tty=tty, stdin=stdin, record=marshal.dumps(record))
 

@@ -12,6 +12,7 @@ Sources: user_namespaces(7), capabilities(7), setns(2), mount_setattr(2) (Linux 
 import ctypes
 import os
 import sys
+from _signal import SIGKILL  # `signal` itself would import enum
 from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x04000000, 0x10000000, 0x40000000
@@ -32,6 +33,13 @@ def _check(result: int, what: str) -> None:
 
 def prctl(option: int, value: int) -> int:
     return int(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+
+
+def die_with(parent: int) -> None:
+    """The caller is killed when that process, its parent, ends: also when it ended before the kernel was told."""
+    prctl(PR_SET_PDEATHSIG, SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), SIGKILL)
 
 
 def unshare(flags: int) -> None:

@@ -28,7 +28,7 @@ def main(record_descriptor: str) -> None:
     code = 128
     try:
         environment = _join(record)
-        process_isolation.prctl(process_isolation.PR_SET_PDEATHSIG, 9)
+        process_isolation.die_with(record["parent"])
         code = 127
         program = process_isolation.find_program(record["argv"][0], os.fsdecode(environment.get(b"PATH", b"")))
         os.execve(program, record["argv"], environment)

@@ -114,9 +114,10 @@ class Shim:
     def _start(self) -> None:
         inside, outside = self._streams()
         result, result_write = os.pipe2(os.O_CLOEXEC)
+        shim = os.getpid()
         pid = os.fork()
         if pid == 0:
-            become(self._record, inside, result_write)
+            become(self._record, inside, result_write, shim)
         for descriptor in {*inside, result_write}:
             os.close(descriptor)
         failure = b""
@@ -253,8 +254,8 @@ def resize(terminal: int, columns: int, rows: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
 
 
-def become(record: dict[str, Any], streams: list[int], result_write: int) -> None:
-    """In the child: turns into the container's process, or writes why not to `result_write`. Never returns."""
+def become(record: dict[str, Any], streams: list[int], result_write: int, shim: int) -> None:
+    """In the child of `shim`: turns into the container's process, or writes why not to `result_write`. Never returns."""
     what = ""
     try:
         set_wakeup_fd(-1)
@@ -268,7 +269,7 @@ def become(record: dict[str, Any], streams: list[int], result_write: int) -> Non
         apply_limits(record)
         process_isolation.isolate(record["isolation"])
         process_isolation.assume_identity(record["identity"])
-        process_isolation.prctl(process_isolation.PR_SET_PDEATHSIG, SIGKILL)
+        process_isolation.die_with(shim)
         what = f"working directory {record['cwd']!r}: "
         if record["isolation"]["stage"]:
             os.makedirs(record["cwd"], exist_ok=True)  # in the private root, as container runtimes do

@@ -75,6 +75,14 @@ def remove_groups(name: str) -> bool:
     return not process_cgroup.places(name)
 
 
+def end_groups(name: str) -> bool:
+    """`remove_groups`, with whoever is in them: what escaped from a shim that was killed itself. Call again while it is false."""
+    for top in process_cgroup.places(name):
+        for directory, _, _ in os.walk(top):
+            process_cgroup.kill([directory])
+    return remove_groups(name)
+
+
 def _commands() -> list[tuple[int, list[bytes]]]:
     """(process id, command line) of every process, by process id."""
     found = []
