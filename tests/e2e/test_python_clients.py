@@ -159,7 +159,12 @@ def test_kr8s(namespace: str, kubeconfig: str) -> None:
 
 
 OPERATOR = """
+    import os
+
     import kopf
+
+    def tell(*words):  # in one piece: handlers run in threads
+        os.write(1, (" ".join(map(str, ("HANDLED", *words))) + "\\n").encode())
 
     @kopf.on.startup()
     def configure(settings, **_):
@@ -168,19 +173,19 @@ OPERATOR = """
     @kopf.on.create("configmaps", annotations={"kopf": "yes"})
     @kopf.on.resume("configmaps", annotations={"kopf": "yes"})
     def seen(name, reason, **_):
-        print("HANDLED", reason, name, flush=True)
+        tell(reason, name)
 
     @kopf.on.update("configmaps", annotations={"kopf": "yes"})
     def changed(name, diff, **_):
-        print("HANDLED update", name, [list(d.field) for d in diff], flush=True)
+        tell("update", name, [list(d.field) for d in diff])
 
     @kopf.on.delete("configmaps", annotations={"kopf": "yes"})
     def gone(name, **_):
-        print("HANDLED delete", name, flush=True)
+        tell("delete", name)
 
     @kopf.timer("configmaps", interval=0.5, annotations={"kopf": "yes"})
     def ticks(name, **_):
-        print("HANDLED timer", name, flush=True)
+        tell("timer", name)
 """
 
 
