@@ -88,6 +88,13 @@ def test_functions_of_one_execution_replace_those_of_the_set() -> None:
     assert [template.execute({}), template.execute({}, {"now": lambda: 2}), template.execute({})] == ["1", "2", "1"]
 
 
+def test_half_a_character_is_shown_as_go_shows_what_is_none() -> None:
+    assert TemplateSet().render("a\ud800", {}) == "a\ufffd"
+    assert TemplateSet().render("\ud800{{ 1 }}\udfff", {}) == "\ufffd1\ufffd"
+    with pytest.raises(TemplateError, match="template: :1:8: "):  # in bytes: it has three
+        TemplateSet().render("\ud800{{ .x.y }}", {"x": 1})
+
+
 def test_an_error_carries_its_line() -> None:
     with pytest.raises(TemplateError) as raised:
         Template.parse("t", "a\nb\n{{ nope }}")

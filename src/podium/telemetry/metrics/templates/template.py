@@ -32,6 +32,10 @@ _ALONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Halves of characters, which YAML's escapes can make, but those that stand for bytes."""
 
 
+def _whole(text: str) -> str:
+    return text if text.isascii() else _ALONE.sub("\ufffd", text)
+
+
 class TemplateSet:
     """Named templates that may call one another.
 
@@ -46,7 +50,7 @@ class TemplateSet:
 
     def add(self, name: str, text: str) -> None:
         """Parses `text` as template `name`, with all that it defines. An empty definition replaces nothing. Raises TemplateError."""
-        body, definitions = Parser(name, text, self._names()).parse()
+        body, definitions = Parser(name, _whole(text), self._names()).parse()
         for defined, its_body in {**definitions, name: body}.items():
             if defined not in self._bodies or not nodes.is_empty(its_body):
                 self._bodies[defined] = its_body
@@ -68,6 +72,7 @@ class TemplateSet:
 
     def render(self, text: str, data: Any, functions: FunctionMap | None = None, *, name: str = "", html: bool = False) -> str:
         """Parses and executes `text`, which may call the set's templates and define its own, without adding to the set."""
+        text = _whole(text)
         if "{{" not in text:
             return text
         body, definitions = Parser(name, text, self._names()).parse()
@@ -90,7 +95,7 @@ class TemplateSet:
             raise TemplateError(f"template: {name}: nested too deeply") from error
         if isinstance(sink, HtmlSink):
             sink.finish(name)
-        return _ALONE.sub("\ufffd", "".join(sink.parts)).encode(errors="surrogateescape").decode(errors="replace")
+        return _whole("".join(sink.parts)).encode(errors="surrogateescape").decode(errors="replace")
 
 
 class Template:
