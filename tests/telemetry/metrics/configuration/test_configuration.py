@@ -185,6 +185,12 @@ def test_what_cannot_be_is_refused_with_its_line(text: str, message: str) -> Non
     assert str(refused.value).startswith(message)
 
 
+@pytest.mark.parametrize("beside", ["", "foo: 1\n", "eraluation_interval: 1\n"])
+def test_an_empty_static_group_is_refused_whatever_else_is_wrong(beside: str) -> None:
+    with pytest.raises(ConfigurationError, match="empty or null section in static_configs" if not beside else "not found in type"):
+        load(beside + job("static_configs: [~]"))
+
+
 def test_aliases_and_nesting_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "NODES_MAX", 50_000)
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))

@@ -78,6 +78,16 @@ def test_a_mistake_is_told_with_its_place(text: str, problem: str) -> None:
     assert str(refused.value).startswith("f.yml: ")
 
 
+@pytest.mark.parametrize("depth", [1, 30, 300])
+def test_a_name_that_is_none_is_told_however_deep_it_is(depth: int) -> None:
+    for line in (
+        f"- {{record: a, expr: b, labels: {{{'{' * depth}{'}' * depth}: x}}}}",
+        f"- {{record: a, expr: b, {'{' * depth}{'}' * depth}: x}}",
+    ):
+        with pytest.raises(RuleFileError, match="cannot unmarshal !!map into string"):
+            read(rules(line), "f.yml")
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(RuleFileError) as refused:
         read(rules("- record: a\n- alert: b\n  expr: ')'\n  odd: 1"), "f.yml")

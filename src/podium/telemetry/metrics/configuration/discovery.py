@@ -134,7 +134,7 @@ class Discovering:
 def check_static_targets(discovery: Discovery) -> None:
     """Users put URLs there. Raises ConfigurationError."""
     for group in discovery.get("static_configs", ()):
-        for address in group.targets:
+        for address in group.targets if group is not None else ():  # an empty one is told elsewhere
             check_address(address)
 
 

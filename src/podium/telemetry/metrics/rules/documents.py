@@ -68,7 +68,9 @@ class _Reader:
             return {}
         found: dict[str, _Node] = {}
         for key, value in node.value:
-            name = str(key.value)
+            name = self.key(key)
+            if name is None:
+                continue
             if name not in known:
                 self.problem(key, f"field {name} not found in type {what}")
             elif name in found:
@@ -99,7 +101,14 @@ class _Reader:
         if not isinstance(node, yaml.MappingNode):
             self.problem(node, f"cannot unmarshal {_kind(node)} into map[string]string")
             return {}
-        return {str(key.value): self.text(value) for key, value in node.value}
+        return {name: self.text(value) for key, value in node.value if (name := self.key(key)) is not None}
+
+    def key(self, node: _Node) -> str | None:
+        """None for what is no name, which is told."""
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        self.problem(node, f"cannot unmarshal {_kind(node)} into string")
+        return None
 
     def duration_ms(self, node: _Node | None) -> int:
         if node is None or _is_null(node):
