@@ -94,7 +94,7 @@ def test_watch_only_begins_with_what_comes(kubectl: Kubectl) -> None:
     with streaming(kubectl, "get", "configmaps", "--watch-only", "-o", "name") as (_, output):
         time.sleep(0.25)  # it says nothing when it begins to watch
         kubectl("create", "configmap", "during", "--from-literal=a=b")
-        assert read_until(output, lambda text: "during" in text) == "configmap/during\n"
+        assert read_until(output, lambda text: "during\n" in text) == "configmap/during\n"
 
 
 def test_proxy_passes_requests_on(kubectl: Kubectl) -> None:
